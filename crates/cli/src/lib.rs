@@ -1,0 +1,1 @@
+//! The zyklus binary: arguments, configuration, wiring.

@@ -1,0 +1,3 @@
+//! The `zyklus` command. It only calls into the library beside it.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Decisions, pure: (snapshot, playbook, now) -> decision + explanation. Never awaits, reads a clock, does I/O or draws randomness.

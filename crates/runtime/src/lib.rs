@@ -1,0 +1,1 @@
+//! The loops: sync, evaluate, dispatch, keep house. Never decides: the engine does.

@@ -1,0 +1,1 @@
+//! HTTP: ingestion, webhooks, public pages, dashboard. Empty until its issue.

@@ -1,0 +1,1 @@
+//! The maildir connector.

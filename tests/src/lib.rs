@@ -1,0 +1,1 @@
+//! Shared help for the end-to-end tests and benchmarks.
