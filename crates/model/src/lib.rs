@@ -7,6 +7,7 @@
 pub mod address;
 pub mod consent;
 pub mod customer;
+pub mod decision;
 pub mod delivery;
 pub mod event;
 pub mod id;
@@ -16,11 +17,13 @@ pub mod order;
 pub mod origin;
 pub mod phase;
 pub mod record;
+pub mod snapshot;
 pub mod time;
 
 pub use address::{Email, EmailError, PhoneNumber};
 pub use consent::{Channel, Consent, ConsentState, LegalBasis, Purpose, Suppression, SuppressionReason};
 pub use customer::{Customer, Identity, IdentityKind, Merge};
+pub use decision::{Decision, TagChange, Withdrawal};
 pub use delivery::{
     Attempt, Delivery, DeliveryClass, DeliveryKind, DeliveryState, GuardReason, Receipt, ReceiptKind,
 };
@@ -38,4 +41,5 @@ pub use record::{
     CartRecord, ConsentRecord, CouponRecord, CustomerRecord, CustomerRef, DeletedRecord, EventRecord,
     FeedbackRecord, LineRecord, OrderRecord, ProductRecord, ReceiptRecord, Record, RefundRecord,
 };
+pub use snapshot::{PhaseState, SegmentState, Snapshot, Tag};
 pub use time::{At, AtError, DAY_MICROS, HOUR_MICROS};
