@@ -41,6 +41,8 @@ pub struct PhaseState {
     pub moves: i64,
     /// Whether one of the moves was found live, so that the past is no longer rewritten.
     pub has_live_moves: bool,
+    /// Whether the last move may start a journey.
+    pub live: bool,
 }
 
 /// Whether the customer is inside a segment that starts a journey.
