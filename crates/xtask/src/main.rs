@@ -9,7 +9,7 @@ mod setup;
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
 
 /// Sets up what the tests need and runs them.
@@ -41,12 +41,13 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = process::catch_signals().and_then(|()| match Task::parse() {
-        Task::Setup { browser } => setup::everything(browser).map(drop),
+        Task::Setup { browser } => setup::everything(browser).map(|_| true),
         Task::Test { fast, args } => test(fast, &args),
         Task::Bench { args } => bench(&args),
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -54,16 +55,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the tests. Prints nothing after the test runner has: its summary is the last thing read.
-fn test(fast: bool, args: &[String]) -> Result<()> {
+/// Runs the tests; whether they passed. Prints nothing after the test runner has: its summary is what is
+/// read last.
+fn test(fast: bool, args: &[String]) -> Result<bool> {
     let peers = if fast { setup::present()? } else { setup::everything(false)? };
-    process::run(process::cargo(&["build", "--workspace", "--bins", "--tests"]))?;
+    let mut runner = process::cargo(&["nextest", "run"]);
+    if let Some(only) = packages(args) {
+        // The end-to-end tests run the program; nobody else needs it built.
+        if only.contains(&"zyklus-tests") {
+            process::run(process::cargo(&["build", "--package", "zyklus-cli"]))?;
+        }
+    } else {
+        // The same selection as the test runner's, so that nothing is built twice.
+        process::run(process::cargo(&["build", "--workspace", "--bins", "--tests"]))?;
+        runner.arg("--workspace");
+    }
     if !fast && args.is_empty() {
         process::run(process::cargo(&["test", "--workspace", "--doc", "--quiet"]))?;
-    }
-    let mut runner = process::cargo(&["nextest", "run"]);
-    if !args.iter().any(|arg| arg == "-p" || arg.starts_with("--package")) {
-        runner.arg("--workspace");
     }
     if std::env::var_os("CI").is_some() {
         runner.args(["--profile", "ci"]);
@@ -76,8 +84,21 @@ fn test(fast: bool, args: &[String]) -> Result<()> {
     with_peers(&peers, runner)
 }
 
-/// Runs the benchmarks against the release build of the daemon.
-fn bench(args: &[String]) -> Result<()> {
+/// The packages that the arguments choose, or nothing when they leave it at all of them.
+fn packages(args: &[String]) -> Option<Vec<&str>> {
+    let mut chosen = Vec::new();
+    for (at, arg) in args.iter().enumerate() {
+        if arg == "-p" || arg == "--package" {
+            chosen.extend(args.get(at + 1).map(String::as_str));
+        } else if let Some(name) = arg.strip_prefix("--package=").or_else(|| arg.strip_prefix("-p")) {
+            chosen.push(name);
+        }
+    }
+    (!chosen.is_empty()).then_some(chosen)
+}
+
+/// Runs the benchmarks against the release build of the daemon; whether they succeeded.
+fn bench(args: &[String]) -> Result<bool> {
     let peers = setup::everything(false)?;
     process::run(process::cargo(&["build", "--release", "--package", "zyklus-cli"]))?;
     let mut runner = process::cargo(&["bench", "--package", "zyklus-tests", "--benches"]);
@@ -86,13 +107,8 @@ fn bench(args: &[String]) -> Result<()> {
 }
 
 /// Runs `command` with a PostgreSQL cluster of its own and the peers' addresses in its environment.
-fn with_peers(peers: &setup::Peers, mut command: Command) -> Result<()> {
+fn with_peers(peers: &setup::Peers, mut command: Command) -> Result<bool> {
     let cluster = cluster::Cluster::start()?;
     command.env("ZYKLUS_TEST_POSTGRES", cluster.url()).envs(peers.environment());
-    let done = process::run(command);
-    drop(cluster);
-    if process::interrupted() {
-        bail!("interrupted");
-    }
-    done
+    process::succeeds(command)
 }

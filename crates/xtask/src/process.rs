@@ -71,27 +71,35 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 /// Runs a program to its end and says so when it fails.
 ///
 /// # Errors
-/// When it cannot be started, ends with a failure, or a signal has asked this program to end.
-pub(crate) fn run(mut command: Command) -> Result<()> {
+/// As [`succeeds`], and when the program fails.
+pub(crate) fn run(command: Command) -> Result<()> {
+    let shown = shown(&command);
+    if !succeeds(command)? {
+        bail!("`{shown}` failed");
+    }
+    Ok(())
+}
+
+/// Runs a program to its end. Whether it succeeded; if not, it has said why itself.
+///
+/// # Errors
+/// When it cannot be started, or a signal has asked this program to end.
+pub(crate) fn succeeds(mut command: Command) -> Result<bool> {
     if interrupted() {
         bail!("interrupted");
     }
-    let shown = shown(&command);
-    let mut child = command.spawn().with_context(|| format!("cannot start `{shown}`"))?;
+    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", shown(&command)))?;
     CHILD.store(child.id().cast_signed(), Ordering::SeqCst);
     if interrupted() {
         drop(child.kill());
     }
     let status = child.wait();
     CHILD.store(0, Ordering::SeqCst);
-    let status = status.with_context(|| format!("cannot wait for `{shown}`"))?;
+    let status = status.with_context(|| format!("cannot wait for `{}`", shown(&command)))?;
     if interrupted() {
         bail!("interrupted");
     }
-    if !status.success() {
-        bail!("`{shown}` failed: {status}");
-    }
-    Ok(())
+    Ok(status.success())
 }
 
 /// What a program prints, or nothing when it cannot be run or fails.

@@ -1,1 +1,0 @@
-//! Shared help for the end-to-end tests and benchmarks.
