@@ -67,11 +67,24 @@ pub(super) enum Op {
     Any(Box<[NodeId]>),
     Not(NodeId),
     Present(NodeId),
-    Compare { how: Comparison, left: NodeId, right: NodeId, as_text: bool },
-    In { item: NodeId, list: NodeId, as_text: bool },
+    Compare {
+        how: Comparison,
+        left: NodeId,
+        right: NodeId,
+        as_text: bool,
+    },
+    In {
+        item: NodeId,
+        list: NodeId,
+        as_text: bool,
+    },
     Calculate(Operation, NodeId, NodeId),
     Negate(NodeId),
-    Choose { condition: NodeId, yes: NodeId, no: NodeId },
+    Choose {
+        condition: NodeId,
+        yes: NodeId,
+        no: NodeId,
+    },
     List(Box<[NodeId]>),
     Size(NodeId),
     TextTest(TextTest, NodeId, NodeId),
@@ -80,7 +93,11 @@ pub(super) enum Op {
     /// A list's element inside a quantifier, counted from the innermost.
     Item(usize),
     /// `exists` (any) or `all` over a list.
-    Quantify { every: bool, list: NodeId, body: NodeId },
+    Quantify {
+        every: bool,
+        list: NodeId,
+        body: NodeId,
+    },
 }
 
 /// Tests of one text against another.

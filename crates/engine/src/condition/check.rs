@@ -3,18 +3,19 @@
 
 mod calls;
 mod literals;
+mod operators;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators as cel_op};
 
 use super::Scope;
-use super::ast::{Named, Node, NodeId, Op, Reference, Tree};
+use super::ast::{Node, NodeId, Op, Reference, Tree};
 use super::error::ConditionError;
 use super::motion::Comparison;
 use super::names::{self, Meaning};
-use super::schema::{FieldId, FieldSet, Type};
+use super::schema::{FieldSet, Type};
 use super::source::{Places, Source};
 use super::value::{Operation, Value};
 
@@ -25,7 +26,15 @@ pub(super) fn check(text: &str, scope: Scope) -> Result<Tree> {
     let source = Source::parse(text)?;
     let text = source.text;
     let (root, places) = source.into_parts();
-    let mut lowering = Lowering { text, places, scope, nodes: Vec::new(), items: Vec::new(), reads: FieldSet::EMPTY, references: Vec::new() };
+    let mut lowering = Lowering {
+        text,
+        places,
+        scope,
+        nodes: Vec::new(),
+        items: Vec::new(),
+        reads: FieldSet::EMPTY,
+        references: Vec::new(),
+    };
     lowering.lower(&root)?;
     let Lowering { nodes, reads, references, .. } = lowering;
     Ok(Tree { text: Arc::from(text), nodes, reads, references })
@@ -46,16 +55,27 @@ fn flag_error(text: &str, node: &Node) -> Option<ConditionError> {
         Type::Bool | Type::Any => return None,
         Type::Int | Type::Double => "> 0",
         Type::Text => "== 'de'",
-        Type::Texts => return Some(not_a_flag(text, node).help(format!("write `size({}) > 0` or `'…' in {0}`", &text[node.span.clone()]))),
+        Type::Texts => {
+            return Some(
+                not_a_flag(text, node)
+                    .help(format!("write `size({}) > 0` or `'…' in {0}`", &text[node.span.clone()])),
+            );
+        }
         Type::Instant => "> timestamp(\"2026-01-01T00:00:00Z\")",
         Type::Span => "> duration(\"24h\")",
         Type::List | Type::Map | Type::Null => return Some(not_a_flag(text, node)),
     };
-    Some(not_a_flag(text, node).help(format!("compare it, for example `{} {example}`", &text[node.span.clone()])))
+    Some(
+        not_a_flag(text, node)
+            .help(format!("compare it, for example `{} {example}`", &text[node.span.clone()])),
+    )
 }
 
 fn not_a_flag(text: &str, node: &Node) -> ConditionError {
-    ConditionError::new(node.span.clone(), format!("`{}` is {}, not true or false", &text[node.span.clone()], node.kind))
+    ConditionError::new(
+        node.span.clone(),
+        format!("`{}` is {}, not true or false", &text[node.span.clone()], node.kind),
+    )
 }
 
 struct Lowering<'a> {
@@ -98,6 +118,14 @@ impl Lowering<'_> {
         }
     }
 
+    /// That a node is not what is wanted: "`customer.locale` is a text, not a list", "the number 3 is not a list".
+    fn is_not(&self, id: NodeId, wanted: &str) -> String {
+        match &self.node(id).op {
+            Op::Literal(_) => format!("{} is not {wanted}", self.named(id)),
+            _ => format!("`{}` is {}, not {wanted}", self.written(id), self.kind(id)),
+        }
+    }
+
     fn lower(&mut self, expr: &IdedExpr) -> Result<NodeId> {
         let span = self.places.span(expr);
         match &expr.expr {
@@ -105,11 +133,15 @@ impl Lowering<'_> {
                 let (value, kind) = match literal {
                     LiteralValue::Boolean(flag) => (Value::Bool(*flag.inner()), Type::Bool),
                     LiteralValue::Int(whole) => (Value::Int(*whole.inner()), Type::Int),
-                    LiteralValue::UInt(whole) => (Value::Int(i64::try_from(*whole.inner()).unwrap_or(i64::MAX)), Type::Int),
+                    LiteralValue::UInt(whole) => {
+                        (Value::Int(i64::try_from(*whole.inner()).unwrap_or(i64::MAX)), Type::Int)
+                    }
                     LiteralValue::Double(number) => (Value::Double(*number.inner()), Type::Double),
                     LiteralValue::String(text) => (Value::text(text.inner()), Type::Text),
                     LiteralValue::Null => (Value::Absent, Type::Null),
-                    LiteralValue::Bytes(_) => return Err(ConditionError::new(span, "bytes are not supported; write a text")),
+                    LiteralValue::Bytes(_) => {
+                        return Err(ConditionError::new(span, "bytes are not supported; write a text"));
+                    }
                 };
                 Ok(self.push(Op::Literal(value), kind, span))
             }
@@ -122,15 +154,22 @@ impl Lowering<'_> {
             Expr::Call(call) => self.lower_call(call, span),
             Expr::List(list) => {
                 let items = list.elements.iter().map(|item| self.lower(item)).collect::<Result<Vec<_>>>()?;
-                let kind = if items.iter().all(|item| self.kind(*item) == Type::Text) { Type::Texts } else { Type::List };
-                let literals: Option<Vec<Value>> = items.iter().map(|item| self.literal(*item).cloned()).collect();
+                let kind = if items.iter().all(|item| self.kind(*item) == Type::Text) {
+                    Type::Texts
+                } else {
+                    Type::List
+                };
+                let literals: Option<Vec<Value>> =
+                    items.iter().map(|item| self.literal(*item).cloned()).collect();
                 Ok(match literals {
                     Some(values) => self.push(Op::Literal(Value::List(values.into())), kind, span),
                     None => self.push(Op::List(items.into()), kind, span),
                 })
             }
             Expr::Comprehension(quantifier) => self.lower_quantifier(quantifier, span),
-            Expr::Map(_) | Expr::Struct(_) => Err(ConditionError::new(span, "maps cannot be written in conditions")),
+            Expr::Map(_) | Expr::Struct(_) => {
+                Err(ConditionError::new(span, "maps cannot be written in conditions"))
+            }
             Expr::Unspecified => Err(ConditionError::new(span, "this is not a condition")),
         }
     }
@@ -149,7 +188,9 @@ impl Lowering<'_> {
                 Some(up) => {
                     let kind = self.items[self.items.len() - 1 - up].1;
                     let item = self.push(Op::Item(up), kind, span.clone());
-                    segments[1..].iter().try_fold(item, |inside, name| self.member(inside, name, span.clone()))
+                    segments[1..]
+                        .iter()
+                        .try_fold(item, |inside, name| self.member(inside, name, span.clone()))
                 }
                 None => self.lower_name(&segments, span),
             },
@@ -186,7 +227,10 @@ impl Lowering<'_> {
     fn member(&mut self, inside: NodeId, name: &str, span: Range<usize>) -> Result<NodeId> {
         match self.kind(inside) {
             Type::Any | Type::Map => Ok(self.push(Op::Name(inside, Arc::from(name)), Type::Any, span)),
-            kind => Err(ConditionError::new(span, format!("`{}` is {kind} and has no `{name}`", self.written(inside)))),
+            kind => Err(ConditionError::new(
+                span,
+                format!("`{}` is {kind} and has no `{name}`", self.written(inside)),
+            )),
         }
     }
 
@@ -207,41 +251,44 @@ impl Lowering<'_> {
 
     fn lower_call(&mut self, call: &CallExpr, span: Range<usize>) -> Result<NodeId> {
         let comparison = match call.func_name.as_str() {
-            operators::EQUALS => Some(Comparison::Equal),
-            operators::NOT_EQUALS => Some(Comparison::NotEqual),
-            operators::LESS => Some(Comparison::Less),
-            operators::LESS_EQUALS => Some(Comparison::LessOrEqual),
-            operators::GREATER => Some(Comparison::Greater),
-            operators::GREATER_EQUALS => Some(Comparison::GreaterOrEqual),
+            cel_op::EQUALS => Some(Comparison::Equal),
+            cel_op::NOT_EQUALS => Some(Comparison::NotEqual),
+            cel_op::LESS => Some(Comparison::Less),
+            cel_op::LESS_EQUALS => Some(Comparison::LessOrEqual),
+            cel_op::GREATER => Some(Comparison::Greater),
+            cel_op::GREATER_EQUALS => Some(Comparison::GreaterOrEqual),
             _ => None,
         };
         let operation = match call.func_name.as_str() {
-            operators::ADD => Some(Operation::Add),
-            operators::SUBSTRACT => Some(Operation::Subtract),
-            operators::MULTIPLY => Some(Operation::Multiply),
-            operators::DIVIDE => Some(Operation::Divide),
-            operators::MODULO => Some(Operation::Remainder),
+            cel_op::ADD => Some(Operation::Add),
+            cel_op::SUBSTRACT => Some(Operation::Subtract),
+            cel_op::MULTIPLY => Some(Operation::Multiply),
+            cel_op::DIVIDE => Some(Operation::Divide),
+            cel_op::MODULO => Some(Operation::Remainder),
             _ => None,
         };
         match (call.func_name.as_str(), call.args.as_slice()) {
-            (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [_, _]) => {
+            (name @ (cel_op::LOGICAL_AND | cel_op::LOGICAL_OR), [_, _]) => {
                 let mut terms = Vec::new();
                 self.lower_terms(name, call, &mut terms)?;
-                let op = if name == operators::LOGICAL_AND { Op::All(terms.into()) } else { Op::Any(terms.into()) };
+                let op =
+                    if name == cel_op::LOGICAL_AND { Op::All(terms.into()) } else { Op::Any(terms.into()) };
                 Ok(self.push(op, Type::Bool, span))
             }
-            (operators::LOGICAL_NOT, [inner]) => {
+            (cel_op::LOGICAL_NOT, [inner]) => {
                 let inner = self.lower_flag(inner)?;
                 Ok(self.push(Op::Not(inner), Type::Bool, span))
             }
-            (operators::NEGATE, [inner]) => {
+            (cel_op::NEGATE, [inner]) => {
                 let inner = self.lower(inner)?;
                 match self.kind(inner) {
-                    kind @ (Type::Int | Type::Double | Type::Span | Type::Any) => Ok(self.push(Op::Negate(inner), kind, span)),
+                    kind @ (Type::Int | Type::Double | Type::Span | Type::Any) => {
+                        Ok(self.push(Op::Negate(inner), kind, span))
+                    }
                     _ => Err(ConditionError::new(span, format!("{} cannot be negated", self.named(inner)))),
                 }
             }
-            (operators::CONDITIONAL, [condition, yes, no]) => {
+            (cel_op::CONDITIONAL, [condition, yes, no]) => {
                 let condition = self.lower_flag(condition)?;
                 let (yes, no) = (self.lower(yes)?, self.lower(no)?);
                 let kind = match (self.kind(yes), self.kind(no)) {
@@ -252,11 +299,11 @@ impl Lowering<'_> {
                 };
                 Ok(self.push(Op::Choose { condition, yes, no }, kind, span))
             }
-            (operators::IN, [item, list]) => {
+            (cel_op::IN, [item, list]) => {
                 let (item, list) = (self.lower(item)?, self.lower(list)?);
                 self.check_in(item, list, span)
             }
-            (operators::INDEX, [of, key]) => self.lower_index(of, key, span),
+            (cel_op::INDEX, [of, key]) => self.lower_index(of, key, span),
             (_, [left, right]) if comparison.is_some() || operation.is_some() => {
                 let (left, right) = (self.lower(left)?, self.lower(right)?);
                 match (comparison, operation) {
@@ -273,7 +320,9 @@ impl Lowering<'_> {
     fn lower_terms(&mut self, operator: &str, call: &CallExpr, terms: &mut Vec<NodeId>) -> Result<()> {
         for arg in &call.args {
             match &arg.expr {
-                Expr::Call(inner) if inner.func_name == operator && inner.args.len() == 2 => self.lower_terms(operator, inner, terms)?,
+                Expr::Call(inner) if inner.func_name == operator && inner.args.len() == 2 => {
+                    self.lower_terms(operator, inner, terms)?
+                }
                 _ => terms.push(self.lower_flag(arg)?),
             }
         }
@@ -302,10 +351,15 @@ impl Lowering<'_> {
                     None => self.push(Op::EntryAt(map, key), Type::Any, span),
                 })
             }
-            (Type::Any | Type::Map, _) if by_name || by_place => Ok(self.push(Op::Element(of, key), Type::Any, span)),
+            (Type::Any | Type::Map, _) if by_name || by_place => {
+                Ok(self.push(Op::Element(of, key), Type::Any, span))
+            }
             (Type::Texts, _) if by_place => Ok(self.push(Op::Element(of, key), Type::Text, span)),
             (Type::List, _) if by_place => Ok(self.push(Op::Element(of, key), Type::Any, span)),
-            _ => Err(ConditionError::new(span, format!("{} has no element {}", self.named(of), self.named(key)))),
+            _ => Err(ConditionError::new(
+                span,
+                format!("{} has no element {}", self.named(of), self.named(key)),
+            )),
         }
     }
 
@@ -313,7 +367,8 @@ impl Lowering<'_> {
         let every = match (&quantifier.accu_init.expr, &quantifier.loop_step.expr) {
             (Expr::Literal(LiteralValue::Boolean(start)), Expr::Call(step))
                 if step.args.len() == 2
-                    && step.func_name == if *start.inner() { operators::LOGICAL_AND } else { operators::LOGICAL_OR }
+                    && step.func_name
+                        == if *start.inner() { cel_op::LOGICAL_AND } else { cel_op::LOGICAL_OR }
                     && quantifier.iter_var2.is_none() =>
             {
                 Some((*start.inner(), &step.args[1]))
@@ -321,163 +376,23 @@ impl Lowering<'_> {
             _ => None,
         };
         let Some((every, body)) = every else {
-            return Err(ConditionError::new(span, "of the list macros only `exists` and `all` are supported")
-                .help("for example `orders.categories.exists(c, c == 'books')`"));
+            return Err(ConditionError::new(
+                span,
+                "of the list macros only `exists` and `all` are supported",
+            )
+            .help("for example `orders.categories.exists(c, c == 'books')`"));
         };
         let list = self.lower(&quantifier.iter_range)?;
         let element = match self.kind(list) {
             Type::Texts => Type::Text,
             Type::List | Type::Any => Type::Any,
-            _ => return Err(ConditionError::new(span, format!("{} is not a list", self.named(list)))),
+            _ => return Err(ConditionError::new(span, self.is_not(list, "a list"))),
         };
         self.items.push((quantifier.iter_var.clone(), element));
         let body = self.lower_flag(body);
         self.items.pop();
         Ok(self.push(Op::Quantify { every, list, body: body? }, Type::Bool, span))
     }
-
-    fn check_comparison(&mut self, how: Comparison, left: NodeId, right: NodeId, span: Range<usize>) -> Result<NodeId> {
-        let (a, b) = (self.kind(left), self.kind(right));
-        let equality = matches!(how, Comparison::Equal | Comparison::NotEqual);
-        let numbers = is_number(a) && is_number(b);
-        let fits = match (a, b) {
-            (Type::Null, Type::Null) => equality,
-            (Type::Null, _) | (_, Type::Null) => equality,
-            (Type::Any, _) | (_, Type::Any) => true,
-            (Type::Texts | Type::List, Type::Texts | Type::List) => equality,
-            (a, b) if a == b => equality || matches!(a, Type::Text | Type::Instant | Type::Span) || numbers,
-            _ => numbers,
-        };
-        if !fits {
-            return Err(self.mismatch(left, right, equality, span));
-        }
-        if equality {
-            for (one, other) in [(left, right), (right, left)] {
-                if let Some(text) = self.literal(other).cloned() {
-                    self.refer(one, &text, other);
-                }
-            }
-        }
-        let as_text = self.is_key(left) || self.is_key(right);
-        Ok(self.push(Op::Compare { how, left, right, as_text }, Type::Bool, span))
-    }
-
-    fn mismatch(&self, left: NodeId, right: NodeId, equality: bool, span: Range<usize>) -> ConditionError {
-        // The computed side is the subject, the literal what it is compared with.
-        let (subject, object) = if self.literal(left).is_some() { (right, left) } else { (left, right) };
-        let error = if self.kind(subject) == self.kind(object) {
-            let kind = self.kind(subject);
-            return ConditionError::new(span, format!("`{}` is {kind}, which has no order: compare with `==` or `!=`", self.written(subject)));
-        } else {
-            let message = format!("`{}` is {}, compared with {}", self.written(subject), self.kind(subject), self.named(object));
-            ConditionError::new(span, message)
-        };
-        match (self.kind(subject), self.literal(object)) {
-            (Type::Int | Type::Double, Some(Value::Text(text))) if text.parse::<f64>().is_ok() => {
-                error.help(format!("write the number without quotation marks: {text}"))
-            }
-            (Type::Text, Some(Value::Int(whole))) => error.help(format!("write it as a text: '{whole}'")),
-            (Type::Instant, Some(Value::Text(_))) => error.help("write the instant as timestamp(\"2026-01-01T00:00:00Z\")"),
-            (Type::Instant, Some(Value::Int(_))) => error.help("days are counted by fields as `orders.days_since_last`"),
-            (Type::Span, _) => error.help("write the duration as duration(\"24h\")"),
-            (Type::Bool, _) if equality => error.help(format!("`{}` stands alone, or as `!{0}`", self.written(subject))),
-            (Type::Texts, Some(Value::Text(text))) => error.help(format!("write `'{text}' in {}`", self.written(subject))),
-            _ => error,
-        }
-    }
-
-    fn check_in(&mut self, item: NodeId, list: NodeId, span: Range<usize>) -> Result<NodeId> {
-        if let (Type::Map, Op::Field(map)) = (self.kind(list), &self.node(list).op) {
-            let map = *map;
-            return match (self.kind(item), self.literal(item).and_then(Value::as_text).map(Arc::<str>::from)) {
-                (Type::Text, Some(name)) => {
-                    let entry = self.push(Op::Entry(map, Box::new([name])), Type::Any, span.clone());
-                    Ok(self.push(Op::Present(entry), Type::Bool, span))
-                }
-                (Type::Text | Type::Any, _) => {
-                    let entry = self.push(Op::EntryAt(map, item), Type::Any, span.clone());
-                    Ok(self.push(Op::Present(entry), Type::Bool, span))
-                }
-                _ => Err(ConditionError::new(span, format!("{} is no name of an entry: `in` wants a text here", self.named(item)))),
-            };
-        }
-        let fits = match self.kind(list) {
-            Type::Texts => matches!(self.kind(item), Type::Text | Type::Any),
-            Type::List | Type::Any | Type::Map => true,
-            _ => {
-                let error = ConditionError::new(span, format!("{} is not a list", self.named(list)));
-                return Err(match self.kind(list) {
-                    Type::Text => error.help(format!("write `{}.contains({})`", self.written(list), self.written(item))),
-                    _ => error,
-                });
-            }
-        };
-        if !fits && self.literal(list) != Some(&Value::List(Arc::from([]))) {
-            let message = format!("{} is looked for in {}", self.named(item), self.named(list));
-            return Err(ConditionError::new(span, message));
-        }
-        if let Some(text) = self.literal(item).cloned() {
-            self.refer(list, &text, item);
-        }
-        if let Some(Value::List(items)) = self.literal(list).cloned() {
-            for text in items.iter() {
-                self.refer(item, text, list);
-            }
-        }
-        let as_text = self.is_key(item);
-        Ok(self.push(Op::In { item, list, as_text }, Type::Bool, span))
-    }
-
-    fn check_calculation(&mut self, operation: Operation, left: NodeId, right: NodeId, span: Range<usize>) -> Result<NodeId> {
-        use Operation::{Add, Remainder, Subtract};
-        let kind = match (self.kind(left), self.kind(right)) {
-            (Type::Int, Type::Int) => Some(Type::Int),
-            (a, b) if is_number(a) && is_number(b) => (operation != Remainder).then_some(Type::Double),
-            (Type::Text, Type::Text) if operation == Add => Some(Type::Text),
-            (Type::Instant, Type::Span) if matches!(operation, Add | Subtract) => Some(Type::Instant),
-            (Type::Span, Type::Instant) if operation == Add => Some(Type::Instant),
-            (Type::Instant, Type::Instant) if operation == Subtract => Some(Type::Span),
-            (Type::Span, Type::Span) if matches!(operation, Add | Subtract) => Some(Type::Span),
-            (Type::Any, Type::Int | Type::Double | Type::Text | Type::Instant | Type::Span | Type::Any)
-            | (Type::Int | Type::Double | Type::Text | Type::Instant | Type::Span, Type::Any) => Some(Type::Any),
-            _ => None,
-        };
-        match kind {
-            Some(kind) => Ok(self.push(Op::Calculate(operation, left, right), kind, span)),
-            None => {
-                let what = match operation {
-                    Add => "added",
-                    Subtract => "subtracted",
-                    Operation::Multiply => "multiplied",
-                    Operation::Divide => "divided",
-                    Remainder => "divided with a remainder",
-                };
-                Err(ConditionError::new(span, format!("{} and {} cannot be {what}", self.named(left), self.named(right))))
-            }
-        }
-    }
-
-    fn is_key(&self, id: NodeId) -> bool {
-        matches!(self.node(id).op, Op::Field(FieldId::Key))
-    }
-
-    /// Notes that a literal names a thing of the configuration.
-    fn refer(&mut self, field: NodeId, literal: &Value, at: NodeId) {
-        let named = match &self.node(field).op {
-            Op::Field(FieldId::PhaseId | FieldId::PhasePrevious) => Named::Phase,
-            Op::Field(FieldId::CustomerTags) => Named::Tag,
-            Op::Entry(FieldId::Event, path) if path.len() == 1 && &*path[0] == "name" => Named::Event,
-            _ => return,
-        };
-        if let Value::Text(id) = literal {
-            let span = self.node(at).span.clone();
-            self.references.push(Reference { named, id: id.clone(), span });
-        }
-    }
-}
-
-fn is_number(kind: Type) -> bool {
-    matches!(kind, Type::Int | Type::Double)
 }
 
 /// The names of `a.b.c`, if the expression is nothing but names and dots.

@@ -58,13 +58,17 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
             Op::Element(of, key) => {
                 let (of, key) = (self.node(*of, items), self.node(*key, items));
                 let value = match (&of.value, &key.value) {
-                    (Value::List(list), Value::Int(at)) => usize::try_from(*at).ok().and_then(|at| list.get(at)).cloned().unwrap_or_default(),
+                    (Value::List(list), Value::Int(at)) => {
+                        usize::try_from(*at).ok().and_then(|at| list.get(at)).cloned().unwrap_or_default()
+                    }
                     (map, Value::Text(name)) => map.entry(name),
                     _ => Value::Absent,
                 };
                 Timed { value, motion: of.motion.join(key.motion, now).coarse(now) }
             }
-            Op::Call(function, _, Some(literals)) => self.typed(id, self.fields.call(*function, literals, now)),
+            Op::Call(function, _, Some(literals)) => {
+                self.typed(id, self.fields.call(*function, literals, now))
+            }
             Op::Call(function, arguments, None) => self.typed(id, self.call(*function, arguments, items)),
             Op::All(terms) => self.logic(terms, false, items),
             Op::Any(terms) => self.logic(terms, true, items),
@@ -75,7 +79,11 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
             Op::Present(inner) => {
                 let inner = self.node(*inner, items);
                 // A count is there and stays there.
-                let motion = if matches!(inner.motion, Motion::Counts { .. }) { Motion::Constant } else { inner.motion };
+                let motion = if matches!(inner.motion, Motion::Counts { .. }) {
+                    Motion::Constant
+                } else {
+                    inner.motion
+                };
                 flag(!inner.value.is_absent(), motion)
             }
             Op::Compare { .. } => {
@@ -118,7 +126,8 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                     Value::Map(entries) => Some(entries.len()),
                     _ => None,
                 };
-                let value = size.map_or(Value::Absent, |size| Value::Int(i64::try_from(size).unwrap_or(i64::MAX)));
+                let value =
+                    size.map_or(Value::Absent, |size| Value::Int(i64::try_from(size).unwrap_or(i64::MAX)));
                 Timed { value, motion: of.motion.coarse(now) }
             }
             Op::TextTest(test, of, part) => {
@@ -226,7 +235,9 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
             // Nothing absent is in any list, whatever the list does.
             return flag(false, item.motion.coarse(self.now));
         }
-        let equal = |element: &Value| if as_text { item.value.equals_as_text(element) } else { item.value.equals(element) };
+        let equal = |element: &Value| {
+            if as_text { item.value.equals_as_text(element) } else { item.value.equals(element) }
+        };
         match &self.tree.node(list).op {
             Op::List(elements) => {
                 let mut holds = false;
@@ -242,10 +253,17 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                 let holds = elements.iter().any(equal);
                 let motion = match item.motion {
                     // A count outside the list is due when it reaches the next element of it.
-                    Motion::Counts { .. } if !holds && !as_text => elements.iter().fold(Motion::Constant, |motion, element| {
-                        let turn = turning(Comparison::Equal, &item, &Timed::constant(element.clone()), self.now);
-                        motion.join(turn.motion, self.now)
-                    }),
+                    Motion::Counts { .. } if !holds && !as_text => {
+                        elements.iter().fold(Motion::Constant, |motion, element| {
+                            let turn = turning(
+                                Comparison::Equal,
+                                &item,
+                                &Timed::constant(element.clone()),
+                                self.now,
+                            );
+                            motion.join(turn.motion, self.now)
+                        })
+                    }
                     other => other.coarse(self.now),
                 };
                 flag(holds, motion)
@@ -254,7 +272,9 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                 let list = self.node(list, items);
                 let holds = match &list.value {
                     Value::List(elements) => elements.iter().any(equal),
-                    Value::Map(entries) => item.value.as_text().is_some_and(|name| entries.contains_key(name)),
+                    Value::Map(entries) => {
+                        item.value.as_text().is_some_and(|name| entries.contains_key(name))
+                    }
                     _ => false,
                 };
                 flag(holds, item.motion.join(list.motion, self.now).coarse(self.now))
@@ -303,7 +323,9 @@ fn convert(to: Type, value: Value) -> Value {
         (Type::Double, Value::Int(whole)) => Value::Double(whole as f64),
         (Type::Double, Value::Text(text)) => text.trim().parse().map_or(Value::Absent, double),
         (Type::Text, value @ Value::Text(_)) => value,
-        (Type::Text, value @ (Value::Int(_) | Value::Double(_) | Value::Bool(_))) => Value::text(value.to_string()),
+        (Type::Text, value @ (Value::Int(_) | Value::Double(_) | Value::Bool(_))) => {
+            Value::text(value.to_string())
+        }
         _ => Value::Absent,
     }
 }

@@ -8,7 +8,6 @@ use zyklus_model::At;
 use super::Fields;
 use super::ast::{NodeId, Op, Tree};
 use super::eval::Evaluation;
-use super::functions::FUNCTIONS;
 use super::schema::Type;
 use super::value::{Operation, Value, calculate};
 
@@ -54,15 +53,31 @@ pub enum ExplainedKind {
 pub struct Gap {
     /// How far, always positive: a number or a duration.
     pub by: Value,
+    /// To which side.
+    pub side: Side,
     /// Of what, or empty.
     pub unit: &'static str,
 }
 
+/// On which side of its threshold a value lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Below what was wanted.
+    Short,
+    /// Above what was wanted.
+    Over,
+}
+
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = match self.side {
+            Side::Short => "short",
+            Side::Over => "over",
+        };
         match self.unit {
-            "" => write!(f, "{} short", self.by),
-            unit => write!(f, "{} {unit} short", self.by),
+            "" => write!(f, "{} {side}", self.by),
+            unit => write!(f, "{} {unit} {side}", self.by),
         }
     }
 }
@@ -93,17 +108,25 @@ fn part<F: Fields + ?Sized>(tree: &Tree, evaluation: &Evaluation<'_, F>, id: Nod
         Op::Calculate(_, left, right) => (ExplainedKind::Value, vec![*left, *right]),
         Op::Element(of, key) => (ExplainedKind::Value, vec![*of, *key]),
         Op::EntryAt(_, key) => (ExplainedKind::Value, vec![*key]),
-        Op::Negate(of) | Op::Size(of) | Op::Convert(_, of) | Op::Name(of, _) => (ExplainedKind::Value, vec![*of]),
+        Op::Negate(of) | Op::Size(of) | Op::Convert(_, of) | Op::Name(of, _) => {
+            (ExplainedKind::Value, vec![*of])
+        }
         Op::Call(_, arguments, _) => (ExplainedKind::Value, arguments.to_vec()),
         Op::List(elements) => (ExplainedKind::Value, elements.to_vec()),
         Op::Field(_) | Op::Entry(..) | Op::Item(_) => (ExplainedKind::Value, Vec::new()),
     };
     let parts: Vec<Explained> = ids.iter().map(|id| part(tree, evaluation, *id, now)).collect();
     let short_by = match (&node.op, timed.value.is_true(), parts.as_slice()) {
-        (Op::Compare { left, right, .. }, false, [a, b]) => gap(&a.value, &b.value, unit(tree, *left).or_else(|| unit(tree, *right))),
+        (Op::Compare { left, right, .. }, false, [a, b]) => {
+            gap(&a.value, &b.value, unit(tree, *left).or_else(|| unit(tree, *right)))
+        }
         _ => None,
     };
-    let value = if kind == ExplainedKind::Logic && node.kind == Type::Bool { Value::Bool(timed.value.is_true()) } else { timed.value };
+    let value = if kind == ExplainedKind::Logic && node.kind == Type::Bool {
+        Value::Bool(timed.value.is_true())
+    } else {
+        timed.value
+    };
     Explained {
         kind,
         text: tree.text_of(id).to_owned(),
@@ -115,29 +138,35 @@ fn part<F: Fields + ?Sized>(tree: &Tree, evaluation: &Evaluation<'_, F>, id: Nod
     }
 }
 
-/// The distance between two ordered values that differ; whole numbers, numbers, instants and durations have one.
-fn gap(a: &Value, b: &Value, unit: Option<&'static str>) -> Option<Gap> {
-    let order = a.order(b)?;
-    let (small, large) = if order.is_lt() { (a, b) } else { (b, a) };
+/// How far a value is from another; whole numbers, numbers, instants and durations have a distance.
+fn gap(subject: &Value, wanted: &Value, unit: Option<&'static str>) -> Option<Gap> {
+    let side = if subject.order(wanted)?.is_lt() { Side::Short } else { Side::Over };
+    let (small, large) = match side {
+        Side::Short => (subject, wanted),
+        Side::Over => (wanted, subject),
+    };
     let by = match calculate(Operation::Subtract, large, small) {
-        Value::Int(0) | Value::Span(0) | Value::Never | Value::Absent => return None,
+        Value::Int(0) | Value::Span(0) => return None,
+        Value::Double(number) if number == 0.0 || !number.is_finite() => return None,
         // Cents do not need sixteen digits.
         Value::Double(number) => Value::Double((number * 1e6).round() / 1e6),
         by @ (Value::Int(_) | Value::Span(_)) => by,
         _ => return None,
     };
-    Some(Gap { by, unit: unit.unwrap_or_default() })
+    Some(Gap { by, side, unit: unit.unwrap_or_default() })
 }
 
-/// The unit of what a side reads, if it reads one thing.
+/// The unit of what a side reads, if it reads one thing that has a countable unit.
 fn unit(tree: &Tree, id: NodeId) -> Option<&'static str> {
     let unit = match &tree.node(id).op {
         Op::Field(field) => field.spec().unit,
-        Op::Call(function, ..) => FUNCTIONS[*function as usize].unit,
-        Op::Calculate(_, left, right) => return unit(tree, *left).or_else(|| unit(tree, *right)),
+        Op::Call(function, ..) => function.spec().unit,
+        Op::Calculate(Operation::Add | Operation::Subtract, left, right) => {
+            return unit(tree, *left).or_else(|| unit(tree, *right));
+        }
         _ => return None,
     };
-    Some(unit).filter(|unit| !unit.is_empty() && !unit.contains(" to "))
+    Some(unit).filter(|unit| !unit.is_empty() && !unit.contains(' '))
 }
 
 /// One line a sub-expression that decides: `orders.days_since_last > 90 → false (78, 12 days short; true from 2026-12-03T10:00:00Z)`,
@@ -157,7 +186,8 @@ impl Explained {
         write!(f, "{:indent$}{text} → {}", "", self.value, indent = depth * 2)?;
         let mut notes = Vec::new();
         if self.kind == ExplainedKind::Comparison {
-            let sides: Vec<&Explained> = self.parts.iter().filter(|side| side.kind != ExplainedKind::Literal).collect();
+            let sides: Vec<&Explained> =
+                self.parts.iter().filter(|side| side.kind != ExplainedKind::Literal).collect();
             match sides.as_slice() {
                 [] => {}
                 [side] => notes.push(side.value.to_string()),
@@ -167,7 +197,9 @@ impl Explained {
         }
         let due = match (self.revisit_at, self.turns, &self.value) {
             (Some(at), true, value) => Some(format!("{} from {at}", !value.is_true())),
-            (Some(at), false, _) if self.kind != ExplainedKind::Logic || depth == 0 => Some(format!("look again at {at}")),
+            (Some(at), false, _) if self.kind != ExplainedKind::Logic || depth == 0 => {
+                Some(format!("look again at {at}"))
+            }
             _ => None,
         };
         match (notes.is_empty(), due) {

@@ -33,7 +33,7 @@ use zyklus_model::At;
 
 pub use ast::{Named, Reference};
 pub use error::ConditionError;
-pub use explain::{Explained, ExplainedKind, Gap};
+pub use explain::{Explained, ExplainedKind, Gap, Side};
 pub use functions::{FUNCTIONS, FunctionId, FunctionSpec};
 pub use motion::{Motion, Timed};
 pub use reference::reference_markdown;

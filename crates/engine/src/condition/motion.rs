@@ -108,17 +108,21 @@ impl Motion {
     pub(super) fn calculated(operation: Operation, a: &Timed, b: &Timed, result: &Value, now: At) -> Motion {
         let counted = match (a.motion, b.motion, &a.value, &b.value) {
             (Motion::Constant, Motion::Constant, ..) => return Motion::Constant,
-            (Motion::Counts { origin, unit_micros, by }, Motion::Constant, Value::Int(_), Value::Int(b)) => match operation {
-                Operation::Add | Operation::Subtract => Some((origin, unit_micros, by)),
-                Operation::Multiply => by.checked_mul(*b).map(|by| (origin, unit_micros, by)),
-                Operation::Divide | Operation::Remainder => None,
-            },
-            (Motion::Constant, Motion::Counts { origin, unit_micros, by }, Value::Int(a), Value::Int(_)) => match operation {
-                Operation::Add => Some((origin, unit_micros, by)),
-                Operation::Subtract => by.checked_neg().map(|by| (origin, unit_micros, by)),
-                Operation::Multiply => by.checked_mul(*a).map(|by| (origin, unit_micros, by)),
-                Operation::Divide | Operation::Remainder => None,
-            },
+            (Motion::Counts { origin, unit_micros, by }, Motion::Constant, Value::Int(_), Value::Int(b)) => {
+                match operation {
+                    Operation::Add | Operation::Subtract => Some((origin, unit_micros, by)),
+                    Operation::Multiply => by.checked_mul(*b).map(|by| (origin, unit_micros, by)),
+                    Operation::Divide | Operation::Remainder => None,
+                }
+            }
+            (Motion::Constant, Motion::Counts { origin, unit_micros, by }, Value::Int(a), Value::Int(_)) => {
+                match operation {
+                    Operation::Add => Some((origin, unit_micros, by)),
+                    Operation::Subtract => by.checked_neg().map(|by| (origin, unit_micros, by)),
+                    Operation::Multiply => by.checked_mul(*a).map(|by| (origin, unit_micros, by)),
+                    Operation::Divide | Operation::Remainder => None,
+                }
+            }
             _ => None,
         };
         match counted {
@@ -158,7 +162,11 @@ fn at_earliest(a: Option<At>, b: Option<At>) -> Motion {
 fn step_at(origin: At, unit_micros: i64, now: At, k: i128) -> Option<At> {
     let unit = i128::from(unit_micros.max(1));
     let elapsed = i128::from(now.as_micros()) - i128::from(origin.as_micros());
-    let micros = elapsed.div_euclid(unit).checked_add(k)?.checked_mul(unit)?.checked_add(i128::from(origin.as_micros()))?;
+    let micros = elapsed
+        .div_euclid(unit)
+        .checked_add(k)?
+        .checked_mul(unit)?
+        .checked_add(i128::from(origin.as_micros()))?;
     i64::try_from(micros).ok().filter(|micros| *micros <= At::MAX.as_micros()).map(At::from_micros)
 }
 
@@ -226,7 +234,9 @@ pub(super) fn turning(comparison: Comparison, a: &Timed, b: &Timed, now: At) -> 
             (Value::Int(left), Value::Int(right)) => {
                 let gap = i128::from(*left) - i128::from(*right);
                 let slack = if origin == other_origin { 0 } else { i128::from(by).abs() };
-                let outcome = |gap: i128| Comparison::holds(comparison, &Value::Int(gap.signum() as i64), &Value::Int(0));
+                let outcome = |gap: i128| {
+                    Comparison::holds(comparison, &Value::Int(gap.signum() as i64), &Value::Int(0))
+                };
                 let same = outcome(gap - slack) == outcome(gap) && outcome(gap) == outcome(gap + slack);
                 if same { loose(Motion::Constant) } else { loose(a.motion.join(b.motion, now)) }
             }
@@ -237,7 +247,13 @@ pub(super) fn turning(comparison: Comparison, a: &Timed, b: &Timed, now: At) -> 
 }
 
 /// A count (on the left) against a value that stands still, at least for a while.
-fn against_still(comparison: Comparison, count: (At, i64, i64), value: &Value, still: &Timed, now: At) -> Turning {
+fn against_still(
+    comparison: Comparison,
+    count: (At, i64, i64),
+    value: &Value,
+    still: &Timed,
+    now: At,
+) -> Turning {
     let (origin, unit_micros, by) = count;
     let Value::Int(value) = value else {
         let moving = Motion::Counts { origin, unit_micros, by };
@@ -246,7 +262,10 @@ fn against_still(comparison: Comparison, count: (At, i64, i64), value: &Value, s
     let cross = steps_to_turn(comparison, i128::from(*value), i128::from(by), &still.value)
         .and_then(|k| step_at(origin, unit_micros, now, k));
     let stale = still.motion.next_change(now);
-    Turning { motion: at_earliest(cross, stale), exact: cross.is_some() && stale.is_none_or(|stale| cross < Some(stale)) }
+    Turning {
+        motion: at_earliest(cross, stale),
+        exact: cross.is_some() && stale.is_none_or(|stale| cross < Some(stale)),
+    }
 }
 
 /// After how many steps of `by` a count that is now `value` turns its comparison with a fixed value; none is never.
@@ -259,7 +278,9 @@ fn steps_to_turn(comparison: Comparison, value: i128, by: i128, fixed: &Value) -
     let (floor, ceiling) = match fixed {
         Value::Int(whole) => (i128::from(*whole), i128::from(*whole)),
         Value::Double(number) if number.is_nan() => return None,
-        Value::Double(number) => (number.floor().clamp(-FAR, FAR) as i128, number.ceil().clamp(-FAR, FAR) as i128),
+        Value::Double(number) => {
+            (number.floor().clamp(-FAR, FAR) as i128, number.ceil().clamp(-FAR, FAR) as i128)
+        }
         _ => return None,
     };
     let threshold = match comparison {

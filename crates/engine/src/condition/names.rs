@@ -9,7 +9,16 @@ use super::schema::{FIELDS, FieldId, Group, Type};
 
 /// Names that later versions bring.
 const LATER: &[&str] = &[
-    "prediction", "predictions", "loyalty", "referral", "coupon", "answer", "recommend", "replenish", "survey", "customer.value",
+    "prediction",
+    "predictions",
+    "loyalty",
+    "referral",
+    "coupon",
+    "answer",
+    "recommend",
+    "replenish",
+    "survey",
+    "customer.value",
 ];
 
 /// What a dotted path means.
@@ -21,7 +30,11 @@ pub(super) enum Meaning {
 }
 
 /// Finds what a path means where a condition stands.
-pub(super) fn resolve(segments: &[&str], scope: Scope, span: Range<usize>) -> Result<Meaning, ConditionError> {
+pub(super) fn resolve(
+    segments: &[&str],
+    scope: Scope,
+    span: Range<usize>,
+) -> Result<Meaning, ConditionError> {
     let path = segments.join(".");
     for length in (1..=segments.len()).rev() {
         let Some(id) = FieldId::find(&segments[..length].join(".")) else { continue };
@@ -32,7 +45,10 @@ pub(super) fn resolve(segments: &[&str], scope: Scope, span: Range<usize>) -> Re
         } else if spec.kind == Type::Map {
             Ok(Meaning::Inside(id, length))
         } else {
-            let error = ConditionError::new(span, format!("`{}` is {} and has no `{}`", spec.path, spec.kind, segments[length]));
+            let error = ConditionError::new(
+                span,
+                format!("`{}` is {} and has no `{}`", spec.path, spec.kind, segments[length]),
+            );
             Err(match segments[length] {
                 "size" | "length" | "count" => error.help(format!("write `size({})`", spec.path)),
                 _ => error,
@@ -43,7 +59,12 @@ pub(super) fn resolve(segments: &[&str], scope: Scope, span: Range<usize>) -> Re
 }
 
 /// Refuses a group where it is not known.
-pub(super) fn visible(group: Group, name: &str, scope: Scope, span: &Range<usize>) -> Result<(), ConditionError> {
+pub(super) fn visible(
+    group: Group,
+    name: &str,
+    scope: Scope,
+    span: &Range<usize>,
+) -> Result<(), ConditionError> {
     if scope.shows(group) {
         return Ok(());
     }
@@ -58,15 +79,22 @@ pub(super) fn visible(group: Group, name: &str, scope: Scope, span: &Range<usize
     let help = match group {
         Group::Run => "it belongs to a run: use it in `goal`, `exit`, `if` or `until`",
         Group::Key => "it is known in a journey's `when`, `goal`, `exit`, `if` and `until`",
-        _ => "it is known inside journeys only; elsewhere use `events.count(\"name\", 30)` or `events.days_since(\"name\")`",
+        _ => {
+            "it is known inside journeys only; elsewhere use `events.count(\"name\", 30)` or `events.days_since(\"name\")`"
+        }
     };
     Err(ConditionError::new(span.clone(), format!("`{name}` is not known {place}")).help(help))
 }
 
 /// Whether a path begins with a name of a later version, and the error that says so.
 pub(super) fn later(path: &str, span: &Range<usize>) -> Option<ConditionError> {
-    let name = LATER.iter().find(|name| path.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))?;
-    Some(ConditionError::new(span.clone(), format!("`{name}` comes with a later version")).help("leave this condition out for now"))
+    let name = LATER.iter().find(|name| {
+        path.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })?;
+    Some(
+        ConditionError::new(span.clone(), format!("`{name}` comes with a later version"))
+            .help("leave this condition out for now"),
+    )
 }
 
 fn unknown(path: &str, scope: Scope, span: Range<usize>) -> ConditionError {
@@ -77,13 +105,19 @@ fn unknown(path: &str, scope: Scope, span: Range<usize>) -> ConditionError {
         return ConditionError::new(span, format!("`{path}` is not available: a condition must know when it changes"))
             .help("use a field that counts, as `orders.days_since_last` or `cart.hours_idle`, or events.days_since(\"name\")");
     }
-    if let Some(function) = FUNCTIONS.iter().find(|function| function.key == path || function.key.split('.').next() == Some(path)) {
-        if path.contains('.') || !FIELDS.iter().any(|field| field.path.starts_with(&format!("{path}."))) {
-            return ConditionError::new(span, format!("`{path}` is a function")).help(format!("write it as `{}`", function.shape));
-        }
+    let is_group = FIELDS.iter().any(|field| field.path.starts_with(&format!("{path}.")));
+    let function = FUNCTIONS
+        .iter()
+        .find(|function| function.key == path || (!is_group && function.key.split('.').next() == Some(path)));
+    if let Some(function) = function {
+        return ConditionError::new(span, format!("`{path}` is a function"))
+            .help(format!("write it as `{}`", function.shape));
     }
-    let inside: Vec<&str> =
-        FIELDS.iter().map(|field| field.path).filter(|field| field.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))).collect();
+    let inside: Vec<&str> = FIELDS
+        .iter()
+        .map(|field| field.path)
+        .filter(|field| field.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+        .collect();
     if !inside.is_empty() {
         return ConditionError::new(span, format!("`{path}` is a group of fields, not a value"))
             .help(format!("use one of {}", listed(&inside)));
@@ -93,11 +127,15 @@ fn unknown(path: &str, scope: Scope, span: Range<usize>) -> ConditionError {
         Some(name) => error.help(format!("did you mean `{name}`?")),
         None => match path.split_once('.').map(|(group, _)| group) {
             Some(group) if FIELDS.iter().any(|field| field.path.starts_with(&format!("{group}."))) => {
-                let siblings: Vec<&str> =
-                    FIELDS.iter().map(|field| field.path).filter(|field| field.starts_with(&format!("{group}."))).collect();
+                let siblings: Vec<&str> = FIELDS
+                    .iter()
+                    .map(|field| field.path)
+                    .filter(|field| field.starts_with(&format!("{group}.")))
+                    .collect();
                 error.help(format!("known are {}", listed(&siblings)))
             }
-            _ => error.help("config/conditions.md lists all names; a text stands in quotation marks"),
+            None => error.help(format!("for a text, write '{path}'; config/conditions.md lists all names")),
+            Some(_) => error.help("config/conditions.md lists all names"),
         },
     }
 }
@@ -109,7 +147,8 @@ fn listed(names: &[&str]) -> String {
 /// The known name most like a wrong one, if any is like it.
 pub(super) fn nearest(path: &str, scope: Scope) -> Option<&'static str> {
     let fields = FIELDS.iter().filter(|field| scope.shows(field.group)).map(|field| field.path);
-    let functions = FUNCTIONS.iter().filter(|function| scope.shows(function.group)).map(|function| function.key);
+    let functions =
+        FUNCTIONS.iter().filter(|function| scope.shows(function.group)).map(|function| function.key);
     closest(path, fields.chain(functions))
 }
 
@@ -122,7 +161,7 @@ pub(super) fn closest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> 
             let same_last = name.contains('.') && last(name) == last(wrong);
             (if same_last { distance / 2 } else { distance }, name)
         })
-        .filter(|(distance, name)| *distance <= (name.chars().count() * 2 / 3).max(4))
+        .filter(|(distance, name)| *distance <= (name.chars().count() * 2 / 3).max(2))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -28,9 +28,13 @@ impl Synthetic {
         let text = |draw: u64| Value::text(texts[(draw % 6) as usize]);
         let plain = |draw: u64| match kind {
             Type::Bool => Value::Bool(draw.is_multiple_of(2)),
-            Type::Int if self.extreme => Value::Int([i64::MAX, i64::MIN, 0, -1, i64::MAX - 3][(draw % 5) as usize]),
+            Type::Int if self.extreme => {
+                Value::Int([i64::MAX, i64::MIN, 0, -1, i64::MAX - 3][(draw % 5) as usize])
+            }
             Type::Int => Value::Int((draw % 12) as i64 - 2),
-            Type::Double if self.extreme => Value::Double([f64::MAX, f64::INFINITY, -0.0, f64::MIN, 9.3e18][(draw % 5) as usize]),
+            Type::Double if self.extreme => {
+                Value::Double([f64::MAX, f64::INFINITY, -0.0, f64::MIN, 9.3e18][(draw % 5) as usize])
+            }
             Type::Double => Value::Double((draw % 50) as f64 / 4.0 - 1.0),
             Type::Instant if self.extreme => Value::Instant([At::MAX, At::MIN][(draw % 2) as usize]),
             Type::Instant => Value::Instant(BASE.plus_micros((draw % 1000) as i64 * HOUR_MICROS)),
@@ -52,7 +56,11 @@ impl Synthetic {
             2 if kind == Type::Int => Timed::constant(Value::Never),
             3 => {
                 let turns = origin.plus_days(40);
-                if now < turns { Timed::until(plain(draw), Some(turns)) } else { Timed::constant(plain(draw >> 20)) }
+                if now < turns {
+                    Timed::until(plain(draw), Some(turns))
+                } else {
+                    Timed::constant(plain(draw >> 20))
+                }
             }
             4 => Timed::constant(Value::Absent),
             _ => Timed::constant(plain(draw)),
@@ -101,9 +109,25 @@ fn number() -> BoxedStrategy<String> {
 
 fn text() -> BoxedStrategy<String> {
     prop_oneof![
-        prop::sample::select(vec!["phase.id", "phase.previous", "customer.locale", "event.name", "key", "event['a b']", "run.step"])
-            .prop_map(str::to_owned),
-        prop::sample::select(vec!["'lapsed'", "\"books\"", "'vip'", "''", "customer.attributes.size", "journey('x').state"]).prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "phase.id",
+            "phase.previous",
+            "customer.locale",
+            "event.name",
+            "key",
+            "event['a b']",
+            "run.step"
+        ])
+        .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "'lapsed'",
+            "\"books\"",
+            "'vip'",
+            "''",
+            "customer.attributes.size",
+            "journey('x').state"
+        ])
+        .prop_map(str::to_owned),
     ]
     .boxed()
 }
@@ -146,7 +170,8 @@ fn boolean() -> BoxedStrategy<String> {
     ];
     leaf.prop_recursive(3, 10, 3, |inner| {
         prop_oneof![
-            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("({a}) && {b} && ({c})")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("({a}) && {b} && ({c})")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
             inner.clone().prop_map(|a| format!("!({a})")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) == ({b})")),
@@ -173,7 +198,8 @@ fn instants(now: At, due: Option<At>) -> impl Iterator<Item = At> {
     let end = due.map_or(now.plus_days(160), |due| due.min(now.plus_days(160)));
     let last = due.map(|due| due.plus_micros(-1));
     let grid = (1..560).map(move |step| now.plus_micros(step * 7 * HOUR_MICROS - 1));
-    let near = [1, 999, HOUR_MICROS, HOUR_MICROS * 2 + 1].into_iter().map(move |micros| now.plus_micros(micros));
+    let near =
+        [1, 999, HOUR_MICROS, HOUR_MICROS * 2 + 1].into_iter().map(move |micros| now.plus_micros(micros));
     grid.chain(near).filter(move |at| *at < end).chain(last)
 }
 
@@ -250,5 +276,7 @@ proptest! {
 /// Every part's text is a piece of the whole, with its brackets paired.
 fn parts_stand_in(whole: &str, explained: &Explained) -> bool {
     let paired = explained.text.matches('(').count() == explained.text.matches(')').count();
-    whole.contains(&explained.text) && paired && explained.parts.iter().all(|part| parts_stand_in(whole, part))
+    whole.contains(&explained.text)
+        && paired
+        && explained.parts.iter().all(|part| parts_stand_in(whole, part))
 }

@@ -42,8 +42,15 @@ const TAIL: &str = "\
 pub fn reference_markdown() -> String {
     let mut out = HEAD.to_owned();
     for group in Group::ALL {
-        let fields: Vec<_> = FIELDS.iter().filter(|field| field.group == group).map(|f| (f.path, f.kind, f.unit, f.moves, f.doc)).collect();
-        let functions = FUNCTIONS.iter().filter(|function| function.group == group).map(|f| (f.shape, f.kind, f.unit, f.moves, f.doc));
+        let fields: Vec<_> = FIELDS
+            .iter()
+            .filter(|field| field.group == group)
+            .map(|f| (f.path, f.kind, f.unit, f.moves, f.doc))
+            .collect();
+        let functions = FUNCTIONS
+            .iter()
+            .filter(|function| function.group == group)
+            .map(|f| (f.shape, f.kind, f.unit, f.moves, f.doc));
         let (title, places) = heading(group);
         // Writing into a String cannot fail.
         let _ = write!(out, "## {title}\n\n{places}\n\n| name | value | meaning |\n|---|---|---|\n");
@@ -63,7 +70,8 @@ pub fn reference_markdown() -> String {
 }
 
 fn heading(group: Group) -> (&'static str, &'static str) {
-    const ANYWHERE: &str = "Known everywhere. ↗ counts up as time passes, ↘ changes by itself when something runs out.";
+    const ANYWHERE: &str =
+        "Known everywhere. ↗ counts up as time passes, ↘ changes by itself when something runs out.";
     match group {
         Group::Customer => ("customer", ANYWHERE),
         Group::Orders => ("orders", ANYWHERE),
@@ -75,7 +83,9 @@ fn heading(group: Group) -> (&'static str, &'static str) {
         Group::Phase => ("phase", ANYWHERE),
         Group::Journeys => ("journey", ANYWHERE),
         Group::Products => ("product", ANYWHERE),
-        Group::Event => ("event", "Known in journeys: `start.where`, `key`, `when`, `goal`, `exit`, `if`, `until`."),
+        Group::Event => {
+            ("event", "Known in journeys: `start.where`, `key`, `when`, `goal`, `exit`, `if`, `until`.")
+        }
         Group::Key => ("key", "Known in a journey's `when`, `goal`, `exit`, `if`, `until`."),
         Group::Run => ("run", "Known in a journey's `goal`, `exit`, `if`, `until`."),
     }

@@ -37,8 +37,11 @@ impl<'a> Source<'a> {
             return Err(ConditionError::new(0..text.len(), "the condition is empty"));
         }
         if text.len() > MAX_BYTES {
-            return Err(ConditionError::new(0..text.len(), format!("the condition is longer than {MAX_BYTES} bytes"))
-                .help("name parts of it as segments"));
+            return Err(ConditionError::new(
+                0..text.len(),
+                format!("the condition is longer than {MAX_BYTES} bytes"),
+            )
+            .help("name parts of it as segments"));
         }
         let brackets = scan(text)?;
         let (root, info) =
@@ -81,11 +84,17 @@ impl Places<'_> {
                 }
             }
             Expr::Call(call) => {
-                let inner = call.target.iter().map(|target| self.span(target)).chain(call.args.iter().map(|arg| self.span(arg)));
+                let inner = call
+                    .target
+                    .iter()
+                    .map(|target| self.span(target))
+                    .chain(call.args.iter().map(|arg| self.span(arg)));
                 let inner = inner.reduce(join);
                 if self.text[token.clone()].starts_with(['(', '[']) {
                     let start = match (&call.target, &inner) {
-                        (None, _) if self.text[token.clone()].starts_with('(') => self.word_before(token.start),
+                        (None, _) if self.text[token.clone()].starts_with('(') => {
+                            self.word_before(token.start)
+                        }
                         (_, Some(inner)) => inner.start.min(token.start),
                         (_, None) => token.start,
                     };
@@ -94,7 +103,9 @@ impl Places<'_> {
                     inner.map_or(token.clone(), |inner| join(inner, token))
                 }
             }
-            Expr::Comprehension(quantifier) => self.span(&quantifier.iter_range).start..self.closing(token.start),
+            Expr::Comprehension(quantifier) => {
+                self.span(&quantifier.iter_range).start..self.closing(token.start)
+            }
             Expr::List(_) | Expr::Map(_) | Expr::Struct(_) => token.start..self.closing(token.start),
         };
         self.balanced(span)
@@ -230,6 +241,10 @@ fn syntax_error(text: &str, errors: &ParseErrors) -> ConditionError {
         "&" => Some("write `&&`"),
         "|" => Some("write `||`"),
         "is" => Some("compare with `==`"),
+        "" if text.matches('(').count() > text.matches(')').count() => Some("close the bracket"),
+        "„" | "“" | "”" | "‚" | "‘" | "’" | "«" | "»" => {
+            Some("write the text in straight quotation marks: 'like this'")
+        }
         "\"" | "'" => Some("close the text with the same quotation mark"),
         _ if text[..at].trim_end().ends_with(" not") => Some("write `!`"),
         _ => None,

@@ -32,7 +32,11 @@ impl Fields for Given {
     }
 
     fn call(&self, function: FunctionId, arguments: &[Value], _: At) -> Timed {
-        self.find(&format!("{}({})", function.spec().key, arguments.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")))
+        self.find(&format!(
+            "{}({})",
+            function.spec().key,
+            arguments.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
+        ))
     }
 }
 
@@ -41,7 +45,10 @@ fn now() -> At {
 }
 
 fn holds(text: &str, given: &Given) -> bool {
-    Condition::parse(text, Scope::If).unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.help)).eval(given, now()).value
+    Condition::parse(text, Scope::If)
+        .unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.help))
+        .eval(given, now())
+        .value
 }
 
 fn refused(text: &str, scope: Scope) -> String {
@@ -70,13 +77,17 @@ fn every_example_that_needs_no_later_programme_is_accepted() {
         (StartWhere, "event.up"),
         (If, "event.tier == 'gold'"),
         (Exit, "phase.id != 'lapsed'"),
-        (Segment, "engagement.sent_365d >= 6 && engagement.days_since_click > 365 && orders.days_since_last > 365"),
+        (
+            Segment,
+            "engagement.sent_365d >= 6 && engagement.days_since_click > 365 && orders.days_since_last > 365",
+        ),
         (Until, "engagement.days_since_click < 14"),
         (If, "engagement.days_since_click >= 14"),
         (JourneyWhen, "orders.count >= 2 && feedback.days_since_asked > 180"),
     ];
     for (scope, text) in examples {
-        let condition = Condition::parse(text, scope).unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.help));
+        let condition =
+            Condition::parse(text, scope).unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.help));
         assert_eq!(condition.text(), text);
         assert!(!condition.reads().is_empty(), "{text}");
     }
@@ -98,7 +109,11 @@ fn names_of_later_programmes_say_so() {
         "orders.count >= 1 && customer.value.expected > 10.0",
         "prediction.churn > 0.5",
     ] {
-        assert!(refused(text, Scope::If).contains("comes with a later version"), "{text}: {}", refused(text, Scope::If));
+        assert!(
+            refused(text, Scope::If).contains("comes with a later version"),
+            "{text}: {}",
+            refused(text, Scope::If)
+        );
     }
 }
 
@@ -227,13 +242,16 @@ fn never_is_greater_than_every_number() {
     assert!(holds("engagement.days_since_click - 5 > 365", &silent));
     assert!(!holds("engagement.days_since_click < 14", &silent));
     assert!(!holds("engagement.days_since_click == 14", &silent));
-    let explained = Condition::parse("engagement.days_since_click < 14", Scope::If).unwrap().explain(&silent, now());
+    let explained =
+        Condition::parse("engagement.days_since_click < 14", Scope::If).unwrap().explain(&silent, now());
     assert_eq!(explained.to_string(), "engagement.days_since_click < 14 → false (never)");
 }
 
 #[test]
 fn numbers_of_both_kinds_mix_exactly() {
-    let rich = Given::default().with("orders.count", Value::Int(9_007_199_254_740_993)).with("cart.value", Value::Double(20.0));
+    let rich = Given::default()
+        .with("orders.count", Value::Int(9_007_199_254_740_993))
+        .with("cart.value", Value::Double(20.0));
     assert!(holds("orders.count > 9007199254740992.0", &rich));
     assert!(holds("orders.count != 9007199254740992.0", &rich));
     assert!(holds("cart.value == 20", &rich));
@@ -258,7 +276,10 @@ fn maps_lists_and_texts_are_read() {
     let customer = Given::default()
         .with("customer.attributes.size", Value::text("M"))
         .with("customer.attributes.address.city", Value::text("Köln"))
-        .with("event.lines", Value::from_json(&serde_json::json!([{"sku": "a", "n": 2}, {"sku": "b", "n": 1}])))
+        .with(
+            "event.lines",
+            Value::from_json(&serde_json::json!([{"sku": "a", "n": 2}, {"sku": "b", "n": 1}])),
+        )
         .with("orders.categories", Value::texts(["books", "music"]))
         .with("events.count(\"order.placed\", 30)", Value::Int(3));
     for text in [
@@ -328,18 +349,23 @@ fn explanation_shows_values_distances_and_instants() {
             "(orders.count >= 2 || cart.is_open) && !(cart.value >= 20.0) && phase.id in ['lapsed', 'develop']",
             "orders.days_since_last > orders.mean_gap_days * 2.0",
             "engagement.sent_30d < 4",
+            "engagement.sent_30d < 2",
+            "14 > orders.days_since_last",
             "orders.count * 10 > orders.days_since_last",
             "customer.first_name == null",
         ]
         .map(show)
         .join("\n\n")
     );
-    let json = serde_json::to_value(Condition::parse("orders.days_since_last > 90", Scope::If).unwrap().explain(&customer, now())).unwrap();
+    let json = serde_json::to_value(
+        Condition::parse("orders.days_since_last > 90", Scope::If).unwrap().explain(&customer, now()),
+    )
+    .unwrap();
     assert_eq!(
         json,
         serde_json::json!({
             "kind": "comparison", "text": "orders.days_since_last > 90", "value": false,
-            "revisit_at": "2026-12-04T10:00:00Z", "turns": true, "short_by": {"by": 12, "unit": "days"},
+            "revisit_at": "2026-12-04T10:00:00Z", "turns": true, "short_by": {"by": 12, "side": "short", "unit": "days"},
             "parts": [
                 {"kind": "value", "text": "orders.days_since_last", "value": 78, "revisit_at": "2026-11-22T10:00:00Z"},
                 {"kind": "literal", "text": "90", "value": 90},
@@ -353,7 +379,8 @@ fn references_name_phases_journeys_steps_events_and_tags() {
     let text = "phase.id != 'lapsed' && journey('welcome').days > 3 && sent('mail-2') && events.count('order.placed', 9) > 1 \
                 && 'vip' in customer.tags && event.name == 'x' && phase.previous in ['a', 'b']";
     let condition = Condition::parse(text, Scope::If).unwrap();
-    let found: Vec<(Named, &str)> = condition.references().iter().map(|reference| (reference.named, &*reference.id)).collect();
+    let found: Vec<(Named, &str)> =
+        condition.references().iter().map(|reference| (reference.named, &*reference.id)).collect();
     assert_eq!(
         found,
         [
@@ -392,7 +419,10 @@ fn the_reference_in_config_is_the_schema_s() {
         std::fs::write(path, &written).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap();
-    assert!(kept == written, "config/conditions.md differs from the schema: run this test once with ZYKLUS_WRITE_REFERENCE=1");
+    assert!(
+        kept == written,
+        "config/conditions.md differs from the schema: run this test once with ZYKLUS_WRITE_REFERENCE=1"
+    );
 }
 
 #[test]

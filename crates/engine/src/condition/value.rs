@@ -76,7 +76,10 @@ impl Value {
             serde_json::Value::String(text) => Value::text(text.as_str()),
             serde_json::Value::Array(items) => Value::List(items.iter().map(Value::from_json).collect()),
             serde_json::Value::Object(entries) => Value::Map(Arc::new(
-                entries.iter().map(|(name, value)| (Arc::from(name.as_str()), Value::from_json(value))).collect(),
+                entries
+                    .iter()
+                    .map(|(name, value)| (Arc::from(name.as_str()), Value::from_json(value)))
+                    .collect(),
             )),
         }
     }
@@ -132,7 +135,9 @@ impl Value {
         match (self, other) {
             (Value::Absent, Value::Absent) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.equals(b)),
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.equals(b))
+            }
             (Value::Map(a), Value::Map(b)) => {
                 a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| a.equals(b)))
             }
@@ -240,7 +245,9 @@ pub(super) fn calculate(operation: Operation, a: &Value, b: &Value) -> Value {
         (Value::Never, Value::Never) if operation == Add => Value::Never,
         (Value::Instant(a), Value::Span(b)) if operation == Add => Value::Instant(a.plus_micros(*b)),
         (Value::Span(a), Value::Instant(b)) if operation == Add => Value::Instant(b.plus_micros(*a)),
-        (Value::Instant(a), Value::Span(b)) if operation == Subtract => Value::Instant(a.plus_micros(b.saturating_neg())),
+        (Value::Instant(a), Value::Span(b)) if operation == Subtract => {
+            Value::Instant(a.plus_micros(b.saturating_neg()))
+        }
         (Value::Instant(a), Value::Instant(b)) if operation == Subtract => Value::Span(a.micros_since(*b)),
         (Value::Span(a), Value::Span(b)) if operation == Add => Value::Span(a.saturating_add(*b)),
         (Value::Span(a), Value::Span(b)) if operation == Subtract => Value::Span(a.saturating_sub(*b)),
@@ -303,7 +310,8 @@ fn write_span(f: &mut fmt::Formatter<'_>, micros: i64) -> fmt::Result {
     if rest == 0 {
         return f.write_str("0s");
     }
-    for (unit, size) in [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)] {
+    for (unit, size) in [("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)]
+    {
         if rest >= size {
             write!(f, "{}{unit}", rest / size)?;
             rest %= size;
@@ -325,7 +333,9 @@ impl Serialize for Value {
             Value::Instant(at) => at.serialize(serializer),
             Value::Span(micros) => serializer.serialize_f64(*micros as f64 / 1e6),
             Value::List(items) => serializer.collect_seq(items.iter()),
-            Value::Map(entries) => serializer.collect_map(entries.iter().map(|(name, value)| (&**name, value))),
+            Value::Map(entries) => {
+                serializer.collect_map(entries.iter().map(|(name, value)| (&**name, value)))
+            }
         }
     }
 }

@@ -14,8 +14,21 @@ use crate::condition::schema::Type;
 use crate::condition::value::Value;
 
 /// The language's own functions and methods, for messages.
-const OWN: &[&str] =
-    &["size", "int", "double", "string", "timestamp", "duration", "has", "startsWith", "endsWith", "contains", "matches", "exists", "all"];
+const OWN: &[&str] = &[
+    "size",
+    "int",
+    "double",
+    "string",
+    "timestamp",
+    "duration",
+    "has",
+    "startsWith",
+    "endsWith",
+    "contains",
+    "matches",
+    "exists",
+    "all",
+];
 
 impl Lowering<'_> {
     pub(super) fn lower_function(&mut self, call: &CallExpr, span: Range<usize>) -> Result<NodeId> {
@@ -32,7 +45,9 @@ impl Lowering<'_> {
         if let Some(mut segments) = path_of(target) {
             segments.push(name);
             let key = segments.join(".");
-            if let Some(function) = FunctionId::find(&key).filter(|function| !matches!(function.key.split('.').next(), Some("journey" | "order" | "product"))) {
+            if let Some(function) = FunctionId::find(&key).filter(|function| {
+                !matches!(function.key.split('.').next(), Some("journey" | "order" | "product"))
+            }) {
                 return self.lower_host(function, &call.args, span);
             }
             if segments[0] == "events" {
@@ -63,14 +78,20 @@ impl Lowering<'_> {
         if let Some(error) = names::later(name, &span) {
             return Err(error);
         }
-        let members: Vec<&FunctionSpec> = FUNCTIONS.iter().filter(|function| function.key.split_once('.').is_some_and(|(object, _)| object == name)).collect();
+        let members: Vec<&FunctionSpec> = FUNCTIONS
+            .iter()
+            .filter(|function| function.key.split_once('.').is_some_and(|(object, _)| object == name))
+            .collect();
         if let Some(first) = members.first() {
             let error = ConditionError::new(span, format!("`{name}(…)` is not a value itself"));
             return Err(error.help(format!("write for example `{}`", first.shape)));
         }
         if matches!(name, "now" | "today" | "getDate") {
-            return Err(ConditionError::new(span, format!("`{name}()` is not available: a condition must know when it changes"))
-                .help("use a field that counts, as `orders.days_since_last`, or events.days_since(\"name\")"));
+            return Err(ConditionError::new(
+                span,
+                format!("`{name}()` is not available: a condition must know when it changes"),
+            )
+            .help("use a field that counts, as `orders.days_since_last`, or events.days_since(\"name\")"));
         }
         Err(self.no_function(name, span))
     }
@@ -80,7 +101,10 @@ impl Lowering<'_> {
         let known = FUNCTIONS.iter().map(|function| function.key).chain(OWN.iter().copied());
         match names::closest(name, known) {
             Some(near) => {
-                let shape = FUNCTIONS.iter().find(|function| function.key == near).map_or(near, |function| function.shape);
+                let shape = FUNCTIONS
+                    .iter()
+                    .find(|function| function.key == near)
+                    .map_or(near, |function| function.shape);
                 error.help(format!("did you mean `{shape}`?"))
             }
             None => error.help("config/conditions.md lists all functions"),
@@ -88,29 +112,44 @@ impl Lowering<'_> {
     }
 
     /// `journey("id").state` and its like: a member of a call. None if the call is of another kind.
-    pub(super) fn lower_object(&mut self, call: &CallExpr, field: &str, span: Range<usize>) -> Result<Option<NodeId>> {
+    pub(super) fn lower_object(
+        &mut self,
+        call: &CallExpr,
+        field: &str,
+        span: Range<usize>,
+    ) -> Result<Option<NodeId>> {
         let object = call.func_name.as_str();
         if let Some(error) = names::later(object, &span) {
             return Err(error);
         }
         let prefix = format!("{object}.");
         let members: Vec<&'static FunctionSpec> = match object {
-            "journey" | "order" | "product" => FUNCTIONS.iter().filter(|function| function.key.starts_with(&prefix)).collect(),
+            "journey" | "order" | "product" => {
+                FUNCTIONS.iter().filter(|function| function.key.starts_with(&prefix)).collect()
+            }
             _ => return Ok(None),
         };
         match members.iter().find(|function| function.key[prefix.len()..] == *field) {
             Some(function) => self.lower_host(function, &call.args, span).map(Some),
             None => {
-                let shapes: Vec<String> = members.iter().map(|function| format!("`{}`", function.shape)).collect();
-                Err(ConditionError::new(span, format!("`{object}(…)` has no `{field}`")).help(format!("known are {}", shapes.join(", "))))
+                let shapes: Vec<String> =
+                    members.iter().map(|function| format!("`{}`", function.shape)).collect();
+                Err(ConditionError::new(span, format!("`{object}(…)` has no `{field}`"))
+                    .help(format!("known are {}", shapes.join(", "))))
             }
         }
     }
 
-    fn lower_host(&mut self, function: &'static FunctionSpec, args: &[IdedExpr], span: Range<usize>) -> Result<NodeId> {
+    fn lower_host(
+        &mut self,
+        function: &'static FunctionSpec,
+        args: &[IdedExpr],
+        span: Range<usize>,
+    ) -> Result<NodeId> {
         names::visible(function.group, function.shape, self.scope, &span)?;
         if args.len() != function.params.len() {
-            let error = ConditionError::new(span, format!("`{}` has the wrong number of arguments", function.key));
+            let error =
+                ConditionError::new(span, format!("`{}` has the wrong number of arguments", function.key));
             return Err(error.help(format!("write it as `{}`", function.shape)));
         }
         let ids = args.iter().map(|arg| self.lower(arg)).collect::<Result<Vec<_>>>()?;
@@ -118,7 +157,8 @@ impl Lowering<'_> {
             let kind = self.kind(*id);
             if kind != *wanted && kind != Type::Any {
                 let message = format!("`{}` wants {wanted} here, not {}", function.key, self.named(*id));
-                return Err(ConditionError::new(self.node(*id).span.clone(), message).help(format!("write it as `{}`", function.shape)));
+                return Err(ConditionError::new(self.node(*id).span.clone(), message)
+                    .help(format!("write it as `{}`", function.shape)));
             }
         }
         if function.id == FunctionId::EventsCount
@@ -131,7 +171,9 @@ impl Lowering<'_> {
         self.reads.insert(function.group);
         let named = match function.id {
             FunctionId::EventsCount | FunctionId::EventsDaysSince => Some(Named::Event),
-            FunctionId::JourneyState | FunctionId::JourneyStep | FunctionId::JourneyDays => Some(Named::Journey),
+            FunctionId::JourneyState | FunctionId::JourneyStep | FunctionId::JourneyDays => {
+                Some(Named::Journey)
+            }
             FunctionId::Sent | FunctionId::TimedOut => Some(Named::Step),
             FunctionId::OrderRefundShare | FunctionId::ProductSoldOut => None,
         };
@@ -151,10 +193,16 @@ impl Lowering<'_> {
         }
     }
 
-    fn lower_text_test(&mut self, test: TextTest, of: &IdedExpr, part: &IdedExpr, span: Range<usize>) -> Result<NodeId> {
+    fn lower_text_test(
+        &mut self,
+        test: TextTest,
+        of: &IdedExpr,
+        part: &IdedExpr,
+        span: Range<usize>,
+    ) -> Result<NodeId> {
         let (of, part) = (self.lower(of)?, self.lower(part)?);
         if test == TextTest::Contains && matches!(self.kind(of), Type::Texts | Type::List) {
-            let error = ConditionError::new(span, format!("{} is not a text", self.named(of)));
+            let error = ConditionError::new(span, self.is_not(of, "a text"));
             return Err(error.help(format!("write `{} in {}`", self.written(part), self.written(of))));
         }
         for id in [of, part] {
@@ -166,7 +214,7 @@ impl Lowering<'_> {
     fn want_text(&self, id: NodeId) -> Result<()> {
         match self.kind(id) {
             Type::Text | Type::Any => Ok(()),
-            _ => Err(ConditionError::new(self.node(id).span.clone(), format!("{} is not a text", self.named(id)))),
+            _ => Err(ConditionError::new(self.node(id).span.clone(), self.is_not(id, "a text"))),
         }
     }
 
@@ -174,7 +222,8 @@ impl Lowering<'_> {
         let of = self.lower(of)?;
         self.want_text(of)?;
         let at = self.places.span(pattern);
-        let text = literal_text(pattern).ok_or_else(|| ConditionError::new(at.clone(), "a pattern must be written out as a text"))?;
+        let text = literal_text(pattern)
+            .ok_or_else(|| ConditionError::new(at.clone(), "a pattern must be written out as a text"))?;
         let compiled = literals::pattern(text).map_err(|error| {
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
@@ -187,7 +236,9 @@ impl Lowering<'_> {
         const HELP: &str = "write it as timestamp(\"2026-01-01T00:00:00Z\")";
         match literal_text(text).map(str::parse::<At>) {
             Some(Ok(at)) => Ok(self.push(Op::Literal(Value::Instant(at)), Type::Instant, span)),
-            Some(Err(_)) => Err(ConditionError::new(self.places.span(text), "this is not an instant").help(HELP)),
+            Some(Err(_)) => {
+                Err(ConditionError::new(self.places.span(text), "this is not an instant").help(HELP))
+            }
             None => Err(ConditionError::new(span, "an instant must be written out as a text").help(HELP)),
         }
     }
@@ -196,7 +247,9 @@ impl Lowering<'_> {
         const HELP: &str = "write it as duration(\"24h\"), duration(\"1h30m\") or duration(\"2d\")";
         match literal_text(text).map(literals::duration) {
             Some(Some(micros)) => Ok(self.push(Op::Literal(Value::Span(micros)), Type::Span, span)),
-            Some(None) => Err(ConditionError::new(self.places.span(text), "this is not a duration").help(HELP)),
+            Some(None) => {
+                Err(ConditionError::new(self.places.span(text), "this is not a duration").help(HELP))
+            }
             None => Err(ConditionError::new(span, "a duration must be written out as a text").help(HELP)),
         }
     }
@@ -209,7 +262,9 @@ impl Lowering<'_> {
         };
         let of = self.lower(of)?;
         match self.kind(of) {
-            Type::Int | Type::Double | Type::Text | Type::Any | Type::Bool => Ok(self.push(Op::Convert(to, of), to, span)),
+            Type::Int | Type::Double | Type::Text | Type::Any | Type::Bool => {
+                Ok(self.push(Op::Convert(to, of), to, span))
+            }
             _ => Err(ConditionError::new(span, format!("{} cannot become {to}", self.named(of)))),
         }
     }
