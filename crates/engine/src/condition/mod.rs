@@ -81,7 +81,7 @@ impl Scope {
 /// What conditions read: implemented by the engine's snapshot of one customer. Answers must depend on nothing but the recorded state
 /// and `now`, and each says how it moves with time; what is not known is [`Value::Absent`].
 pub trait Fields {
-    /// The value of a field. Fields of type [`Type::Map`] are asked through [`Fields::entry`] instead.
+    /// The value of a field. Fields of type [`Type::Map`] are read through [`Fields::entry`]; asked here, they are absent.
     fn field(&self, id: FieldId, now: At) -> Timed;
 
     /// The value at a path (never empty) inside a map field: `event.total` is `(FieldId::Event, ["total"])`.

@@ -273,6 +273,49 @@ proptest! {
     }
 }
 
+/// A customer with two counts that run beside each other.
+struct TwoCounts {
+    last: (At, i64),
+    first: (At, i64),
+}
+
+impl Fields for TwoCounts {
+    fn field(&self, id: FieldId, now: At) -> Timed {
+        let (origin, unit) = if id == FieldId::OrdersDaysSinceLast { self.last } else { self.first };
+        Timed::counting(origin, unit, now)
+    }
+
+    fn entry(&self, _: FieldId, _: &[Arc<str>], _: At) -> Timed {
+        Timed::constant(Value::Absent)
+    }
+
+    fn call(&self, _: FunctionId, _: &[Value], _: At) -> Timed {
+        Timed::constant(Value::Absent)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_counts_beside_each_other_are_never_late(
+        op in prop::sample::select(vec!["<", "<=", ">", ">=", "==", "!="]),
+        (times, offset) in (-3i64..4, -4i64..5),
+        origins in prop::collection::vec((-3 * DAY_MICROS..3 * DAY_MICROS, -3 * DAY_MICROS..3 * DAY_MICROS), 8),
+        units in prop::sample::select(vec![(DAY_MICROS, DAY_MICROS), (DAY_MICROS, HOUR_MICROS), (HOUR_MICROS, HOUR_MICROS)]),
+    ) {
+        let text = format!("orders.days_since_last * {times} {op} orders.days_since_first * {times} + {offset}");
+        let condition = Condition::parse(&text, Scope::If).unwrap();
+        for (last, first) in origins {
+            let fields = TwoCounts { last: (BASE.plus_micros(last), units.0), first: (BASE.plus_micros(first), units.1) };
+            let verdict = condition.eval(&fields, BASE);
+            for at in instants(BASE, verdict.revisit_at.map(|due| due.min(BASE.plus_days(20)))) {
+                prop_assert_eq!(condition.eval(&fields, at).value, verdict.value, "{} changed at {}", text, at);
+            }
+        }
+    }
+}
+
 /// Every part's text is a piece of the whole, with its brackets paired.
 fn parts_stand_in(whole: &str, explained: &Explained) -> bool {
     let paired = explained.text.matches('(').count() == explained.text.matches(')').count();
