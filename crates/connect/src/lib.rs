@@ -10,6 +10,8 @@ pub mod command;
 pub mod context;
 pub mod error;
 pub mod http;
+#[cfg(feature = "mail")]
+pub mod mail;
 pub mod manifest;
 pub mod read;
 pub mod secret;
