@@ -1,0 +1,372 @@
+-- The first schema. Every table about customers begins its key with `bucket`, which is hash(customer) % 1024.
+-- Instants: microseconds since 1970 (UTC) in INTEGER. Ids: 16 bytes in BLOB. JSON is TEXT, stored whole and never filtered.
+-- `customer_id` is who a row belongs to now, `source_customer_id` who it came in under: a merge rewrites the
+-- first and keeps the second, so that it can be undone.
+
+CREATE TABLE customer (
+    bucket INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    email TEXT,
+    phone TEXT,
+    first_name TEXT,
+    last_name TEXT,
+    locale TEXT,
+    country TEXT,
+    time_zone TEXT,
+    created_at INTEGER NOT NULL,
+    has_account BOOLEAN NOT NULL,
+    attributes TEXT NOT NULL,
+    profile_at INTEGER,
+    received_at INTEGER NOT NULL,
+    merged_into BLOB,
+    PRIMARY KEY (bucket, id)
+);
+CREATE UNIQUE INDEX customer_id ON customer (id);
+CREATE INDEX customer_email ON customer (email) WHERE email IS NOT NULL;
+CREATE INDEX customer_merged ON customer (merged_into) WHERE merged_into IS NOT NULL;
+
+CREATE TABLE identity (
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    system TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    received_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, value, system)
+) WITHOUT ROWID;
+CREATE INDEX identity_customer ON identity (bucket, customer_id);
+
+CREATE TABLE merge (
+    id BLOB NOT NULL PRIMARY KEY,
+    winner BLOB NOT NULL,
+    loser BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    undone_at INTEGER,
+    memory TEXT NOT NULL
+);
+CREATE INDEX merge_winner ON merge (winner);
+CREATE INDEX merge_loser ON merge (loser);
+
+CREATE TABLE consent (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    channel TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    state TEXT NOT NULL,
+    basis TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX consent_id ON consent (id);
+
+CREATE TABLE suppression (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    address_hash TEXT,
+    channel TEXT,
+    all_purposes BOOLEAN NOT NULL,
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX suppression_id ON suppression (id);
+CREATE INDEX suppression_address ON suppression (address_hash) WHERE address_hash IS NOT NULL;
+
+CREATE TABLE orders (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    system TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    state TEXT NOT NULL,
+    placed_at INTEGER NOT NULL,
+    updated_at INTEGER,
+    total_minor INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    total_reporting_minor INTEGER,
+    net_reporting_minor INTEGER,
+    item_count INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    content_hash INTEGER NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX orders_id ON orders (id);
+CREATE INDEX orders_number ON orders (number);
+CREATE INDEX orders_unrated ON orders (currency) WHERE total_reporting_minor IS NULL;
+
+CREATE TABLE cart (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    system TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    is_open BOOLEAN NOT NULL,
+    updated_at INTEGER NOT NULL,
+    total_minor INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    total_reporting_minor INTEGER,
+    detail TEXT NOT NULL,
+    content_hash INTEGER NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX cart_id ON cart (id);
+CREATE INDEX cart_unrated ON cart (currency) WHERE total_reporting_minor IS NULL;
+
+CREATE TABLE product (
+    system TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    id BLOB NOT NULL,
+    title TEXT NOT NULL,
+    url TEXT,
+    image_url TEXT,
+    price_minor INTEGER,
+    currency TEXT,
+    categories TEXT NOT NULL,
+    available BOOLEAN NOT NULL,
+    updated_at INTEGER,
+    content_hash INTEGER NOT NULL,
+    PRIMARY KEY (system, external_id)
+);
+
+CREATE TABLE coupon (
+    system TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    code TEXT,
+    name TEXT NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    starts_at INTEGER,
+    ends_at INTEGER,
+    percent REAL,
+    amount_minor INTEGER,
+    currency TEXT,
+    used INTEGER,
+    content_hash INTEGER NOT NULL,
+    PRIMARY KEY (system, external_id)
+);
+
+CREATE TABLE feedback (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    system TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    score REAL,
+    body TEXT,
+    product TEXT,
+    at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    content_hash INTEGER NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX feedback_id ON feedback (id);
+
+CREATE TABLE event (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX event_id ON event (id);
+
+CREATE TABLE tag (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    source TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER,
+    PRIMARY KEY (bucket, customer_id, source, tag, source_customer_id)
+) WITHOUT ROWID;
+
+CREATE TABLE transition (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    lifecycle TEXT NOT NULL,
+    from_phase TEXT,
+    to_phase TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+) WITHOUT ROWID;
+
+CREATE TABLE run (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    journey TEXT NOT NULL,
+    run_key TEXT NOT NULL,
+    occurrence TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    ghost BOOLEAN NOT NULL,
+    state TEXT NOT NULL,
+    end_kind TEXT,
+    end_reason TEXT,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    step TEXT,
+    reached_at INTEGER NOT NULL,
+    due_at INTEGER,
+    acted TEXT NOT NULL,
+    event TEXT NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX run_id ON run (id);
+CREATE UNIQUE INDEX run_occurrence ON run (source_customer_id, journey, run_key, occurrence);
+
+CREATE TABLE delivery (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    id BLOB NOT NULL,
+    source_customer_id BLOB NOT NULL,
+    run_id BLOB,
+    journey TEXT NOT NULL,
+    step TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    channel TEXT,
+    connector TEXT,
+    target TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    capped BOOLEAN NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    created_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    done_at INTEGER,
+    attempt_count INTEGER NOT NULL,
+    owner TEXT,
+    lease_until INTEGER,
+    provider_ref TEXT,
+    last_error TEXT,
+    payload TEXT NOT NULL,
+    PRIMARY KEY (bucket, customer_id, id)
+);
+CREATE UNIQUE INDEX delivery_id ON delivery (id);
+CREATE INDEX delivery_pending ON delivery (due_at) WHERE state = 'pending';
+CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
+CREATE INDEX delivery_reference ON delivery (provider_ref) WHERE provider_ref IS NOT NULL;
+
+CREATE TABLE delivery_attempt (
+    bucket INTEGER NOT NULL,
+    delivery_id BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    owner TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    outcome TEXT,
+    detail TEXT,
+    PRIMARY KEY (bucket, delivery_id, number)
+);
+
+CREATE TABLE receipt (
+    connector TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    delivery_id BLOB,
+    kind TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    detail TEXT,
+    PRIMARY KEY (connector, external_id)
+);
+
+CREATE TABLE evaluation (
+    bucket INTEGER NOT NULL,
+    customer_id BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    evaluated_at INTEGER,
+    due_at INTEGER NOT NULL,
+    live_pending BOOLEAN NOT NULL,
+    history_pending BOOLEAN NOT NULL,
+    lifecycle TEXT,
+    definition TEXT,
+    phase TEXT,
+    phase_since INTEGER,
+    phase_previous TEXT,
+    phase_moves INTEGER NOT NULL,
+    phase_live BOOLEAN NOT NULL,
+    segments TEXT NOT NULL,
+    PRIMARY KEY (bucket, customer_id)
+) WITHOUT ROWID;
+CREATE INDEX evaluation_due ON evaluation (due_at);
+
+CREATE TABLE sync_cursor (
+    connector TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    cursor_json TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    caught_up_at INTEGER,
+    updated_at INTEGER NOT NULL,
+    record_count INTEGER NOT NULL,
+    reject_count INTEGER NOT NULL,
+    PRIMARY KEY (connector, stream)
+);
+
+CREATE TABLE sync_reject (
+    id BLOB NOT NULL PRIMARY KEY,
+    connector TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    problem TEXT NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE INDEX sync_reject_at ON sync_reject (at);
+
+CREATE TABLE journey (
+    id TEXT NOT NULL PRIMARY KEY,
+    mode TEXT NOT NULL,
+    active_from INTEGER,
+    definition TEXT NOT NULL,
+    updated_at INTEGER NOT NULL
+);
+
+CREATE TABLE definition (
+    hash TEXT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+
+CREATE TABLE audit (
+    id BLOB NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    what TEXT NOT NULL,
+    customer_id BLOB,
+    detail TEXT NOT NULL
+);
+CREATE INDEX audit_at ON audit (at);
+
+CREATE TABLE meta (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+);
+INSERT INTO meta (name, value) VALUES ('ingest', 'one transaction at a time locks this row');

@@ -1,0 +1,153 @@
+//! Values on their way into and out of both databases: one type for every bound argument, and the mapping of
+//! instants (INTEGER microseconds in SQLite, TIMESTAMPTZ in PostgreSQL). Never builds SQL.
+
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgValueRef};
+use sqlx::sqlite::{SqliteArguments, SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
+use sqlx::{Arguments, Decode, Encode, Postgres, Sqlite, Type};
+use uuid::Uuid;
+use zyklus_model::{
+    AttemptId, At, CustomerId, DeliveryId, EventId, FeedbackId, MergeId, OrderId, ProductId, RunId, TransitionId,
+};
+
+/// PostgreSQL counts from 2000-01-01.
+const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
+const PG_TIMESTAMPTZ: sqlx::postgres::types::Oid = sqlx::postgres::types::Oid(1184);
+
+/// An instant as the databases see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp(pub(crate) At);
+
+impl Type<Sqlite> for Stamp {
+    fn type_info() -> SqliteTypeInfo {
+        <i64 as Type<Sqlite>>::type_info()
+    }
+    fn compatible(ty: &SqliteTypeInfo) -> bool {
+        <i64 as Type<Sqlite>>::compatible(ty)
+    }
+}
+
+impl Encode<'_, Sqlite> for Stamp {
+    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
+        <i64 as Encode<'_, Sqlite>>::encode_by_ref(&self.0.as_micros(), buffer)
+    }
+}
+
+impl Decode<'_, Sqlite> for Stamp {
+    fn decode(value: SqliteValueRef<'_>) -> Result<Self, BoxDynError> {
+        <i64 as Decode<'_, Sqlite>>::decode(value).map(|micros| Stamp(At::from_micros(micros)))
+    }
+}
+
+impl Type<Postgres> for Stamp {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(PG_TIMESTAMPTZ)
+    }
+    fn compatible(ty: &PgTypeInfo) -> bool {
+        ty.oid() == Some(PG_TIMESTAMPTZ)
+    }
+}
+
+impl Encode<'_, Postgres> for Stamp {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <i64 as Encode<'_, Postgres>>::encode_by_ref(&(self.0.as_micros() - PG_EPOCH_MICROS), buffer)
+    }
+}
+
+impl Decode<'_, Postgres> for Stamp {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let bytes: [u8; 8] = value.as_bytes()?.try_into()?;
+        Ok(Stamp(At::from_micros(i64::from_be_bytes(bytes).saturating_add(PG_EPOCH_MICROS))))
+    }
+}
+
+/// One bound argument.
+#[derive(Debug, Clone)]
+pub(crate) enum Arg {
+    Int(Option<i64>),
+    Bool(bool),
+    Float(Option<f64>),
+    Text(Option<String>),
+    Uuid(Option<Uuid>),
+    At(Option<At>),
+}
+
+macro_rules! from {
+    ($($type:ty => |$v:ident| $arg:expr),+ $(,)?) => {
+        $(impl From<$type> for Arg { fn from($v: $type) -> Self { $arg } })+
+    };
+}
+
+from! {
+    i64 => |v| Arg::Int(Some(v)),
+    i16 => |v| Arg::Int(Some(i64::from(v))),
+    Option<i64> => |v| Arg::Int(v),
+    bool => |v| Arg::Bool(v),
+    Option<f64> => |v| Arg::Float(v),
+    &str => |v| Arg::Text(Some(v.to_owned())),
+    &String => |v| Arg::Text(Some(v.clone())),
+    String => |v| Arg::Text(Some(v)),
+    Option<String> => |v| Arg::Text(v),
+    Option<&str> => |v| Arg::Text(v.map(str::to_owned)),
+    Uuid => |v| Arg::Uuid(Some(v)),
+    Option<Uuid> => |v| Arg::Uuid(v),
+    At => |v| Arg::At(Some(v)),
+    Option<At> => |v| Arg::At(v),
+}
+
+macro_rules! from_ids {
+    ($($id:ident),+) => {
+        $(impl From<$id> for Arg { fn from(v: $id) -> Self { Arg::Uuid(Some(v.uuid())) } }
+          impl From<Option<$id>> for Arg { fn from(v: Option<$id>) -> Self { Arg::Uuid(v.map($id::uuid)) } })+
+    };
+}
+
+from_ids!(
+    AttemptId, CustomerId, DeliveryId, EventId, FeedbackId, MergeId, OrderId, ProductId, RunId, TransitionId
+);
+
+/// A list of bound arguments.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::arg::Arg::from($value)),*] };
+}
+pub(crate) use args;
+
+/// Binds one argument; encoding our own types cannot fail.
+macro_rules! add {
+    ($list:expr, $value:expr) => {
+        $list.add($value).expect("numbers, texts, ids and instants always encode")
+    };
+}
+
+pub(crate) fn sqlite(args: Vec<Arg>) -> SqliteArguments {
+    let mut list = SqliteArguments::default();
+    list.reserve(args.len(), 0);
+    for arg in args {
+        match arg {
+            Arg::Int(v) => add!(list, v),
+            Arg::Bool(v) => add!(list, v),
+            Arg::Float(v) => add!(list, v),
+            Arg::Text(v) => add!(list, v),
+            Arg::Uuid(v) => add!(list, v),
+            Arg::At(v) => add!(list, v.map(Stamp)),
+        }
+    }
+    list
+}
+
+pub(crate) fn postgres(args: Vec<Arg>) -> PgArguments {
+    let mut list = PgArguments::default();
+    list.reserve(args.len(), args.len() * 16);
+    for arg in args {
+        match arg {
+            Arg::Int(v) => add!(list, v),
+            Arg::Bool(v) => add!(list, v),
+            Arg::Float(v) => add!(list, v),
+            Arg::Text(v) => add!(list, v),
+            Arg::Uuid(v) => add!(list, v),
+            Arg::At(v) => add!(list, v.map(Stamp)),
+        }
+    }
+    list
+}

@@ -1,0 +1,271 @@
+//! Opening and closing a store, and the two ways in: readers, and writes that cannot be cancelled half-way.
+//! Never creates tables: `migrate.rs` does.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, SqlitePool};
+
+use crate::error::{Result, StoreError};
+use crate::place::{Lock, refuse_network};
+use crate::tx::{Connection, Tx};
+use crate::writer::Writer;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// Only reading: takes no lock, changes no byte of an SQLite file, works beside a running daemon.
+    pub read_only: bool,
+    /// Whether a missing SQLite file is created.
+    pub create: bool,
+    /// How many reading connections SQLite gets.
+    pub readers: u32,
+    /// How many connections PostgreSQL gets.
+    pub connections: u32,
+    /// How long to wait for a lock of another process, or for a free connection.
+    pub patience: Duration,
+    /// Prepared statements kept per PostgreSQL connection; 0 behind a PgBouncer older than 1.21.
+    pub statements: usize,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        OpenOptions {
+            read_only: false,
+            create: true,
+            readers: 4,
+            connections: 10,
+            patience: Duration::from_secs(10),
+            statements: 100,
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Only reading: for `plan`, `why`, `report`.
+    pub fn reading() -> Self {
+        OpenOptions { read_only: true, create: false, ..OpenOptions::default() }
+    }
+}
+
+/// A customer store in one SQLite file or one PostgreSQL database. Cloning is cheap and shares everything.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) backend: Backend,
+    read_only: bool,
+}
+
+pub(crate) enum Backend {
+    Sqlite { path: PathBuf, readers: SqlitePool, writer: Option<Writer> },
+    Postgres { pool: PgPool },
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.inner.backend {
+            Backend::Sqlite { path, .. } => write!(f, "Store(sqlite:{})", path.display()),
+            Backend::Postgres { .. } => f.write_str("Store(postgres)"),
+        }
+    }
+}
+
+/// The path in `sqlite:path`.
+pub(crate) fn sqlite_path(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("sqlite:")?;
+    Some(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest)))
+}
+
+impl Store {
+    /// Opens `sqlite:path` or `postgres://…`. Tables are made by [`Store::migrate`].
+    ///
+    /// # Errors
+    /// The address, the file's place, a second writer, a store of a newer version; opened for reading also a
+    /// store of an older version.
+    pub async fn open(url: &str, options: OpenOptions) -> Result<Self> {
+        let backend = if let Some(path) = sqlite_path(url) {
+            open_sqlite(path, &options).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            open_postgres(url, &options).await?
+        } else {
+            return Err(StoreError::Url { url: shown(url), problem: "unknown kind".to_owned() });
+        };
+        let store = Store { inner: Arc::new(Inner { backend, read_only: options.read_only }) };
+        let (found, known) = (store.version().await?, Store::KNOWN_VERSION);
+        if found > known {
+            store.close().await;
+            return Err(StoreError::NewerVersion { found, known });
+        }
+        if options.read_only && found < known {
+            store.close().await;
+            return Err(StoreError::OlderVersion { found, known });
+        }
+        Ok(store)
+    }
+
+    /// Waits for running writes and closes all connections; later calls fail with [`StoreError::Closed`].
+    pub async fn close(&self) {
+        match &self.inner.backend {
+            Backend::Sqlite { readers, writer, .. } => {
+                readers.close().await;
+                if let Some(writer) = writer {
+                    writer.close().await;
+                }
+            }
+            Backend::Postgres { pool } => pool.close().await,
+        }
+    }
+
+    /// Whether it lies in an SQLite file.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self.inner.backend, Backend::Sqlite { .. })
+    }
+
+    /// The SQLite file.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.inner.backend {
+            Backend::Sqlite { path, .. } => Some(path),
+            Backend::Postgres { .. } => None,
+        }
+    }
+
+    /// A connection for single reads.
+    pub(crate) async fn peek(&self) -> Result<Tx> {
+        Ok(Tx::new(match &self.inner.backend {
+            Backend::Sqlite { readers, .. } => Connection::Sqlite(acquire(readers).await?),
+            Backend::Postgres { pool } => Connection::Postgres(acquire(pool).await?),
+        }))
+    }
+
+    /// A connection inside a reading transaction: everything it reads is of one instant of committing.
+    pub(crate) async fn reader(&self) -> Result<Tx> {
+        let mut tx = self.peek().await?;
+        tx.begin_read().await?;
+        Ok(tx)
+    }
+
+    /// Does `work` in one transaction. It goes on when the caller is dropped: what was begun is committed or
+    /// rolled back as a whole. On PostgreSQL `work` may run again when two transactions got in each other's
+    /// way, which is why it is `Fn`.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        if self.inner.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        match &self.inner.backend {
+            Backend::Sqlite { writer, .. } => writer.as_ref().ok_or(StoreError::ReadOnly)?.write(work).await,
+            Backend::Postgres { pool } => {
+                let pool = pool.clone();
+                match tokio::spawn(async move { write_postgres(&pool, work).await }).await {
+                    Ok(done) => done,
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => Err(StoreError::Closed),
+                }
+            }
+        }
+    }
+}
+
+async fn acquire<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> Result<sqlx::pool::PoolConnection<DB>> {
+    pool.acquire().await.map_err(|error| match error {
+        sqlx::Error::PoolClosed => StoreError::Closed,
+        other => other.into(),
+    })
+}
+
+async fn write_postgres<T, F>(pool: &PgPool, work: F) -> Result<T>
+where
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+{
+    let mut tries = 0;
+    loop {
+        let mut tx = Tx::new(Connection::Postgres(acquire(pool).await?));
+        tx.begin_write().await?;
+        let done = match work(&mut tx).await {
+            Ok(value) => tx.commit().await.map(|()| value),
+            Err(error) => {
+                // A lost connection cannot roll back; then the server does.
+                drop(tx.roll_back().await);
+                Err(error)
+            }
+        };
+        match done {
+            Err(error) if error.is_conflict() && tries < 8 => tries += 1,
+            other => return other,
+        }
+    }
+}
+
+async fn open_sqlite(path: PathBuf, options: &OpenOptions) -> Result<Backend> {
+    let shown = format!("sqlite:{}", path.display());
+    if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" {
+        return Err(StoreError::Url { url: shown, problem: "it needs a file".to_owned() });
+    }
+    if (options.read_only || !options.create) && !path.exists() {
+        return Err(StoreError::Missing { path });
+    }
+    refuse_network(&path)?;
+    let base = SqliteConnectOptions::new().filename(&path).busy_timeout(options.patience).foreign_keys(false);
+    let writer = if options.read_only {
+        None
+    } else {
+        let lock = Lock::take(&path)?;
+        let connect = base
+            .clone()
+            .create_if_missing(options.create)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("journal_size_limit", "67108864")
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("cache_size", "-32000")
+            .pragma("temp_store", "MEMORY");
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(connect)
+            .await?;
+        Some(Writer::start(pool, lock).await?)
+    };
+    let readers = SqlitePoolOptions::new()
+        .max_connections(options.readers.max(1))
+        .acquire_timeout(options.patience)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(base.read_only(true).pragma("cache_size", "-4000"));
+    Ok(Backend::Sqlite { path, readers, writer })
+}
+
+async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Backend> {
+    let connect = PgConnectOptions::from_str(url)
+        .map_err(|error| StoreError::Url { url: shown(url), problem: error.to_string() })?
+        .statement_cache_capacity(options.statements);
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections.max(1))
+        .acquire_timeout(options.patience)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(connect)
+        .await?;
+    Ok(Backend::Postgres { pool })
+}
+
+/// The address without user and password.
+fn shown(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        _ => url.to_owned(),
+    }
+}

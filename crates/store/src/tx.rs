@@ -1,0 +1,290 @@
+//! One connection inside one transaction, of either database, and the text builder both share. Never decides
+//! what is written.
+//!
+//! Static statements use `$1`, `$2` …, which both databases understand. Statements of many rows are built with
+//! [`Sql`], because SQLite looks numbered names up one after another and plain `?` does not.
+
+use futures::TryStreamExt;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow, Postgres, SqlSafeStr, Sqlite};
+use zyklus_model::{CustomerId, bucket_of};
+
+use crate::arg::{self, Arg};
+use crate::error::Result;
+
+/// How many rows a statement of many rows carries at most. 500 rows of 25 columns stay below SQLite's 32,766
+/// and PostgreSQL's 65,535 arguments.
+pub(crate) const CHUNK: usize = 500;
+
+/// A row that reads from both databases.
+pub(crate) trait Load:
+    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
+impl<T> Load for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+/// Which database a text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+pub(crate) enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// One connection, inside a transaction while `open`.
+pub(crate) struct Tx {
+    connection: Connection,
+    open: bool,
+}
+
+/// Repeats one expression for both databases.
+macro_rules! on_backend {
+    ($tx:expr, $args:ident => $bound:ident, |$c:ident| $body:expr) => {
+        match &mut $tx.connection {
+            Connection::Sqlite(connection) => {
+                let $bound = arg::sqlite($args);
+                let $c = &mut **connection;
+                $body
+            }
+            Connection::Postgres(connection) => {
+                let $bound = arg::postgres($args);
+                let $c = &mut **connection;
+                $body
+            }
+        }
+    };
+}
+
+impl Tx {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Tx { connection, open: false }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.connection {
+            Connection::Sqlite(_) => Dialect::Sqlite,
+            Connection::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Locks the rows a PostgreSQL SELECT returns; SQLite has one writer and needs none.
+    pub(crate) fn for_update(&self) -> &'static str {
+        match self.dialect() {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR UPDATE",
+        }
+    }
+
+    pub(crate) async fn begin_write(&mut self) -> Result<()> {
+        let begin = match self.dialect() {
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            Dialect::Postgres => "BEGIN",
+        };
+        self.open = true;
+        self.execute(begin, Vec::new()).await.map(drop)
+    }
+
+    pub(crate) async fn begin_read(&mut self) -> Result<()> {
+        let begin = match self.dialect() {
+            Dialect::Sqlite => "BEGIN",
+            Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.open = true;
+        self.execute(begin, Vec::new()).await.map(drop)
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<()> {
+        self.execute("COMMIT", Vec::new()).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    pub(crate) async fn roll_back(&mut self) -> Result<()> {
+        self.execute("ROLLBACK", Vec::new()).await?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// SQLite ends a transaction by itself after some failures: ROLLBACK then fails, and all is well.
+    pub(crate) fn forget_transaction(&mut self) {
+        self.open = false;
+    }
+
+    /// Runs a statement and says how many rows it touched.
+    pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr + Send, args: Vec<Arg>) -> Result<u64> {
+        let sql = sql.into_sql_str();
+        Ok(on_backend!(self, args => bound, |c| {
+            sqlx::query_with(sql, bound).execute(c).await?.rows_affected()
+        }))
+    }
+
+    /// All rows of a statement. Complete before anything else happens: a RETURNING is done when this is.
+    pub(crate) async fn fetch<T: Load>(&mut self, sql: impl SqlSafeStr + Send, args: Vec<Arg>) -> Result<Vec<T>> {
+        let sql = sql.into_sql_str();
+        Ok(on_backend!(self, args => bound, |c| sqlx::query_as_with(sql, bound).fetch_all(c).await?))
+    }
+
+    /// The first row.
+    pub(crate) async fn first<T: Load>(
+        &mut self,
+        sql: impl SqlSafeStr + Send,
+        args: Vec<Arg>,
+    ) -> Result<Option<T>> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
+
+    /// One row after the other, in constant memory.
+    pub(crate) async fn each<T: Load>(
+        &mut self,
+        sql: impl SqlSafeStr + Send,
+        args: Vec<Arg>,
+        mut visit: impl FnMut(T) -> Result<()> + Send,
+    ) -> Result<()> {
+        let sql = sql.into_sql_str();
+        on_backend!(self, args => bound, |c| {
+            let mut rows = sqlx::query_as_with::<_, T, _>(sql, bound).fetch(c);
+            while let Some(row) = rows.try_next().await? {
+                visit(row)?;
+            }
+        });
+        Ok(())
+    }
+
+    /// Runs statements that follow one another, without arguments.
+    pub(crate) async fn script(&mut self, sql: &'static str) -> Result<()> {
+        match &mut self.connection {
+            Connection::Sqlite(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)?,
+            Connection::Postgres(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)?,
+        }
+        Ok(())
+    }
+
+    /// Runs a built statement.
+    pub(crate) async fn run(&mut self, sql: Sql) -> Result<u64> {
+        let Sql { text, args, keep, .. } = sql;
+        Ok(on_backend!(self, args => bound, |c| {
+            sqlx::query_with(AssertSqlSafe(text), bound).persistent(keep).execute(c).await?.rows_affected()
+        }))
+    }
+
+    /// All rows of a built statement.
+    pub(crate) async fn rows<T: Load>(&mut self, sql: Sql) -> Result<Vec<T>> {
+        let Sql { text, args, keep, .. } = sql;
+        Ok(on_backend!(self, args => bound, |c| {
+            sqlx::query_as_with(AssertSqlSafe(text), bound).persistent(keep).fetch_all(c).await?
+        }))
+    }
+
+    /// Inserts many rows, [`CHUNK`] at a time: `head` ends before VALUES, `tail` follows the rows.
+    pub(crate) async fn insert(
+        &mut self,
+        head: &str,
+        rows: impl IntoIterator<Item = Vec<Arg>>,
+        tail: &str,
+    ) -> Result<u64> {
+        let mut rows = rows.into_iter().peekable();
+        let mut touched = 0;
+        while rows.peek().is_some() {
+            let mut sql = Sql::new(self.dialect(), head);
+            sql.values(rows.by_ref().take(CHUNK));
+            sql.push(tail);
+            touched += self.run(sql).await?;
+        }
+        Ok(touched)
+    }
+}
+
+impl Drop for Tx {
+    /// A connection that is dropped inside a transaction never goes back to the pool: the next user would
+    /// write into a transaction nobody commits.
+    fn drop(&mut self) {
+        if self.open {
+            match &mut self.connection {
+                Connection::Sqlite(connection) => connection.close_on_drop(),
+                Connection::Postgres(connection) => connection.close_on_drop(),
+            }
+        }
+    }
+}
+
+/// A statement under construction, with its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Sql {
+    text: String,
+    args: Vec<Arg>,
+    dialect: Dialect,
+    /// Whether the prepared statement is worth keeping: texts that differ with the number of rows are not.
+    keep: bool,
+}
+
+impl Sql {
+    pub(crate) fn new(dialect: Dialect, text: &str) -> Self {
+        Sql { text: text.to_owned(), args: Vec::new(), dialect, keep: true }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    pub(crate) fn bind(&mut self, value: impl Into<Arg>) -> &mut Self {
+        self.args.push(value.into());
+        match self.dialect {
+            Dialect::Sqlite => self.text.push('?'),
+            Dialect::Postgres => {
+                use std::fmt::Write as _;
+                write!(self.text, "${}", self.args.len()).expect("writing to a String");
+            }
+        }
+        self
+    }
+
+    /// ` VALUES (…), (…)`.
+    pub(crate) fn values(&mut self, rows: impl IntoIterator<Item = Vec<Arg>>) -> &mut Self {
+        self.push(" VALUES ");
+        let mut count = 0;
+        for row in rows {
+            self.push(if count == 0 { "(" } else { ", (" });
+            for (n, value) in row.into_iter().enumerate() {
+                if n > 0 {
+                    self.push(", ");
+                }
+                self.bind(value);
+            }
+            self.push(")");
+            count += 1;
+        }
+        self.keep &= count == 1 || count == CHUNK;
+        self
+    }
+
+    /// `(a, b, c)`, for IN; never empty.
+    pub(crate) fn list<A: Into<Arg>>(&mut self, values: impl IntoIterator<Item = A>) -> &mut Self {
+        self.push("(");
+        let mut count = 0;
+        for value in values {
+            if count > 0 {
+                self.push(", ");
+            }
+            self.bind(value);
+            count += 1;
+        }
+        self.push(")");
+        self.keep &= count == 1 || count == CHUNK;
+        self
+    }
+
+    /// `WITH wanted(bucket, id) AS (VALUES …) ` for joining on the customers wanted.
+    pub(crate) fn wanted(dialect: Dialect, customers: &[CustomerId]) -> Self {
+        let mut sql = Sql::new(dialect, "WITH wanted (bucket, id) AS (");
+        sql.values(customers.iter().map(|id| vec![Arg::from(bucket_of(*id)), Arg::from(*id)]));
+        sql.push(") ");
+        sql
+    }
+}
