@@ -1,5 +1,7 @@
 //! End-to-end tests: one program, so that they link once. `cargo xtask test` runs them with everything
 //! they need; tests/README.md says what starts what.
 
+#![expect(clippy::unwrap_used, reason = "in a test that is how a failure is reported, helpers included")]
+
 mod peers_smoke;
 mod tidy;

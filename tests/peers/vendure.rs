@@ -239,6 +239,8 @@ impl Vendure {
             .await?;
         let input = json!({
             "paymentId": paid["order"]["payments"][0]["id"], "amount": amount_minor, "reason": "returned",
+            // Deprecated and not even listed, but without them Vendure 3.7.3 fails on its own table.
+            "lines": [], "shipping": 0, "adjustment": 0,
         });
         let query = "mutation ($input: RefundOrderInput!) { refundOrder(input: $input) {
             __typename ... on Refund { id state } ... on ErrorResult { errorCode message } } }";

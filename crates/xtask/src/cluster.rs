@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process, test_kill_process};
 
 use crate::process::{interrupted, output, run, which};
 
-const PREFIX: &str = "zyklus-postgres-";
+const PREFIX: &str = "zyklus-run-";
 
 /// A running cluster.
 pub(crate) struct Cluster {
@@ -53,6 +54,11 @@ impl Cluster {
         }
         drop(fs::remove_dir_all(&folder));
         Err(last)
+    }
+
+    /// A folder for what the run writes; it goes with the cluster, whatever a killed test has left in it.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.folder.join("tmp")
     }
 
     /// Its address without a database name.
@@ -111,6 +117,12 @@ fn as_owner(owner: Option<&str>, program: &Path) -> Command {
 
 fn make(programs: &Path, folder: &Path, data: &Path, owner: Option<&str>) -> Result<()> {
     fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let scratch = folder.join("tmp");
+    fs::create_dir(&scratch)?;
+    // Servers that run as another user have to pass through, whatever this user's habits are.
+    for open in [folder, &scratch] {
+        fs::set_permissions(open, fs::Permissions::from_mode(0o755))?;
+    }
     if let Some(name) = owner {
         let mut command = Command::new("chown");
         command.arg(name).arg(folder);

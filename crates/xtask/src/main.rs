@@ -109,6 +109,7 @@ fn bench(args: &[String]) -> Result<bool> {
 /// Runs `command` with a PostgreSQL cluster of its own and the peers' addresses in its environment.
 fn with_peers(peers: &setup::Peers, mut command: Command) -> Result<bool> {
     let cluster = cluster::Cluster::start()?;
-    command.env("ZYKLUS_TEST_POSTGRES", cluster.url()).envs(peers.environment());
-    process::succeeds(command)
+    command.env("ZYKLUS_TEST_POSTGRES", cluster.url()).env("TMPDIR", cluster.scratch());
+    command.envs(peers.environment());
+    process::succeeds(process::tied(&command))
 }

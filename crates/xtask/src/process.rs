@@ -102,6 +102,20 @@ pub(crate) fn succeeds(mut command: Command) -> Result<bool> {
     Ok(status.success())
 }
 
+/// The same command, but one that is asked to end when this program is killed and cannot ask it itself.
+pub(crate) fn tied(command: &Command) -> Command {
+    let mut tied = Command::new("setpriv");
+    tied.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => tied.env(name, value),
+            None => tied.env_remove(name),
+        };
+    }
+    tied.current_dir(command.get_current_dir().unwrap_or(Path::new(".")));
+    tied
+}
+
 /// What a program prints, or nothing when it cannot be run or fails.
 pub(crate) fn output(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).current_dir("/").output().ok()?;
