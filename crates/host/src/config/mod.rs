@@ -1,0 +1,286 @@
+//! One `[connectors.NAME]` table of `zyklus.toml` into what a connector is opened with: checked against the
+//! connector's schema, secrets fetched, the host's own keys taken out. Never opens a connector.
+
+mod host_keys;
+pub(crate) mod nearest;
+mod place;
+mod problem;
+mod schema;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub use host_keys::HostSettings;
+pub use place::Source;
+pub use problem::ConfigProblem;
+
+use crate::redact::Redactor;
+use crate::registry::Registry;
+use place::{Places, dotted, step};
+
+/// Looks up an environment variable.
+pub type EnvFn = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// How configuration is read.
+#[derive(Clone)]
+pub struct ConfigOptions {
+    /// The folder relative paths are meant against: the configuration file's.
+    pub base_dir: PathBuf,
+    /// Whether a secret may stand in the configuration itself.
+    pub allow_literal_secrets: bool,
+    /// Whether secrets are fetched; without, only their form is checked and they are empty (for checking a
+    /// configuration on a machine that does not have them). Such a configuration must not be opened.
+    pub resolve_secrets: bool,
+    /// The environment.
+    pub env: EnvFn,
+}
+
+impl ConfigOptions {
+    /// Reads the process's environment, fetches secrets, refuses literal ones.
+    pub fn new(base_dir: impl Into<PathBuf>) -> Self {
+        ConfigOptions {
+            base_dir: base_dir.into(),
+            allow_literal_secrets: false,
+            resolve_secrets: true,
+            env: Arc::new(|name| std::env::var(name).ok()),
+        }
+    }
+}
+
+impl std::fmt::Debug for ConfigOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigOptions")
+            .field("base_dir", &self.base_dir)
+            .field("allow_literal_secrets", &self.allow_literal_secrets)
+            .field("resolve_secrets", &self.resolve_secrets)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a connector is opened with. Holds secrets: its `Debug` shows none.
+#[derive(Clone)]
+pub struct ConnectorConfig {
+    /// The name after `connectors.`.
+    pub id: String,
+    /// The word after `type =`.
+    pub kind: String,
+    /// What the host was told.
+    pub settings: HostSettings,
+    /// What the connector gets; with its secrets.
+    pub config: Value,
+    /// Knows the secrets in `config`.
+    pub redactor: Redactor,
+}
+
+impl ConnectorConfig {
+    /// A configuration that was put together in the program, without host settings; `secrets` are the values
+    /// in it that nobody may see.
+    pub fn new(id: &str, kind: &str, config: Value, secrets: impl IntoIterator<Item = String>) -> Self {
+        ConnectorConfig {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            settings: HostSettings::default(),
+            config,
+            redactor: Redactor::new(secrets),
+        }
+    }
+}
+
+impl std::fmt::Debug for ConnectorConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectorConfig")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads every connector of a whole file's `[connectors]` table, in the file's order. All problems of all of
+/// them come at once; a file that is not TOML is one problem.
+pub fn read_connectors(
+    source: &Source<'_>,
+    registry: &Registry,
+    options: &ConfigOptions,
+) -> Result<Vec<ConnectorConfig>, Vec<ConfigProblem>> {
+    let document = DeTable::parse(source.text).map_err(|e| {
+        vec![ConfigProblem::at(
+            source,
+            source.file.to_owned(),
+            e.span().unwrap_or(0..0),
+            e.message().to_owned(),
+        )]
+    })?;
+    let Some(connectors) = document.get_ref().get("connectors") else { return Ok(Vec::new()) };
+    let Some(tables) = connectors.get_ref().as_table() else {
+        let message = "this must be a table of connectors".to_owned();
+        return Err(vec![ConfigProblem::at(source, "connectors".into(), connectors.span(), message)]);
+    };
+    let mut read = Vec::new();
+    let mut problems = Vec::new();
+    for (id, table) in tables.iter() {
+        match read_connector(source, id.get_ref(), table, registry, options) {
+            Ok(config) => read.push((id.span().start, config)),
+            Err(more) => problems.extend(more),
+        }
+    }
+    read.sort_by_key(|(start, _)| *start);
+    problems.sort_by_key(|p| p.span.start);
+    if problems.is_empty() { Ok(read.into_iter().map(|(_, c)| c).collect()) } else { Err(problems) }
+}
+
+/// Reads one connector's table. Every problem is reported, not only the first.
+pub fn read_connector(
+    source: &Source<'_>,
+    id: &str,
+    table: &Spanned<DeValue<'_>>,
+    registry: &Registry,
+    options: &ConfigOptions,
+) -> Result<ConnectorConfig, Vec<ConfigProblem>> {
+    let root = format!("connectors.{id}");
+    let mut problems = Vec::new();
+    let (value, places) = place::to_json(source, &root, table, &mut problems);
+    let mut reader = Reader { source, root, places, problems, options };
+    let config = reader.read(id, value, registry);
+    match config {
+        Some(config) if reader.problems.is_empty() => Ok(config),
+        _ => {
+            reader.problems.sort_by_key(|p| p.span.start);
+            Err(reader.problems)
+        }
+    }
+}
+
+struct Reader<'a> {
+    source: &'a Source<'a>,
+    root: String,
+    places: Places,
+    problems: Vec<ConfigProblem>,
+    options: &'a ConfigOptions,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, id: &str, value: Value, registry: &Registry) -> Option<ConnectorConfig> {
+        let Value::Object(mut table) = value else {
+            self.report("", "this must be a table".into(), None);
+            return None;
+        };
+        for later in ["library", "sha256", "isolation"] {
+            if let Some(value) = table.shift_remove(later) {
+                self.host_key(&mut HostSettings::default(), later, &value, &[]);
+            }
+        }
+        if !self.problems.is_empty() {
+            return None;
+        }
+        let kinds = || format!("the types are: {}", registry.kinds().join(", "));
+        let kind = match table.shift_remove("type") {
+            Some(Value::String(kind)) => kind,
+            Some(_) => {
+                self.report("/type", "the type must be a text".into(), Some(kinds()));
+                return None;
+            }
+            None => {
+                self.report("/type", "`type` is missing".into(), Some(kinds()));
+                return None;
+            }
+        };
+        let Ok((manifest, opener)) = registry.find(&kind) else {
+            let near = nearest::nearest(&kind, registry.kinds().into_iter());
+            let help = near.map_or_else(kinds, |near| format!("did you mean \"{near}\"?"));
+            self.report("/type", format!("there is no connector of type \"{kind}\""), Some(help));
+            return None;
+        };
+        let schema = &manifest.config_schema;
+        let mut settings = HostSettings::default();
+        let streams: Vec<&str> = manifest.streams.iter().map(|s| s.name.as_str()).collect();
+        for key in host_keys::ALL {
+            if host_keys::YIELDING.contains(key) && schema::has_property(schema, key) {
+                continue;
+            }
+            if let Some(value) = table.shift_remove(*key) {
+                self.host_key(&mut settings, key, &value, &streams);
+            }
+        }
+        let mut config = Value::Object(table);
+        let found = schema::walk(schema, &config, host_keys::ALL);
+        for (pointer, name, help) in found.unknown {
+            let span = self.places.find(&pointer).key;
+            let path = dotted(&self.root, &pointer);
+            let problem = ConfigProblem::at(self.source, path, span, format!("there is no key `{name}`"));
+            self.problems.push(problem.help(help));
+        }
+        let secrets = self.secrets(&found.secrets, &mut config);
+        let redactor = Redactor::new(secrets.values().flatten().cloned());
+        self.values(schema, &config, &secrets);
+        if self.problems.is_empty()
+            && self.options.resolve_secrets
+            && let Err(error) = opener.accepts(&config)
+        {
+            let detail = redactor.scrub(&error.detail.unwrap_or_default());
+            self.report("", format!("{}: {detail}", error.message), None);
+        }
+        Some(ConnectorConfig { id: id.to_owned(), kind, settings, config, redactor })
+    }
+
+    fn host_key(&mut self, settings: &mut HostSettings, key: &str, value: &Value, streams: &[&str]) {
+        if let Err((message, help)) = settings.take(key, value, streams) {
+            self.report(&step("", key), message, help);
+        }
+    }
+
+    /// Replaces each secret's table by its value; `None` = it could not be had, and that was reported.
+    fn secrets(&mut self, pointers: &[String], config: &mut Value) -> HashMap<String, Option<String>> {
+        let mut fetched = HashMap::new();
+        for pointer in pointers {
+            let Some(slot) = config.pointer_mut(pointer) else { continue };
+            let key = dotted(&self.root, pointer);
+            let secret = match secret::resolve(&key, slot, self.options) {
+                Ok(text) => Some(text).filter(|_| self.options.resolve_secrets),
+                Err((message, help)) => {
+                    self.report(pointer, message, help);
+                    None
+                }
+            };
+            *slot = Value::String(secret.clone().unwrap_or_default());
+            fetched.insert(pointer.clone(), secret);
+        }
+        fetched
+    }
+
+    fn values(&mut self, schema: &Value, config: &Value, secrets: &HashMap<String, Option<String>>) {
+        let misfits = match values::check(schema, config) {
+            Ok(misfits) => misfits,
+            Err(e) => return self.report("", format!("the connector's schema is broken: {e}"), None),
+        };
+        for misfit in misfits {
+            match secrets.get(&misfit.pointer) {
+                None => self.report(&misfit.pointer, misfit.message, misfit.help),
+                Some(Some(_)) => {
+                    self.report(
+                        &misfit.pointer,
+                        "the secret does not have the form it must have".into(),
+                        None,
+                    );
+                }
+                Some(None) => {}
+            }
+        }
+    }
+
+    fn report(&mut self, pointer: &str, message: String, help: Option<String>) {
+        let span = self.places.find(pointer).value;
+        let mut problem = ConfigProblem::at(self.source, dotted(&self.root, pointer), span, message);
+        problem.help = help;
+        self.problems.push(problem);
+    }
+}

@@ -1,0 +1,91 @@
+//! Fetches secrets from where the configuration says they are. Never shows one.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::ConfigOptions;
+
+/// A secret's file may not be longer, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// What is wrong with a secret, and what to do.
+pub(crate) type Wrong = (String, Option<String>);
+
+const FORMS: &str = "write { env = \"NAME\" }, { file = \"PATH\" } or { credential = \"NAME\" }";
+
+/// The secret's value. With `resolve_secrets` off only the form is checked and the text is empty.
+pub(crate) fn resolve(key: &str, value: &Value, options: &ConfigOptions) -> Result<String, Wrong> {
+    let table = match value {
+        Value::Object(table) => table,
+        Value::String(text) if options.allow_literal_secrets => return Ok(text.clone()),
+        Value::String(_) => {
+            return Err((
+                "a secret must not stand in the configuration itself".to_owned(),
+                Some(format!("{FORMS}, or allow literal secrets when you start zyklus")),
+            ));
+        }
+        _ => return Err(("this is a secret".to_owned(), Some(FORMS.to_owned()))),
+    };
+    let (form, name) = match table.iter().next() {
+        Some((form, Value::String(name))) if table.len() == 1 => (form.as_str(), name.as_str()),
+        _ => return Err(("a secret comes from exactly one place".to_owned(), Some(FORMS.to_owned()))),
+    };
+    let wanted = options.resolve_secrets;
+    let text = match form {
+        "env" if wanted => (options.env)(name).ok_or_else(|| {
+            (
+                format!("the environment variable {name} is not set"),
+                Some(format!("set {name} before starting zyklus")),
+            )
+        })?,
+        "file" if wanted => read_file(&options.base_dir.join(name), name)?,
+        "credential" if name.is_empty() || name.contains('/') || name.starts_with('.') => {
+            return Err((format!("`{name}` is not the name of a credential"), None));
+        }
+        "credential" if wanted => {
+            let dir = (options.env)("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                (
+                    format!("the credential {name} is not there: CREDENTIALS_DIRECTORY is not set"),
+                    Some(format!("add LoadCredential={name}:/path/of/the/file to the systemd unit")),
+                )
+            })?;
+            read_file(&Path::new(&dir).join(name), name)?
+        }
+        "env" | "file" | "credential" => return Ok(String::new()),
+        other => {
+            return Err((format!("`{other}` is not a place for secrets"), Some(FORMS.to_owned())));
+        }
+    };
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+    if text.is_empty() {
+        return Err((format!("the secret {key} from {form} {name} is empty"), None));
+    }
+    Ok(text.to_owned())
+}
+
+fn read_file(path: &Path, shown: &str) -> Result<String, Wrong> {
+    let failed = |e: std::io::Error| (format!("the secret's file {shown} cannot be read: {e}"), None);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
+        return Err((format!("{shown} is not a file"), None));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if about.mode() & 0o007 != 0 {
+            return Err((
+                format!("everyone on this machine can get at the secret's file {shown}"),
+                Some(format!("chmod o-rwx {shown}")),
+            ));
+        }
+    }
+    let mut text = String::new();
+    file.take(LONGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > LONGEST {
+        return Err((format!("the secret's file {shown} is longer than {LONGEST} bytes"), None));
+    }
+    Ok(text)
+}

@@ -1,0 +1,103 @@
+//! The explicit list of built-in connectors. The binary fills it; nothing registers itself.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::Value;
+use zyklus_connect::{Connector, Ctx, Error, ErrorKind, Factory, Manifest, Result, schemars};
+
+use crate::config::nearest::nearest;
+use crate::error::HostError;
+
+/// What opening a connector gives, later.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn Connector>>> + Send>>;
+
+/// Opens a connector of one kind from its configuration. How the connector got here (compiled in, a library, a
+/// child process) is its maker's business: everything behind it speaks the same contract.
+pub trait OpenFn: Send + Sync + 'static {
+    /// Opens it.
+    fn open(&self, config: Value, ctx: Ctx) -> Opening;
+    /// Whether the configuration can be read into the connector's own type, without opening anything. The
+    /// schema has been checked already; this catches what a schema cannot say.
+    fn accepts(&self, config: &Value) -> Result<()>;
+}
+
+struct BuiltIn<F>(std::marker::PhantomData<fn() -> F>);
+
+fn read_config<F: Factory>(config: Value) -> Result<F::Config> {
+    serde_json::from_value(config).map_err(|e| {
+        Error::new(ErrorKind::Config, "the configuration does not fit this connector")
+            .with_detail(e.to_string())
+    })
+}
+
+impl<F: Factory> OpenFn for BuiltIn<F> {
+    fn open(&self, config: Value, ctx: Ctx) -> Opening {
+        Box::pin(async move {
+            let config = read_config::<F>(config)?;
+            let connector: Arc<dyn Connector> = Arc::new(F::open(config, ctx).await?);
+            Ok(connector)
+        })
+    }
+
+    fn accepts(&self, config: &Value) -> Result<()> {
+        read_config::<F>(config.clone()).map(|_| ())
+    }
+}
+
+struct Entry {
+    manifest: Manifest,
+    open: Arc<dyn OpenFn>,
+}
+
+/// The connectors this program can open, by kind.
+#[derive(Default)]
+pub struct Registry {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Registry {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a built-in connector; of two with the same kind the later one counts. A manifest without a
+    /// configuration schema gets the one of the factory's configuration type.
+    #[must_use]
+    pub fn with<F: Factory>(mut self) -> Self {
+        let mut manifest = <F as Factory>::manifest();
+        if manifest.config_schema.is_null() {
+            manifest.config_schema = schemars::schema_for!(F::Config).to_value();
+        }
+        let open: Arc<dyn OpenFn> = Arc::new(BuiltIn::<F>(std::marker::PhantomData));
+        self.entries.insert(F::KIND.to_owned(), Entry { manifest, open });
+        self
+    }
+
+    /// All kinds, sorted.
+    pub fn kinds(&self) -> Vec<&str> {
+        self.entries.keys().map(String::as_str).collect()
+    }
+
+    /// What a kind is and can do.
+    pub fn manifest(&self, kind: &str) -> Option<&Manifest> {
+        self.entries.get(kind).map(|e| &e.manifest)
+    }
+
+    /// What a kind is, and what opens it; the error names the most similar kind.
+    pub fn find(&self, kind: &str) -> std::result::Result<(&Manifest, &Arc<dyn OpenFn>), HostError> {
+        self.entries.get(kind).map(|e| (&e.manifest, &e.open)).ok_or_else(|| HostError::UnknownKind {
+            kind: kind.to_owned(),
+            nearest: nearest(kind, self.entries.keys().map(String::as_str)).map(str::to_owned),
+        })
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("kinds", &self.kinds()).finish()
+    }
+}
