@@ -1,3 +1,30 @@
-//! Decisions, pure: (snapshot, playbook, now) -> decision + explanation. Never awaits, reads a clock, does I/O or draws randomness.
+//! Decisions, pure: (snapshot, book, now) → decision and explanation.
+//!
+//! The engine reads what the operator wrote (a lifecycle, playbooks, settings) and what is known of one customer,
+//! and says what follows: phase moves, runs, deliveries, and when to look again. `plan`, `why`, the daemon and
+//! later the backtest all run this code; they differ in the store they read and the clock they pass. It never
+//! awaits, does I/O, reads a clock or draws randomness.
 
+pub mod book;
 pub mod condition;
+pub mod decide;
+pub mod facts;
+pub mod guards;
+pub mod lifecycle;
+pub mod phase;
+pub mod playbook;
+mod playbook_file;
+pub mod problem;
+pub mod settings;
+pub mod source;
+mod steps;
+pub mod wait;
+pub mod zone;
+
+pub use book::Book;
+pub use decide::decide;
+pub use guards::{Permit, permits};
+pub use lifecycle::Lifecycle;
+pub use playbook::{Journey, Mode, Playbook};
+pub use problem::Problem;
+pub use settings::Settings;

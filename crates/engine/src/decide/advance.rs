@@ -1,0 +1,424 @@
+//! Runs going on: goal, exit, then steps, in that order at one instant (rules R7 to R9, R12, R17).
+
+use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
+use zyklus_model::{
+    At, Delivery, DeliveryId, DeliveryKind, DeliveryState, GuardReason, Purpose, Run, RunEnd, RunState,
+    TagChange,
+};
+
+use super::Work;
+use super::starts::held_out;
+use crate::condition::Group;
+use crate::facts::{RunFacts, events_of};
+use crate::guards::{Permit, permits};
+use crate::playbook::{Journey, Mode, Node, Verb, Way};
+use crate::wait::Length;
+
+/// What a step came to.
+enum Step {
+    /// On to the next, reached at that instant, with a word on what happened.
+    Done { next: Option<usize>, reached_at: At, outcome: String },
+    /// Stays here until then (or until a fact arrives).
+    Stay { due_at: Option<At> },
+    /// The run ends.
+    End { reason: String },
+}
+
+impl Work<'_> {
+    pub(super) fn advance_runs(&mut self) {
+        for index in 0..self.runs.len() {
+            if self.runs[index].state == RunState::Live {
+                self.advance(index);
+            }
+        }
+    }
+
+    fn advance(&mut self, index: usize) {
+        let book = self.book;
+        let Some(journey) = book.journey(&self.runs[index].journey) else {
+            self.end_run(index, RunEnd::Removed, Some("the journey is gone from the files".into()));
+            return;
+        };
+        if journey.mode == Mode::Off {
+            return;
+        }
+        let activated = book.active_from.get(journey.root());
+        let was_shadow = self.runs[index].ghost
+            && journey.mode == Mode::Live
+            && activated.is_some_and(|at| self.runs[index].started_at < *at)
+            && !held_out(book, self.snapshot, journey);
+        if was_shadow {
+            self.end_run(index, RunEnd::Removed, Some("it ran in shadow mode".into()));
+            return;
+        }
+        if self.goal_reached(index, journey) {
+            self.end_run(index, RunEnd::Goal, None);
+            return;
+        }
+        if let Some(exit) = &journey.exit {
+            let run = &self.runs[index];
+            let verdict = exit.eval(&self.view(facts_of(journey, run)), self.now);
+            if verdict.value {
+                self.end_run(index, RunEnd::Exit, Some("the exit condition holds".into()));
+                return;
+            }
+            self.revisit(verdict.revisit_at);
+        }
+        self.take_steps(index, journey);
+    }
+
+    fn take_steps(&mut self, index: usize, journey: &Journey) {
+        // A tree is walked at most once from its root to a leaf.
+        for _ in 0..=journey.nodes.len() {
+            let Some(step) = self.runs[index].position.step.clone() else {
+                self.end_run(index, RunEnd::Completed, None);
+                return;
+            };
+            let Some(node) = journey.node(&step).map(|n| &journey.nodes[n]) else {
+                self.end_run(index, RunEnd::StepRemoved, Some(format!("step {step} is gone")));
+                return;
+            };
+            match self.step(index, journey, node) {
+                Step::Done { next, reached_at, outcome } => {
+                    let run = &mut self.runs[index];
+                    run.acted.push((node.id.clone(), outcome));
+                    run.definition.clone_from(&journey.definition);
+                    run.position.step = next.map(|n| journey.nodes[n].id.clone());
+                    run.position.reached_at = reached_at;
+                    run.position.due_at = None;
+                    self.changed_runs[index] = true;
+                }
+                Step::Stay { due_at } => {
+                    let run = &mut self.runs[index];
+                    if run.position.due_at != due_at {
+                        run.position.due_at = due_at;
+                        self.changed_runs[index] = true;
+                    }
+                    return;
+                }
+                Step::End { reason } => {
+                    self.runs[index].acted.push((node.id.clone(), "exit".into()));
+                    self.end_run(index, RunEnd::Exit, Some(reason));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, index: usize, journey: &Journey, node: &Node) -> Step {
+        let reached_at = self.runs[index].position.reached_at;
+        let done = |next, outcome: &str| Step::Done { next, reached_at, outcome: outcome.to_owned() };
+        match &node.verb {
+            Verb::Wait { length, at, until } => {
+                let due_at = match at {
+                    Some(time) => length.after_at(reached_at, *time, &self.zone),
+                    None => length.after(reached_at, &self.zone),
+                };
+                if let Some(until) = until {
+                    let run = &self.runs[index];
+                    let verdict = until.eval(&self.view(facts_of(journey, run)), self.now);
+                    if verdict.value {
+                        let reached_at = self.now.min(due_at).max(reached_at);
+                        return Step::Done { next: node.next, reached_at, outcome: "until".into() };
+                    }
+                    self.revisit(verdict.revisit_at);
+                }
+                if self.now >= due_at {
+                    let outcome = if until.is_some() { "timed-out" } else { "waited" };
+                    return Step::Done { next: node.next, reached_at: due_at, outcome: outcome.into() };
+                }
+                self.revisit(Some(due_at));
+                Step::Stay { due_at: Some(due_at) }
+            }
+            Verb::If { condition, then, otherwise } => {
+                let run = &self.runs[index];
+                if condition.eval(&self.view(facts_of(journey, run)), self.now).value {
+                    done(*then, "then")
+                } else {
+                    done(*otherwise, "else")
+                }
+            }
+            Verb::Split { ways } => match self.choose(journey, &node.id, ways) {
+                Some(way) => done(way.first, &format!("way:{}", way.name)),
+                None => done(node.next, "no way"),
+            },
+            Verb::Tag { tag, lasts } => {
+                if !self.runs[index].ghost {
+                    let until = lasts.map(|l| l.after(reached_at, &self.zone));
+                    self.tags.push(TagChange { tag: tag.clone(), on: true, at: reached_at, until });
+                    self.revisit(Some(self.now));
+                }
+                done(node.next, "tagged")
+            }
+            Verb::Untag(tag) => {
+                if !self.runs[index].ghost {
+                    self.tags.push(TagChange { tag: tag.clone(), on: false, at: reached_at, until: None });
+                    self.revisit(Some(self.now));
+                }
+                done(node.next, "untagged")
+            }
+            Verb::Exit(reason) => Step::End { reason: reason.clone() },
+            Verb::Send(_) | Verb::Call { .. } => self.act(index, journey, node, reached_at),
+        }
+    }
+
+    /// A step that leaves the house: decided once, then waited for.
+    fn act(&mut self, index: usize, journey: &Journey, node: &Node, reached_at: At) -> Step {
+        let run = &self.runs[index];
+        let id = delivery_id(run, &node.id);
+        let known = self.snapshot.deliveries.iter().find(|d| d.id == id);
+        if let Some(delivery) = known {
+            let book = self.book;
+            let delivery = delivery.clone();
+            return match delivery.state {
+                DeliveryState::Pending => {
+                    match permits(book, self.snapshot, &delivery, self.now) {
+                        Permit::Refuse(reason) => {
+                            // Withdrawn only if nobody has claimed it meanwhile: what became of it is seen next.
+                            let state = if reason == GuardReason::Expired {
+                                DeliveryState::Expired
+                            } else {
+                                DeliveryState::Refused
+                            };
+                            self.withdraw(id, state, Some(reason));
+                            self.revisit(Some(self.now));
+                        }
+                        Permit::Go | Permit::Delay(..) => {
+                            self.revisit(Some(delivery.expires_at.plus_micros(1)));
+                        }
+                    }
+                    Step::Stay { due_at: None }
+                }
+                DeliveryState::Sending => Step::Stay { due_at: None },
+                state => {
+                    let at = if delivery.reason == Some(GuardReason::Missed) || state == DeliveryState::Shadow
+                    {
+                        reached_at
+                    } else {
+                        delivery.done_at.unwrap_or(self.now)
+                    };
+                    let outcome = if state.counts() { "sent" } else { state.as_str() };
+                    Step::Done { next: node.next, reached_at: at, outcome: outcome.to_owned() }
+                }
+            };
+        }
+        let delivery = self.decide_delivery(index, journey, node, id, reached_at);
+        let step = match delivery.state {
+            DeliveryState::Pending => {
+                self.revisit(Some(delivery.expires_at.plus_micros(1)));
+                Step::Stay { due_at: None }
+            }
+            state => {
+                let at = delivery.done_at.unwrap_or(reached_at);
+                Step::Done { next: node.next, reached_at: at, outcome: state.as_str().to_owned() }
+            }
+        };
+        self.deliveries.push(delivery);
+        step
+    }
+
+    fn decide_delivery(
+        &self,
+        index: usize,
+        journey: &Journey,
+        node: &Node,
+        id: DeliveryId,
+        reached_at: At,
+    ) -> Delivery {
+        let run = &self.runs[index];
+        let mut delivery = blank(run, node, id, reached_at, self.now);
+        delivery.expires_at = expiry(&node.verb).after(reached_at, &self.zone);
+        let refuse = |mut delivery: Delivery, state, reason, at| {
+            (delivery.state, delivery.reason, delivery.done_at) = (state, reason, Some(at));
+            delivery
+        };
+        // Rule R9: too late to act; the next wait counts from when this step was due, so that nothing bunches.
+        if self.now > delivery.expires_at {
+            return refuse(delivery, DeliveryState::Refused, Some(GuardReason::Missed), reached_at);
+        }
+        if run.ghost {
+            let held = journey.mode != Mode::Shadow;
+            let reason = held.then_some(GuardReason::JourneyHoldout);
+            return refuse(delivery, DeliveryState::Shadow, reason, reached_at);
+        }
+        if journey.mode == Mode::Test {
+            let email = self.snapshot.customer.email.as_ref().map(|e| e.as_str());
+            let chosen = email.is_some_and(|e| self.book.settings.test_recipients.contains(e));
+            if !chosen || delivery.kind == DeliveryKind::Action {
+                return refuse(delivery, DeliveryState::Shadow, Some(GuardReason::TestMode), reached_at);
+            }
+        }
+        match permits(self.book, self.snapshot, &delivery, self.now) {
+            Permit::Go => delivery,
+            Permit::Delay(until, _) => Delivery { due_at: until, ..delivery },
+            Permit::Refuse(reason) => refuse(delivery, DeliveryState::Refused, Some(reason), self.now),
+        }
+    }
+
+    fn goal_reached(&mut self, index: usize, journey: &Journey) -> bool {
+        let Some(goal) = &journey.goal else { return false };
+        let run = &self.runs[index];
+        let until = goal.within.after(run.started_at, &self.zone);
+        if goal.stay && run.acted.iter().any(|(step, _)| step == "goal") {
+            return false;
+        }
+        let mut revisit = None;
+        let reached = if goal.when.reads().contains(Group::Event) {
+            let (started, now) = (run.started_at, self.now);
+            // Late events count if they arrive within a week after the window (rule R17).
+            let accepted = until.plus_days(7);
+            let later = |_: &str, at: At, received: At| {
+                at > started && at <= until && at <= now && received <= accepted
+            };
+            let events = events_of(self.snapshot, later, self.book.decimals);
+            events.iter().any(|event| {
+                let facts = RunFacts { event: Some(&event.data), ..facts_of(journey, run) };
+                goal.when.eval(&self.view(facts), self.now).value
+            })
+        } else if self.now <= until {
+            let verdict = goal.when.eval(&self.view(facts_of(journey, run)), self.now);
+            revisit = verdict.revisit_at;
+            verdict.value
+        } else {
+            false
+        };
+        self.revisit(revisit);
+        if reached && goal.stay {
+            self.runs[index].acted.push(("goal".into(), "reached".into()));
+            self.changed_runs[index] = true;
+            return false;
+        }
+        reached
+    }
+
+    pub(super) fn end_run(&mut self, index: usize, end: RunEnd, reason: Option<String>) {
+        let run = &mut self.runs[index];
+        run.state = RunState::Ended;
+        run.end = Some(end);
+        run.end_reason = reason;
+        run.ended_at = Some(self.now);
+        run.position.due_at = None;
+        self.changed_runs[index] = true;
+        let id = run.id;
+        for delivery in &mut self.deliveries {
+            if delivery.run == Some(id) && delivery.state == DeliveryState::Pending {
+                (delivery.state, delivery.done_at) = (DeliveryState::Cancelled, Some(self.now));
+            }
+        }
+        let pending: Vec<DeliveryId> = self
+            .snapshot
+            .deliveries
+            .iter()
+            .filter(|d| d.run == Some(id) && d.state == DeliveryState::Pending)
+            .map(|d| d.id)
+            .collect();
+        for delivery in pending {
+            self.withdraw(delivery, DeliveryState::Cancelled, None);
+        }
+    }
+
+    /// A way by hash, so that a customer keeps theirs.
+    fn choose<'w>(&self, journey: &Journey, step: &str, ways: &'w [Way]) -> Option<&'w Way> {
+        let total: u64 = ways.iter().map(|w| u64::from(w.weight)).sum();
+        let mut hash = Sha256::new();
+        for part in [self.book.settings.seed.as_bytes(), journey.root().as_bytes(), step.as_bytes()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(journey.epoch.to_be_bytes());
+        hash.update(self.snapshot.customer.id.uuid().as_bytes());
+        let digest = hash.finalize();
+        let mut head = [0u8; 8];
+        head.copy_from_slice(&digest[..8]);
+        let mut draw = u64::from_be_bytes(head) % total.max(1);
+        ways.iter().find(|way| {
+            let weight = u64::from(way.weight);
+            let here = draw < weight;
+            draw = draw.saturating_sub(weight);
+            here
+        })
+    }
+}
+
+/// The id of what a run does at a step: decided again, it is the same.
+pub(crate) fn delivery_id(run: &Run, step: &str) -> DeliveryId {
+    DeliveryId::derive(&[run.id.uuid().as_bytes(), step.as_bytes()])
+}
+
+fn facts_of<'r>(journey: &Journey, run: &'r Run) -> RunFacts<'r> {
+    RunFacts {
+        event: Some(&run.event),
+        key: journey.key.is_some().then_some(run.key.as_str()),
+        run: Some(run),
+    }
+}
+
+fn expiry(verb: &Verb) -> Length {
+    match verb {
+        Verb::Send(send) => send.expires,
+        Verb::Call { expires, .. } => *expires,
+        Verb::Wait { .. }
+        | Verb::If { .. }
+        | Verb::Split { .. }
+        | Verb::Tag { .. }
+        | Verb::Untag(_)
+        | Verb::Exit(_) => Length::hours(24),
+    }
+}
+
+fn blank(run: &Run, node: &Node, id: DeliveryId, due_at: At, now: At) -> Delivery {
+    let mut payload = Map::new();
+    payload.insert("event".into(), Json::Object(run.event.clone()));
+    payload.insert("key".into(), Json::from(run.key.as_str()));
+    let with = |with: &std::collections::BTreeMap<String, Json>| {
+        Json::Object(with.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+    };
+    let mut delivery = Delivery {
+        id,
+        customer: run.customer,
+        run: Some(run.id),
+        journey: run.journey.clone(),
+        step: node.id.clone(),
+        kind: DeliveryKind::Action,
+        channel: None,
+        connector: None,
+        target: String::new(),
+        purpose: Purpose::Transactional,
+        capped: false,
+        state: DeliveryState::Pending,
+        reason: None,
+        created_at: now,
+        due_at,
+        expires_at: due_at,
+        done_at: None,
+        attempt_count: 0,
+        payload: Json::Null,
+    };
+    match &node.verb {
+        Verb::Send(send) => {
+            delivery.kind = DeliveryKind::Message;
+            delivery.channel = Some(send.channel);
+            delivery.target.clone_from(&send.template);
+            delivery.purpose = send.purpose;
+            delivery.capped = send.capped;
+            payload.insert("with".into(), with(&send.with));
+            if let Some(fallback) = &send.fallback {
+                payload.insert("fallback".into(), Json::from(fallback.as_str()));
+            }
+        }
+        Verb::Call { connector, action, with: input, .. } => {
+            delivery.connector = Some(connector.clone());
+            delivery.target.clone_from(action);
+            payload.insert("with".into(), with(input));
+        }
+        Verb::Wait { .. }
+        | Verb::If { .. }
+        | Verb::Split { .. }
+        | Verb::Tag { .. }
+        | Verb::Untag(_)
+        | Verb::Exit(_) => {}
+    }
+    delivery.payload = Json::Object(payload);
+    delivery
+}

@@ -1,0 +1,149 @@
+//! One decision for one customer: phases move, journeys start, runs advance, pending messages are judged again.
+//!
+//! Everything follows from the snapshot, the book and the instant; deciding twice gives the same ids, so a
+//! decision applied twice changes nothing.
+
+mod advance;
+mod moves;
+mod starts;
+
+use jiff::tz::TimeZone;
+use zyklus_model::{
+    At, Decision, Delivery, DeliveryState, GuardReason, Origin, PhaseState, Run, SegmentState, Snapshot,
+    TagChange, Transition, Withdrawal,
+};
+
+use crate::book::Book;
+use crate::facts::{RunFacts, Standing, View};
+use crate::phase::earliest;
+use crate::zone::zone_of;
+
+/// What follows for one customer at an instant.
+pub fn decide(book: &Book, snapshot: &Snapshot, now: At) -> Decision {
+    let mut work = Work::new(book, snapshot, now);
+    work.move_phases();
+    work.judge_segments();
+    work.start_runs();
+    work.advance_runs();
+    work.finish()
+}
+
+/// A decision in the making.
+struct Work<'a> {
+    book: &'a Book,
+    snapshot: &'a Snapshot,
+    now: At,
+    zone: TimeZone,
+    standing: Option<Standing>,
+    phase: Option<PhaseState>,
+    phase_changed: bool,
+    rewrites_history: bool,
+    transitions: Vec<Transition>,
+    segments: Vec<SegmentState>,
+    segments_changed: bool,
+    runs: Vec<Run>,
+    changed_runs: Vec<bool>,
+    deliveries: Vec<Delivery>,
+    withdrawals: Vec<Withdrawal>,
+    tags: Vec<TagChange>,
+    revisit_at: Option<At>,
+}
+
+impl<'a> Work<'a> {
+    fn new(book: &'a Book, snapshot: &'a Snapshot, now: At) -> Self {
+        let phase = snapshot.phase.clone().filter(|p| p.lifecycle == *book.lifecycle.id);
+        let standing = phase.as_ref().map(standing_of);
+        Work {
+            book,
+            snapshot,
+            now,
+            zone: zone_of(&snapshot.customer, &book.settings.zone),
+            standing,
+            phase,
+            phase_changed: false,
+            rewrites_history: false,
+            transitions: Vec::new(),
+            segments: snapshot.segments.clone(),
+            segments_changed: false,
+            runs: snapshot.runs.clone(),
+            changed_runs: vec![false; snapshot.runs.len()],
+            deliveries: Vec::new(),
+            withdrawals: Vec::new(),
+            tags: Vec::new(),
+            revisit_at: None,
+        }
+    }
+
+    /// Looks again at that instant at the latest; what has passed already is due in a moment.
+    fn revisit(&mut self, at: Option<At>) {
+        let at = at.map(|at| at.max(self.now.plus_micros(1)));
+        self.revisit_at = earliest(self.revisit_at, at);
+    }
+
+    fn view<'v>(&'v self, facts: RunFacts<'v>) -> View<'v> {
+        View::new(self.snapshot, self.now, self.book.decimals, self.standing.clone())
+            .with_runs(&self.runs)
+            .with_sold_out(&self.book.sold_out)
+            .for_run(facts)
+    }
+
+    /// Whether what is found now comes from history only: then it starts nothing (rule R3).
+    fn only_history(&self) -> bool {
+        let mark = &self.snapshot.mark;
+        (mark.history_pending && !mark.live_pending) || (mark.evaluated_at.is_none() && !mark.live_pending)
+    }
+
+    fn origin(&self) -> Origin {
+        if self.only_history() { Origin::History } else { Origin::Live }
+    }
+
+    /// Since when facts may not have been judged yet.
+    fn unjudged_since(&self) -> At {
+        // Commits of different daemons can be dated a little out of order; occurrences are unique, so looking
+        // back further than needed does no harm.
+        self.snapshot.mark.evaluated_at.map_or(At::MIN, |at| at.plus_seconds(-600))
+    }
+
+    fn withdraw(
+        &mut self,
+        delivery: zyklus_model::DeliveryId,
+        state: DeliveryState,
+        reason: Option<GuardReason>,
+    ) {
+        self.withdrawals.push(Withdrawal { delivery, state, reason, at: self.now });
+    }
+
+    fn finish(mut self) -> Decision {
+        let next_fact = crate::facts::next_fact(self.snapshot, self.now);
+        self.revisit(next_fact);
+        let runs = self
+            .runs
+            .into_iter()
+            .zip(self.changed_runs)
+            .filter_map(|(run, changed)| changed.then_some(run))
+            .collect();
+        Decision {
+            customer: self.snapshot.customer.id,
+            seq: self.snapshot.mark.seq,
+            evaluated_before: self.snapshot.mark.evaluated_at,
+            now: self.now,
+            rewrites_history: self.rewrites_history,
+            transitions: self.transitions,
+            phase: if self.phase_changed { self.phase } else { None },
+            segments: self.segments_changed.then_some(self.segments),
+            runs,
+            deliveries: self.deliveries,
+            withdrawals: self.withdrawals,
+            tags: self.tags,
+            revisit_at: self.revisit_at,
+        }
+    }
+}
+
+fn standing_of(state: &PhaseState) -> Standing {
+    Standing {
+        phase: state.phase.as_str().into(),
+        since: state.since,
+        previous: state.previous.as_deref().map(Into::into),
+    }
+}

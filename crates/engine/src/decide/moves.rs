@@ -1,0 +1,149 @@
+//! Phases and segments: what changed since the last decision, and whether the change may start anything.
+
+use zyklus_model::{At, Origin, PhaseState, SegmentState, Transition, TransitionCause, TransitionId};
+
+use super::Work;
+use crate::condition::Condition;
+use crate::facts::RunFacts;
+use crate::phase::{Path, replay, walk};
+use crate::playbook::{Mode, Start};
+
+impl Work<'_> {
+    pub(super) fn move_phases(&mut self) {
+        let mark = &self.snapshot.mark;
+        let lifecycle = &self.book.lifecycle;
+        let has_live_moves = self.phase.as_ref().is_some_and(|p| p.has_live_moves);
+        let is_new = self.phase.is_none();
+        let arrived_live = is_new && mark.live_pending && !mark.history_pending;
+        let redefined = self.phase.as_ref().is_some_and(|p| p.definition != lifecycle.definition);
+
+        if (is_new && !arrived_live) || (mark.history_pending && !has_live_moves && !mark.live_pending) {
+            // The past, as far as it is known now; nothing found in it starts anything.
+            let path = replay(self.book, self.snapshot, &self.zone, self.now);
+            self.rewrites_history = !is_new;
+            self.phase = None;
+            self.standing = None;
+            self.record(path, Origin::History, TransitionCause::Record);
+            return;
+        }
+        // Time alone is followed from where it was due; facts are judged when they are known, which is now.
+        let only_clock = !mark.live_pending && !mark.history_pending && !redefined && !is_new;
+        let from = if only_clock { mark.due_at.min(self.now) } else { self.now };
+        let path = walk(self.book, self.snapshot, &self.zone, self.standing.clone(), from, self.now);
+        let (cause, origin) = if is_new {
+            (TransitionCause::First, Origin::Live)
+        } else if mark.live_pending {
+            (TransitionCause::Record, Origin::Live)
+        } else if redefined {
+            (TransitionCause::Definition, Origin::History)
+        } else if mark.history_pending {
+            (TransitionCause::Record, Origin::History)
+        } else {
+            (TransitionCause::Clock, Origin::Live)
+        };
+        self.record(path, origin, cause);
+        if redefined {
+            if let Some(phase) = &mut self.phase {
+                phase.definition.clone_from(&lifecycle.definition);
+                self.phase_changed = true;
+            }
+        }
+    }
+
+    /// Turns the moves found into transitions and the new standing.
+    fn record(&mut self, path: Path, origin: Origin, cause: TransitionCause) {
+        let lifecycle = &self.book.lifecycle;
+        let customer = self.snapshot.customer.id;
+        let mut moves = self.phase.as_ref().map_or(0, |p| p.moves);
+        let mut has_live_moves = self.phase.as_ref().is_some_and(|p| p.has_live_moves);
+        for step in &path.moves {
+            moves += 1;
+            has_live_moves |= origin == Origin::Live;
+            let cause = if step.from.is_none() { TransitionCause::First } else { cause };
+            self.transitions.push(Transition {
+                id: transition_id(self, moves, step.from.as_deref(), &step.to, step.at),
+                lifecycle: lifecycle.id.to_string(),
+                from: step.from.as_deref().map(str::to_owned),
+                to: step.to.to_string(),
+                at: step.at,
+                recorded_at: self.now,
+                cause,
+                origin,
+            });
+        }
+        debug_assert_eq!(customer, self.snapshot.customer.id);
+        if let (Some(standing), false) = (&path.standing, path.moves.is_empty()) {
+            self.phase = Some(PhaseState {
+                lifecycle: lifecycle.id.to_string(),
+                definition: lifecycle.definition.clone(),
+                phase: standing.phase.to_string(),
+                since: standing.since,
+                previous: standing.previous.as_deref().map(str::to_owned),
+                moves,
+                has_live_moves,
+                live: origin == Origin::Live,
+            });
+            self.phase_changed = true;
+        }
+        self.standing = path.standing;
+        self.revisit(path.revisit_at);
+    }
+
+    pub(super) fn judge_segments(&mut self) {
+        let book = self.book;
+        for journey in book.journeys.iter().filter(|j| j.mode != Mode::Off) {
+            if let Start::Segment { id, condition } = &journey.start {
+                self.judge_segment(id, condition);
+            }
+        }
+    }
+
+    fn judge_segment(&mut self, id: &str, condition: &Condition) {
+        let verdict = condition.eval(&self.view(RunFacts::default()), self.now);
+        self.revisit(verdict.revisit_at);
+        let now = self.now;
+        let may_start = self.origin() == Origin::Live;
+        let definition = condition.text();
+        match self.segments.iter_mut().find(|s| s.segment == id) {
+            Some(state) if state.definition == definition => {
+                if state.inside != verdict.value {
+                    (state.inside, state.since, state.live) = (verdict.value, now, may_start);
+                    self.segments_changed = true;
+                }
+            }
+            known => {
+                // Seen for the first time under this condition: being inside is no edge (rule R2).
+                let state = SegmentState {
+                    segment: id.to_owned(),
+                    definition: definition.to_owned(),
+                    inside: verdict.value,
+                    since: now,
+                    live: false,
+                };
+                match known {
+                    Some(known) => *known = state,
+                    None => self.segments.push(state),
+                }
+                self.segments_changed = true;
+            }
+        }
+    }
+}
+
+/// The id of a customer's n-th move in a lifecycle: the same move found again has the same id.
+pub(super) fn transition_id(
+    work: &Work<'_>,
+    number: i64,
+    from: Option<&str>,
+    to: &str,
+    at: At,
+) -> TransitionId {
+    TransitionId::derive(&[
+        work.snapshot.customer.id.uuid().as_bytes(),
+        work.book.lifecycle.id.as_bytes(),
+        &number.to_be_bytes(),
+        from.unwrap_or("").as_bytes(),
+        to.as_bytes(),
+        &at.as_micros().to_be_bytes(),
+    ])
+}

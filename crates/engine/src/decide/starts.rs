@@ -1,0 +1,324 @@
+//! What starts a journey, and what keeps a customer out of it (rules R1 to R6).
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
+use zyklus_model::{At, Event, Origin, Run, RunEnd, RunId, RunPosition, RunState, Snapshot};
+
+use super::Work;
+use super::moves::transition_id;
+use crate::book::Book;
+use crate::condition::Value;
+use crate::facts::{RunFacts, events_of};
+use crate::playbook::{Every, Journey, Mode, Overlap, Reenter, Start};
+use crate::wait::local;
+
+/// Something that may start a run.
+#[derive(Debug, Clone)]
+pub(super) struct Occurrence {
+    /// What makes it unique.
+    pub id: String,
+    /// When it happened: the run counts from here.
+    pub at: At,
+    /// When we heard.
+    pub received_at: At,
+    /// The event, as conditions and templates see it.
+    pub event: Map<String, Json>,
+}
+
+/// Why a start does not become a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeptOut {
+    NotActive,
+    TooEarly(At),
+    TooLate,
+    AlreadyStarted,
+    Reentry(Option<At>),
+    Running,
+    DoesNotQualify,
+}
+
+impl Work<'_> {
+    pub(super) fn start_runs(&mut self) {
+        let book = self.book;
+        for journey in book.journeys.iter().filter(|j| j.mode != Mode::Off) {
+            for occurrence in self.occurrences(journey) {
+                let key = self.key(journey, &occurrence);
+                if self.kept_out(journey, &occurrence, &key).is_none() {
+                    self.enroll(journey, occurrence, key);
+                }
+            }
+        }
+    }
+
+    /// What has happened since the last decision, and what is still within its patience.
+    fn occurrences(&mut self, journey: &Journey) -> Vec<Occurrence> {
+        let patient_since =
+            self.now.plus_micros(-(journey.patience.rough_days() * zyklus_model::DAY_MICROS as f64) as i64);
+        let since = self.unjudged_since().min(patient_since);
+        match &journey.start {
+            Start::Phase(phase) => self.phase_changes(since, |_, to| to == phase),
+            Start::Left(phase) => self.phase_changes(since, |from, _| from == Some(phase.as_str())),
+            Start::Event { name, filter } => {
+                let recent = |n: &str, at: At, received: At| n == name && received >= since && at <= self.now;
+                let events = events_of(self.snapshot, recent, self.book.decimals);
+                let live = events.into_iter().filter(|e| e.origin == Origin::Live);
+                let mut matching: Vec<Event> = Vec::new();
+                for event in live {
+                    let facts = RunFacts { event: Some(&event.data), ..RunFacts::default() };
+                    let fits = filter.as_ref().is_none_or(|f| f.eval(&self.view(facts), self.now).value);
+                    if fits {
+                        matching.push(event);
+                    }
+                }
+                matching.into_iter().map(occurrence_of).collect()
+            }
+            Start::Segment { id, .. } => {
+                let entered =
+                    self.segments.iter().find(|s| s.segment == *id && s.inside && s.live && s.since >= since);
+                entered
+                    .map(|s| Occurrence {
+                        id: format!("segment:{id}:{}", s.since.as_micros()),
+                        at: s.since,
+                        received_at: s.since,
+                        event: named("segment.entered", &[("segment", id)]),
+                    })
+                    .into_iter()
+                    .collect()
+            }
+            Start::Schedule { every, at, customer_zone } => {
+                let zone = if *customer_zone { self.zone.clone() } else { self.book.settings.zone.clone() };
+                let (last, next) = schedule(*every, *at, &zone, self.now);
+                self.revisit(Some(next));
+                let date = last.timestamp().to_zoned(zone).date();
+                vec![Occurrence {
+                    id: format!("date:{date}"),
+                    at: last,
+                    received_at: self.now,
+                    event: named("schedule", &[("date", &date.to_string())]),
+                }]
+            }
+            Start::Date { field, offset, at } => {
+                let verdict = field.eval(&self.view(RunFacts::default()), self.now);
+                self.revisit(verdict.revisit_at);
+                let Some(base) = instant_of(&verdict.value) else { return Vec::new() };
+                let mut due = offset.map_or(base, |o| o.after(base, &self.zone));
+                if let Some(time) = at {
+                    let date = due.timestamp().to_zoned(self.zone.clone()).date();
+                    due = local(date, *time, &self.zone);
+                }
+                if due > self.now {
+                    self.revisit(Some(due));
+                    return Vec::new();
+                }
+                vec![Occurrence {
+                    id: format!("date:{base}"),
+                    at: due,
+                    received_at: self.now,
+                    event: named("date", &[("date", &base.to_string())]),
+                }]
+            }
+        }
+    }
+
+    /// Live moves of this decision, and the last one as long as somebody may still be waiting for it.
+    fn phase_changes(&self, since: At, wanted: impl Fn(Option<&str>, &str) -> bool) -> Vec<Occurrence> {
+        let occurrence =
+            |id: zyklus_model::TransitionId, from: Option<&str>, to: &str, at: At, heard: At| Occurrence {
+                id: id.to_string(),
+                at,
+                received_at: heard,
+                event: named("phase.entered", &[("from", from.unwrap_or("")), ("to", to)]),
+            };
+        let mut found: Vec<Occurrence> = self
+            .transitions
+            .iter()
+            .filter(|t| t.origin == Origin::Live && wanted(t.from.as_deref(), &t.to))
+            .map(|t| occurrence(t.id, t.from.as_deref(), &t.to, t.at, t.recorded_at))
+            .collect();
+        if let (Some(phase), true) = (&self.phase, self.transitions.is_empty()) {
+            if phase.live && phase.since >= since && wanted(phase.previous.as_deref(), &phase.phase) {
+                let previous = phase.previous.as_deref();
+                let id = transition_id(self, phase.moves, previous, &phase.phase, phase.since);
+                found.push(occurrence(id, previous, &phase.phase, phase.since, phase.since));
+            }
+        }
+        found
+    }
+
+    fn key(&self, journey: &Journey, occurrence: &Occurrence) -> String {
+        let Some(key) = &journey.key else { return String::new() };
+        let facts = RunFacts { event: Some(&occurrence.event), ..RunFacts::default() };
+        match key.eval(&self.view(facts), self.now).value {
+            Value::Text(text) => text.to_string(),
+            Value::Absent => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The first reason not to start a run.
+    fn kept_out(&mut self, journey: &Journey, occurrence: &Occurrence, key: &str) -> Option<KeptOut> {
+        if let Some(reason) = timely(self.book, journey, occurrence) {
+            return Some(reason);
+        }
+        let reason = entry(&self.runs, journey, occurrence, key, &self.zone);
+        if reason.is_some() {
+            return reason;
+        }
+        let facts =
+            RunFacts { event: Some(&occurrence.event), key: journey.key.is_some().then_some(key), run: None };
+        let qualifies = journey.when.as_ref().is_none_or(|w| w.eval(&self.view(facts), self.now).value);
+        (!qualifies).then_some(KeptOut::DoesNotQualify)
+    }
+
+    fn enroll(&mut self, journey: &Journey, occurrence: Occurrence, key: String) {
+        let customer = self.snapshot.customer.id;
+        if journey.overlap == Overlap::Restart {
+            let live: Vec<usize> = (0..self.runs.len())
+                .filter(|i| {
+                    let run = &self.runs[*i];
+                    run.state == RunState::Live && run.journey == journey.root() && run.key == key
+                })
+                .collect();
+            for index in live {
+                self.end_run(index, RunEnd::Restarted, None);
+            }
+        }
+        let id = RunId::derive(&[
+            journey.root().as_bytes(),
+            customer.uuid().as_bytes(),
+            key.as_bytes(),
+            occurrence.id.as_bytes(),
+        ]);
+        let ghost = journey.mode == Mode::Shadow || held_out(self.book, self.snapshot, journey);
+        self.runs.push(Run {
+            id,
+            customer,
+            journey: journey.root().to_owned(),
+            key,
+            occurrence: occurrence.id,
+            definition: journey.definition.clone(),
+            epoch: journey.epoch,
+            ghost,
+            state: RunState::Live,
+            end: None,
+            end_reason: None,
+            started_at: occurrence.at,
+            ended_at: None,
+            position: RunPosition {
+                step: journey.nodes.first().map(|n| n.id.clone()),
+                reached_at: occurrence.at,
+                due_at: None,
+            },
+            acted: Vec::new(),
+            event: occurrence.event,
+        });
+        self.changed_runs.push(true);
+    }
+}
+
+/// Rule R3: nothing from before the journey went live, and nothing that arrives too late.
+fn timely(book: &Book, journey: &Journey, occurrence: &Occurrence) -> Option<KeptOut> {
+    let Some(active_from) = book.active_from.get(journey.root()) else { return Some(KeptOut::NotActive) };
+    if occurrence.at < *active_from {
+        return Some(KeptOut::TooEarly(*active_from));
+    }
+    let late = (journey.late.rough_days() * zyklus_model::DAY_MICROS as f64) as i64;
+    (occurrence.received_at.micros_since(occurrence.at) > late).then_some(KeptOut::TooLate)
+}
+
+/// Rules R1, R5 and R6: once per occurrence, re-entry, and what a live run means.
+pub(crate) fn entry(
+    runs: &[Run],
+    journey: &Journey,
+    occurrence: &Occurrence,
+    key: &str,
+    zone: &TimeZone,
+) -> Option<KeptOut> {
+    let earlier: Vec<&Run> = runs.iter().filter(|r| r.journey == journey.root() && r.key == key).collect();
+    if earlier.iter().any(|r| r.occurrence == occurrence.id) {
+        return Some(KeptOut::AlreadyStarted);
+    }
+    if earlier.iter().any(|r| r.state == RunState::Live) {
+        return (journey.overlap != Overlap::Restart).then_some(KeptOut::Running);
+    }
+    // A run that was restarted or removed was not the customer's doing.
+    let last = earlier.iter().map(|r| r.started_at).max()?;
+    match journey.reentry() {
+        Reenter::Always => None,
+        Reenter::Never => Some(KeptOut::Reentry(None)),
+        Reenter::After(length) => {
+            let again = length.after(last, zone);
+            (occurrence.at < again).then_some(KeptOut::Reentry(Some(again)))
+        }
+    }
+}
+
+/// Whether a customer is in a journey's holdout group (rule R16): by hash, so that raising the share adds,
+/// lowering releases, and nobody else moves.
+pub(crate) fn held_out(book: &Book, snapshot: &Snapshot, journey: &Journey) -> bool {
+    if journey.holdout == 0 {
+        return false;
+    }
+    let mut hash = Sha256::new();
+    hash.update(book.settings.seed.as_bytes());
+    hash.update([0]);
+    hash.update(journey.root().as_bytes());
+    hash.update(journey.epoch.to_be_bytes());
+    hash.update(snapshot.customer.id.uuid().as_bytes());
+    let digest = hash.finalize();
+    let mut head = [0u8; 8];
+    head.copy_from_slice(&digest[..8]);
+    let draw = u64::from_be_bytes(head) as f64 / u64::MAX as f64;
+    draw < f64::from(journey.holdout) / 100.0
+}
+
+fn occurrence_of(event: Event) -> Occurrence {
+    Occurrence {
+        id: event.id.to_string(),
+        at: event.occurred_at,
+        received_at: event.received_at,
+        event: event.data,
+    }
+}
+
+fn named(name: &str, entries: &[(&str, &str)]) -> Map<String, Json> {
+    let mut event = Map::new();
+    event.insert("name".into(), Json::from(name));
+    event.extend(entries.iter().map(|(key, value)| ((*key).to_owned(), Json::from(*value))));
+    event
+}
+
+/// A field's instant: an instant, or a text that is one (attributes).
+fn instant_of(value: &Value) -> Option<At> {
+    match value {
+        Value::Instant(at) => Some(*at),
+        Value::Text(text) => text.parse().ok().or_else(|| {
+            let date: Date = text.parse().ok()?;
+            Some(local(date, jiff::civil::Time::midnight(), &TimeZone::UTC))
+        }),
+        _ => None,
+    }
+}
+
+/// The last instant of a schedule that is not after `now`, and the next.
+fn schedule(every: Every, at: jiff::civil::Time, zone: &TimeZone, now: At) -> (At, At) {
+    let today = now.timestamp().to_zoned(zone.clone()).date();
+    let on = |date: Date| local(date, at, zone);
+    match every {
+        Every::Day => {
+            let shifted = |days: i64| today.checked_add(days.days()).unwrap_or(today);
+            if on(today) <= now { (on(today), on(shifted(1))) } else { (on(shifted(-1)), on(today)) }
+        }
+        Every::Month(day) => {
+            let in_month = |months: i64| {
+                let first = today.first_of_month().checked_add(months.months()).unwrap_or(today);
+                let day = day.min(first.days_in_month());
+                on(first.with().day(day).build().unwrap_or(first))
+            };
+            if in_month(0) <= now { (in_month(0), in_month(1)) } else { (in_month(-1), in_month(0)) }
+        }
+    }
+}

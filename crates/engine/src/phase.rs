@@ -1,0 +1,132 @@
+//! Which phase a customer stands in, and how they came there. Says nothing of journeys.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use zyklus_model::{At, Snapshot};
+
+use crate::book::Book;
+use crate::facts::{Standing, View, next_fact};
+
+/// A move found: from, to and when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Move {
+    /// The phase left; `None` at the beginning.
+    pub from: Option<Arc<str>>,
+    /// The phase entered.
+    pub to: Arc<str>,
+    /// When.
+    pub at: At,
+}
+
+/// Where stepping through time has come to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Path {
+    /// The moves, oldest first.
+    pub moves: Vec<Move>,
+    /// Where the customer stands at the end.
+    pub standing: Option<Standing>,
+    /// The earliest instant after the end at which time alone may move them.
+    pub revisit_at: Option<At>,
+}
+
+/// So many instants of one customer's life are looked at when their past is replayed; a lifecycle whose
+/// conditions change every day for years would need more, and then only the present is right.
+const MAX_INSTANTS: usize = 4_000;
+
+/// The phase that wins at an instant, and until when that is certain.
+pub fn classify(
+    book: &Book,
+    snapshot: &Snapshot,
+    zone: &TimeZone,
+    at: At,
+    standing: Option<&Standing>,
+) -> (Arc<str>, Option<At>) {
+    let lifecycle = &book.lifecycle;
+    if let Some(standing) = standing {
+        let held = lifecycle.phases.iter().find(|p| p.id == standing.phase).and_then(|p| p.hold);
+        if let Some(until) = held.map(|hold| hold.after(standing.since, zone)).filter(|until| at < *until) {
+            return (Arc::clone(&standing.phase), Some(until));
+        }
+    }
+    let view = View::new(snapshot, at, book.decimals, standing.cloned());
+    let mut revisit_at: Option<At> = None;
+    let last = lifecycle.phases.len() - 1;
+    for (index, phase) in lifecycle.phases.iter().enumerate() {
+        let verdict = phase.when.eval(&view, at);
+        revisit_at = earliest(revisit_at, verdict.revisit_at);
+        if verdict.value || index == last {
+            return (Arc::clone(&phase.id), revisit_at);
+        }
+    }
+    unreachable!("a lifecycle has at least one phase, and the last one takes everybody")
+}
+
+/// All moves due at one instant: one after the other until nothing moves, none back into a phase already left at
+/// this very instant.
+fn settle(book: &Book, snapshot: &Snapshot, zone: &TimeZone, at: At, path: &mut Path) {
+    let mut visited: Vec<Arc<str>> = path.standing.iter().map(|s| Arc::clone(&s.phase)).collect();
+    loop {
+        let (phase, revisit_at) = classify(book, snapshot, zone, at, path.standing.as_ref());
+        if path.standing.as_ref().is_some_and(|s| s.phase == phase) {
+            path.revisit_at = revisit_at;
+            break;
+        }
+        if path.standing.is_some() && visited.contains(&phase) {
+            // Two phases that each demand the other: looked at again in an hour rather than for ever now.
+            path.revisit_at = Some(at.plus_seconds(3_600));
+            break;
+        }
+        visited.push(Arc::clone(&phase));
+        let from = path.standing.as_ref().map(|s| Arc::clone(&s.phase));
+        path.moves.push(Move { from: from.clone(), to: Arc::clone(&phase), at });
+        path.standing = Some(Standing { phase, since: at, previous: from });
+    }
+    path.revisit_at = earliest(path.revisit_at, next_fact(snapshot, at));
+}
+
+/// Steps from an instant to `until`, looking wherever something can change.
+pub fn walk(
+    book: &Book,
+    snapshot: &Snapshot,
+    zone: &TimeZone,
+    standing: Option<Standing>,
+    from: At,
+    until: At,
+) -> Path {
+    let mut path = Path { moves: Vec::new(), standing, revisit_at: None };
+    let mut at = from.min(until);
+    for instant in 0.. {
+        settle(book, snapshot, zone, at, &mut path);
+        match path.revisit_at {
+            Some(next) if next <= until && instant + 1 < MAX_INSTANTS => at = next,
+            Some(next) if next <= until && at < until => at = until,
+            _ => break,
+        }
+    }
+    path
+}
+
+/// A customer's whole life up to an instant, from the first thing known of them. Empty before that.
+pub fn replay(book: &Book, snapshot: &Snapshot, zone: &TimeZone, until: At) -> Path {
+    let facts = [
+        Some(snapshot.customer.created_at),
+        snapshot.orders.first().map(|o| o.placed_at),
+        snapshot.events.first().map(|e| e.occurred_at),
+        snapshot.carts.first().map(|c| c.updated_at),
+        snapshot.feedback.first().map(|f| f.at),
+        snapshot.consents.first().map(|c| c.at),
+    ];
+    match facts.into_iter().flatten().min() {
+        Some(first) if first <= until => walk(book, snapshot, zone, None, first, until),
+        first => Path { revisit_at: first, ..Path::default() },
+    }
+}
+
+/// The earlier of two instants, where none is never.
+pub fn earliest(a: Option<At>, b: Option<At>) -> Option<At> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

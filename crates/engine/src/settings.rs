@@ -1,0 +1,216 @@
+//! The operator's rules that hold for every journey: caps, quiet hours, time zone, test recipients.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
+use toml::Spanned;
+use toml::de::DeValue;
+use zyklus_model::Channel;
+
+use crate::source::{Source, Table};
+use crate::wait::{Length, time_of_day};
+
+/// How a frequency cap counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CapWindow {
+    /// The calendar day in the customer's zone.
+    Day,
+    /// The last so long, rolling.
+    Rolling(Length),
+}
+
+/// At most `max` marketing messages per window, on one channel or in all (rule R14).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrequencyCap {
+    /// The channel; `None` = all together.
+    pub channel: Option<Channel>,
+    /// How many.
+    pub max: u32,
+    /// In which time.
+    pub per: CapWindow,
+}
+
+/// Local hours in which nothing but transactional messages is sent (rule R15).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuietHours {
+    /// The channel.
+    pub channel: Channel,
+    /// From this local time …
+    pub from: Time,
+    /// … until this one, on the next day if it is earlier.
+    pub until: Time,
+    /// Days that are quiet as a whole.
+    pub weekdays: Vec<Weekday>,
+    /// Dates that are quiet as a whole.
+    pub holidays: BTreeSet<Date>,
+}
+
+/// The operator's rules that hold for every journey.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The shop's time zone.
+    pub zone: TimeZone,
+    /// Frequency caps.
+    pub caps: Vec<FrequencyCap>,
+    /// Quiet hours by channel.
+    pub quiet: Vec<QuietHours>,
+    /// Whether customers who bought may get advertising for similar goods without consent (UWG §7(3)); off
+    /// unless the operator says so.
+    pub existing_customers: bool,
+    /// The only addresses that journeys in test mode write to.
+    pub test_recipients: BTreeSet<String>,
+    /// Makes splits and holdouts differ from shop to shop, and the same from run to run.
+    pub seed: String,
+}
+
+impl Default for Settings {
+    /// UTC; one marketing e-mail a day and three a week, two text messages a week; German quiet hours for text
+    /// messages.
+    fn default() -> Self {
+        let cap = |channel, max, per| FrequencyCap { channel: Some(channel), max, per };
+        let quiet = |channel| QuietHours {
+            channel,
+            from: Time::constant(21, 0, 0, 0),
+            until: Time::constant(8, 0, 0, 0),
+            weekdays: Vec::new(),
+            holidays: BTreeSet::new(),
+        };
+        Settings {
+            zone: TimeZone::UTC,
+            caps: vec![
+                cap(Channel::Email, 1, CapWindow::Day),
+                cap(Channel::Email, 3, CapWindow::Rolling(Length::days(7))),
+                cap(Channel::Sms, 2, CapWindow::Rolling(Length::days(7))),
+            ],
+            quiet: vec![quiet(Channel::Sms)],
+            existing_customers: false,
+            test_recipients: BTreeSet::new(),
+            seed: "zyklus".to_owned(),
+        }
+    }
+}
+
+const CHANNELS: &[(&str, Channel)] = &[
+    ("email", Channel::Email),
+    ("sms", Channel::Sms),
+    ("social", Channel::Social),
+    ("push", Channel::Push),
+    ("post", Channel::Post),
+];
+
+const WEEKDAYS: &[(&str, Weekday)] = &[
+    ("monday", Weekday::Monday),
+    ("tuesday", Weekday::Tuesday),
+    ("wednesday", Weekday::Wednesday),
+    ("thursday", Weekday::Thursday),
+    ("friday", Weekday::Friday),
+    ("saturday", Weekday::Saturday),
+    ("sunday", Weekday::Sunday),
+];
+
+impl Settings {
+    /// Reads `[caps]`: `email = { max = 3, per = "7d" }` or an array of such, and `total` for all channels.
+    /// What is named replaces the default for that channel; an empty array switches it off.
+    pub fn read_caps<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
+        let Some(mut table) = source.table("caps", value) else { return };
+        for (name, span, value) in table.rest() {
+            let channel = match (name.as_str(), CHANNELS.iter().find(|(word, _)| *word == name)) {
+                ("total", _) => None,
+                (_, Some((_, channel))) => Some(*channel),
+                (_, None) => {
+                    source.problem_help(
+                        span,
+                        format!("`caps.{name}` is no channel"),
+                        "known are email, sms, social, push, post and total",
+                    );
+                    continue;
+                }
+            };
+            self.caps.retain(|cap| cap.channel != channel);
+            let items = match value.get_ref() {
+                DeValue::Array(items) => items.iter().collect(),
+                _ => vec![value],
+            };
+            for item in items {
+                let path = format!("caps.{name}");
+                let Some(mut cap) = source.table(&path, item) else { continue };
+                let max = cap
+                    .need(source, "max")
+                    .and_then(|v| source.int_of(&format!("{path}.max"), v, 0..1_000_000));
+                let per = cap.need(source, "per").and_then(|v| {
+                    source.parsed(&format!("{path}.per"), v, |text| match text {
+                        "day" => Ok(CapWindow::Day),
+                        _ => text.parse::<Length>().map(CapWindow::Rolling).map_err(|e| e.to_string()),
+                    })
+                });
+                cap.finish(source);
+                if let (Some(max), Some(per)) = (max, per) {
+                    self.caps.push(FrequencyCap { channel, max: max as u32, per });
+                }
+            }
+        }
+    }
+
+    /// Reads `[quiet]`: `sms = { from = "21:00", until = "08:00", weekdays = ["sunday"], holidays = […] }`, or
+    /// `false` to have none on that channel.
+    pub fn read_quiet<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
+        let Some(mut table) = source.table("quiet", value) else { return };
+        for (name, span, value) in table.rest() {
+            let Some((_, channel)) = CHANNELS.iter().find(|(word, _)| *word == name) else {
+                source.problem_help(
+                    span,
+                    format!("`quiet.{name}` is no channel"),
+                    "known are email, sms, social, push, post",
+                );
+                continue;
+            };
+            self.quiet.retain(|quiet| quiet.channel != *channel);
+            if matches!(value.get_ref(), DeValue::Boolean(false)) {
+                continue;
+            }
+            if let Some(quiet) = read_quiet_hours(source, &format!("quiet.{name}"), *channel, value) {
+                self.quiet.push(quiet);
+            }
+        }
+    }
+}
+
+fn read_quiet_hours<'a>(
+    source: &mut Source<'a>,
+    path: &str,
+    channel: Channel,
+    value: &Spanned<DeValue<'a>>,
+) -> Option<QuietHours> {
+    let mut table: Table<'_, 'a> = source.table(path, value)?;
+    let mut time = |source: &mut Source<'a>, table: &mut Table<'_, 'a>, key: &'static str| {
+        table.need(source, key).and_then(|v| source.parsed(&format!("{path}.{key}"), v, time_of_day))
+    };
+    let from = time(source, &mut table, "from");
+    let until = time(source, &mut table, "until");
+    let mut weekdays = Vec::new();
+    if let Some(days) = table.take("weekdays").and_then(|v| source.array_of(&format!("{path}.weekdays"), v)) {
+        weekdays.extend(
+            days.into_iter().filter_map(|day| source.word_of(&format!("{path}.weekdays"), day, WEEKDAYS)),
+        );
+    }
+    let mut holidays = BTreeSet::new();
+    if let Some(dates) = table.take("holidays").and_then(|v| source.array_of(&format!("{path}.holidays"), v))
+    {
+        for date in dates {
+            let text = match date.get_ref() {
+                DeValue::Datetime(date) => Some(date.to_string()),
+                _ => source.text_of(&format!("{path}.holidays"), date),
+            };
+            match text.map(|text| text.parse::<Date>()) {
+                Some(Ok(day)) => {
+                    holidays.insert(day);
+                }
+                Some(Err(_)) => source.problem(date.span(), "a holiday is written as 2026-12-25"),
+                None => {}
+            }
+        }
+    }
+    table.finish(source);
+    Some(QuietHours { channel, from: from?, until: until?, weekdays, holidays })
+}

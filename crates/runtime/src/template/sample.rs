@@ -1,0 +1,186 @@
+//! Invented customers to check templates with: one about whom everything is known, one about whom hardly anything.
+//!
+//! The complete one is also the schema: a field it does not have does not exist. No real person or shop is in here.
+
+use serde_json::Value;
+use zyklus_model::{Currency, Money};
+
+use super::context::{
+    CartContext, Context, CouponContext, CustomerContext, JourneyContext, LineContext, OrderContext, ProductContext,
+    Reason, ShopContext,
+};
+use super::locale::TemplateLocale;
+
+const SHOP: &str = "https://shop.example";
+
+/// A context in which everything is known, for previews, checks and tests of the template `name`.
+pub fn sample(name: &str, locale: TemplateLocale) -> Context {
+    let german = locale != TemplateLocale::En;
+    let pick = |en: &str, de: &str| if german { de.to_owned() } else { en.to_owned() };
+    let euro = |cents| Some(Money { amount_minor: cents, currency: Currency::EUR });
+    let product = |id: &str, title: String, summary: String, cents| ProductContext {
+        id: id.to_owned(),
+        title,
+        url: format!("{SHOP}/p/{id}"),
+        price: euro(cents),
+        image_url: Some(format!("{SHOP}/media/{id}.jpg")),
+        summary: Some(summary),
+        care_url: Some(format!("{SHOP}/p/{id}/care")),
+    };
+    let products = vec![
+        product(
+            "kettle",
+            pick("Enamel kettle, 1.5 l", "Emaille-Kessel, 1,5 l"),
+            pick("Boils quietly, pours without dripping.", "Kocht leise, gießt, ohne zu tropfen."),
+            5490,
+        ),
+        product(
+            "teapot",
+            pick("Stoneware teapot “Morning”", "Teekanne „Morgen“ aus Steinzeug"),
+            pick("Thrown by hand, holds four cups.", "Von Hand gedreht, fasst vier Tassen."),
+            4990,
+        ),
+        product(
+            "assam",
+            pick("Assam, loose leaf, 250 g", "Assam, lose, 250 g"),
+            pick("Strong and malty, second flush.", "Kräftig und malzig, Second Flush."),
+            1290,
+        ),
+        product(
+            "towel",
+            pick("Linen tea towels, set of 3", "Geschirrtücher aus Leinen, 3 Stück"),
+            pick("Dry at once, last for years.", "Trocknen sofort, halten Jahre."),
+            2400,
+        ),
+    ];
+    let line = |product: &ProductContext, quantity: i64| LineContext {
+        title: product.title.clone(),
+        quantity,
+        price: product.price.map(|price| Money { amount_minor: price.amount_minor * quantity, ..price }),
+        image_url: product.image_url.clone(),
+        url: Some(product.url.clone()),
+    };
+    let lines = vec![line(&products[1], 1), line(&products[2], 2)];
+    Context {
+        shop: ShopContext {
+            name: "Kessel & Blatt".to_owned(),
+            url: SHOP.to_owned(),
+            legal_name: "Kessel & Blatt GmbH".to_owned(),
+            address_lines: vec!["Musterstraße 12".to_owned(), pick("04109 Leipzig, Germany", "04109 Leipzig")],
+            email: "hallo@shop.example".to_owned(),
+            phone: Some("+49 341 0000000".to_owned()),
+            register: Some("Amtsgericht Leipzig, HRB 00000".to_owned()),
+            vat_id: Some("DE000000000".to_owned()),
+            imprint_url: format!("{SHOP}/impressum"),
+            representative: Some("Mara Beispiel".to_owned()),
+            logo_url: Some(format!("{SHOP}/media/logo.png")),
+        },
+        customer: CustomerContext {
+            first_name: Some("Anna".to_owned()),
+            last_name: Some("Lindqvist".to_owned()),
+            name: Some("Anna Lindqvist".to_owned()),
+            email: "anna@customer.example".to_owned(),
+            locale: Some(pick("en-GB", "de-DE")),
+            ..CustomerContext::default()
+        },
+        journey: JourneyContext { id: name.to_owned(), label: Some(label(name, german).to_owned()) },
+        reason: if name == "confirm-signup" { Reason::Request } else { Reason::Consent },
+        unsubscribe_url: Some(format!("{SHOP}/mail/u/0123456789abcdef")),
+        preferences_url: Some(format!("{SHOP}/mail/p/0123456789abcdef")),
+        cart: Some(CartContext { url: format!("{SHOP}/cart/8f2c"), lines: lines.clone(), total: euro(7570) }),
+        order: Some(OrderContext {
+            number: "10427".to_owned(),
+            placed_at: "2026-12-10T18:20:00Z".to_owned(),
+            lines,
+            total: euro(7570),
+            url: Some(format!("{SHOP}/account/orders/10427")),
+        }),
+        recommend: products[2..].iter().chain(&products[..1]).cloned().collect(),
+        because: Some(products[1].clone()),
+        products,
+        coupon: Some(CouponContext {
+            code: "TEE-7Q4K-M2XD".to_owned(),
+            value: pick("10% off", "10 % Nachlass"),
+            conditions: pick(
+                "From €40, on everything but gift cards. Once per customer, not with other codes.",
+                "Ab 40 € Bestellwert, auf alles außer Gutscheinkarten. Einmal je Kunde, nicht mit anderen Codes.",
+            ),
+            expires_at: "2027-01-07T22:59:59Z".to_owned(),
+        }),
+        confirm_url: Some(format!("{SHOP}/mail/c/0123456789abcdef")),
+        requested_at: Some("2026-12-24T09:15:00Z".to_owned()),
+        keep_url: Some(format!("{SHOP}/mail/k/0123456789abcdef")),
+        pause_url: Some(format!("{SHOP}/mail/w/0123456789abcdef")),
+        review_url: Some(format!("{SHOP}/account/orders/10427/review")),
+        now: "2026-12-24T10:00:00Z".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        ..Context::default()
+    }
+}
+
+/// A context with only what every delivery has: no name, no pictures, no logo, no coupon. A template that renders
+/// with this one renders for every customer.
+pub fn sparse_sample(name: &str, locale: TemplateLocale) -> Context {
+    let mut context = sample(name, locale);
+    context.customer.first_name = None;
+    context.customer.last_name = None;
+    context.customer.name = None;
+    context.customer.locale = None;
+    context.shop.phone = None;
+    context.shop.register = None;
+    context.shop.vat_id = None;
+    context.shop.representative = None;
+    context.shop.logo_url = None;
+    context.journey.label = None;
+    context.reason = if name == "confirm-signup" { Reason::Request } else { Reason::ExistingCustomer };
+    context.because = None;
+    context.coupon = None;
+    context.review_url = None;
+    context.pause_url = None;
+    context.time_zone = String::new();
+    if let Some(order) = &mut context.order {
+        order.url = None;
+        order.total = None;
+    }
+    let lines = context.cart.iter_mut().flat_map(|cart| &mut cart.lines);
+    for line in lines.chain(context.order.iter_mut().flat_map(|order| &mut order.lines)) {
+        line.image_url = None;
+        line.url = None;
+        line.price = None;
+    }
+    for product in context.products.iter_mut().chain(&mut context.recommend) {
+        product.image_url = None;
+        product.price = None;
+        product.summary = None;
+        product.care_url = None;
+    }
+    context
+}
+
+/// Every field there is, with a value; `subject` and `preview` are what the front matter made.
+pub(super) fn schema() -> Value {
+    let mut schema = sample("", TemplateLocale::En).bounded();
+    let fields = schema.as_object_mut().expect("a context is a record");
+    fields.insert("subject".to_owned(), Value::String(String::new()));
+    fields.insert("preview".to_owned(), Value::String(String::new()));
+    schema
+}
+
+fn label(name: &str, german: bool) -> &'static str {
+    let (en, de) = match name.split('-').next().unwrap_or_default() {
+        "confirm" => ("Confirm sign-up", "Anmeldung bestätigen"),
+        "welcome" => ("Welcome", "Willkommen"),
+        "convert" => ("First order", "Erste Bestellung"),
+        "cart" => ("Abandoned cart", "Warenkorb-Erinnerung"),
+        "care" | "review" => ("After the first order", "Nach der ersten Bestellung"),
+        "cross" => ("Goes well with", "Passt dazu"),
+        "loyal" => ("Thank you", "Danke"),
+        "advocate" => ("Tell a friend", "Weitersagen"),
+        "at" => ("News", "Neues"),
+        "win" => ("We miss you", "Wiedersehen"),
+        "won" => ("Welcome back", "Willkommen zurück"),
+        "sunset" => ("Keep in touch", "In Verbindung bleiben"),
+        _ => ("News", "Neues"),
+    };
+    if german { de } else { en }
+}
