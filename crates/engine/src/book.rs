@@ -52,10 +52,10 @@ impl Book {
                     Some(format!("it stands at {other}; give one of them another name")),
                 ));
             }
-            if let Start::Phase(phase) | Start::Left(phase) = &journey.start {
-                if !phases.contains(&phase.as_str()) {
-                    problems.push(unknown_phase(journey, phase, &lifecycle, &phases));
-                }
+            if let Start::Phase(phase) | Start::Left(phase) = &journey.start
+                && !phases.contains(&phase.as_str())
+            {
+                problems.push(unknown_phase(journey, phase, &lifecycle, &phases));
             }
             for condition in conditions(journey) {
                 for reference in condition.references() {
@@ -85,7 +85,7 @@ impl Book {
                                 near.map(|near| format!("did you mean '{near}'?")),
                             ));
                         }
-                        Named::Phase | Named::Journey | Named::Step | Named::Event => {}
+                        Named::Phase | Named::Journey | Named::Step | Named::Event | Named::Tag => {}
                     }
                 }
             }

@@ -48,29 +48,29 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
     let document = source.parse()?;
     let mut root = Table::new("", document.span(), document.get_ref());
     let mut playbook = Playbook::default();
-    if let Some(value) = root.take("segments") {
-        if let Some(mut table) = source.table("segments", value) {
-            for (id, _, value) in table.rest() {
-                let path = format!("segments.{id}");
-                if let Some(condition) = source.condition(&path, value, Scope::Segment) {
-                    playbook.segments.insert(id, condition);
-                }
+    if let Some(value) = root.take("segments")
+        && let Some(mut table) = source.table("segments", value)
+    {
+        for (id, _, value) in table.rest() {
+            let path = format!("segments.{id}");
+            if let Some(condition) = source.condition(&path, value, Scope::Segment) {
+                playbook.segments.insert(id, condition);
             }
         }
     }
     let defaults = root.take("defaults");
     let mut segments = known.clone();
     segments.extend(playbook.segments.iter().map(|(id, c)| (id.clone(), c.clone())));
-    if let Some(value) = root.take("journeys") {
-        if let Some(mut table) = source.table("journeys", value) {
-            for (id, span, value) in table.rest() {
-                if let Err(error) = identifier(&id) {
-                    source.problem(span, error);
-                    continue;
-                }
-                if let Some(journey) = read_journey(source, &id, span, value, defaults, &segments) {
-                    playbook.journeys.push(journey);
-                }
+    if let Some(value) = root.take("journeys")
+        && let Some(mut table) = source.table("journeys", value)
+    {
+        for (id, span, value) in table.rest() {
+            if let Err(error) = identifier(&id) {
+                source.problem(span, error);
+                continue;
+            }
+            if let Some(journey) = read_journey(source, &id, span, value, defaults, &segments) {
+                playbook.journeys.push(journey);
             }
         }
     }
@@ -129,7 +129,7 @@ fn read_journey<'a>(
         None => {
             let example = "write for example start = { phase = \"lapsed\" } or { event = \"order.placed\" }";
             reader.source.problem_help(
-                span,
+                span.clone(),
                 format!("journey `{id}` says nothing of what starts it"),
                 example,
             );

@@ -183,7 +183,7 @@ fn read_quiet_hours<'a>(
     value: &Spanned<DeValue<'a>>,
 ) -> Option<QuietHours> {
     let mut table: Table<'_, 'a> = source.table(path, value)?;
-    let mut time = |source: &mut Source<'a>, table: &mut Table<'_, 'a>, key: &'static str| {
+    let time = |source: &mut Source<'a>, table: &mut Table<'_, 'a>, key: &'static str| {
         table.need(source, key).and_then(|v| source.parsed(&format!("{path}.{key}"), v, time_of_day))
     };
     let from = time(source, &mut table, "from");

@@ -90,7 +90,7 @@ impl<'a> Work<'a> {
     /// Whether what is found now comes from history only: then it starts nothing (rule R3).
     fn only_history(&self) -> bool {
         let mark = &self.snapshot.mark;
-        (mark.history_pending && !mark.live_pending) || (mark.evaluated_at.is_none() && !mark.live_pending)
+        !mark.live_pending && (mark.history_pending || mark.evaluated_at.is_none())
     }
 
     fn origin(&self) -> Origin {

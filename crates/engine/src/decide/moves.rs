@@ -42,11 +42,9 @@ impl Work<'_> {
             (TransitionCause::Clock, Origin::Live)
         };
         self.record(path, origin, cause);
-        if redefined {
-            if let Some(phase) = &mut self.phase {
-                phase.definition.clone_from(&lifecycle.definition);
-                self.phase_changed = true;
-            }
+        if redefined && let Some(phase) = &mut self.phase {
+            phase.definition.clone_from(&lifecycle.definition);
+            self.phase_changed = true;
         }
     }
 

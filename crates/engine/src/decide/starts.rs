@@ -37,6 +37,7 @@ pub(crate) enum KeptOut {
     AlreadyStarted,
     Reentry(Option<At>),
     Running,
+    GroupTaken(String),
     DoesNotQualify,
 }
 
@@ -138,12 +139,14 @@ impl Work<'_> {
             .filter(|t| t.origin == Origin::Live && wanted(t.from.as_deref(), &t.to))
             .map(|t| occurrence(t.id, t.from.as_deref(), &t.to, t.at, t.recorded_at))
             .collect();
-        if let (Some(phase), true) = (&self.phase, self.transitions.is_empty()) {
-            if phase.live && phase.since >= since && wanted(phase.previous.as_deref(), &phase.phase) {
-                let previous = phase.previous.as_deref();
-                let id = transition_id(self, phase.moves, previous, &phase.phase, phase.since);
-                found.push(occurrence(id, previous, &phase.phase, phase.since, phase.since));
-            }
+        if let (Some(phase), true) = (&self.phase, self.transitions.is_empty())
+            && phase.live
+            && phase.since >= since
+            && wanted(phase.previous.as_deref(), &phase.phase)
+        {
+            let previous = phase.previous.as_deref();
+            let id = transition_id(self, phase.moves, previous, &phase.phase, phase.since);
+            found.push(occurrence(id, previous, &phase.phase, phase.since, phase.since));
         }
         found
     }
@@ -166,6 +169,9 @@ impl Work<'_> {
         let reason = entry(&self.runs, journey, occurrence, key, &self.zone);
         if reason.is_some() {
             return reason;
+        }
+        if let Some(taken) = group_taken(self.book, &self.runs, journey) {
+            return Some(taken);
         }
         let facts =
             RunFacts { event: Some(&occurrence.event), key: journey.key.is_some().then_some(key), run: None };
@@ -254,6 +260,16 @@ pub(crate) fn entry(
             (occurrence.at < again).then_some(KeptOut::Reentry(Some(again)))
         }
     }
+}
+
+/// Rule R13: at most one live run per customer and group; journeys are asked in the order of their priority.
+pub(crate) fn group_taken(book: &Book, runs: &[Run], journey: &Journey) -> Option<KeptOut> {
+    let group = journey.group.as_ref()?;
+    let rival = runs
+        .iter()
+        .filter(|r| r.state == RunState::Live && r.journey != journey.root())
+        .find(|r| book.journey(&r.journey).is_some_and(|other| other.group.as_ref() == Some(group)))?;
+    Some(KeptOut::GroupTaken(rival.journey.clone()))
 }
 
 /// Whether a customer is in a journey's holdout group (rule R16): by hash, so that raising the share adds,
