@@ -19,6 +19,7 @@ pub mod settings;
 pub mod source;
 mod steps;
 pub mod wait;
+pub mod why;
 pub mod zone;
 
 pub use book::Book;
@@ -28,3 +29,4 @@ pub use lifecycle::Lifecycle;
 pub use playbook::{Journey, Mode, Playbook};
 pub use problem::Problem;
 pub use settings::Settings;
+pub use why::{Why, why};

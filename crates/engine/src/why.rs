@@ -1,2 +1,476 @@
-//! Explanations: why a customer stands where they stand, what they are kept out of, and what comes next.
+//! Why a customer stands where they stand, what they are kept out of, and what happens next: the explanation
+//! behind `zyklus why`. Decides nothing; it asks the same functions the decision asks.
 
+use serde::Serialize;
+use zyklus_model::{
+    At, Channel, CustomerId, Delivery, DeliveryState, GuardReason, Origin, Run, RunEnd, RunState, Snapshot,
+};
+
+use crate::book::Book;
+use crate::condition::Explained;
+use crate::decide::{KeptOut, Occurrence, decide, entry, group_taken, held_out};
+use crate::facts::{RunFacts, Standing, View, events_of};
+use crate::guards::{Permit, lawful, permits};
+use crate::playbook::{Journey, Mode, Start, Verb};
+use crate::zone::zone_of;
+
+/// Everything `zyklus why` says of one customer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Why {
+    /// Who.
+    pub customer: CustomerId,
+    /// As of when.
+    pub at: At,
+    /// The lifecycle's id.
+    pub lifecycle: String,
+    /// The phase that holds and why; `None` when nothing is known of the customer yet.
+    pub phase: Option<PhaseWhy>,
+    /// Journeys the customer is in.
+    pub inside: Vec<RunWhy>,
+    /// Journeys the customer is not in, and what keeps them out.
+    pub outside: Vec<OutsideWhy>,
+    /// Messages and actions that are waiting.
+    pub waiting: Vec<WaitingWhy>,
+    /// What happens next and when, soonest first. Without new facts nothing changes before.
+    pub next: Vec<NextWhy>,
+}
+
+/// Why a phase holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct PhaseWhy {
+    /// The phase.
+    pub phase: String,
+    /// Since when.
+    pub since: At,
+    /// The one before.
+    pub previous: Option<String>,
+    /// Whether the store has not been evaluated since something changed: what is shown is what the next
+    /// evaluation will find.
+    pub is_ahead_of_store: bool,
+    /// Until when the phase's `hold` keeps the customer, if it does.
+    pub held_until: Option<At>,
+    /// The rule that won (or that would be asked first after the hold).
+    pub rule: RuleWhy,
+    /// The rules asked before it, which failed, with how far they are from holding.
+    pub lost: Vec<RuleWhy>,
+}
+
+/// A phase's rule and what it came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct RuleWhy {
+    /// The phase it leads to.
+    pub phase: String,
+    /// Value by value.
+    pub explained: Explained,
+}
+
+/// A run going on.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunWhy {
+    /// The journey.
+    pub journey: String,
+    /// Since when.
+    pub since: At,
+    /// Its key, if the journey has one.
+    pub key: String,
+    /// The step it stands at.
+    pub step: Option<String>,
+    /// When that step acts, if time alone decides.
+    pub due_at: Option<At>,
+    /// Whether it only records: held out, or shadow mode.
+    pub is_ghost: bool,
+    /// The steps behind it and how each ended.
+    pub acted: Vec<(String, String)>,
+}
+
+/// A journey the customer is not in.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutsideWhy {
+    /// The journey.
+    pub journey: String,
+    /// What keeps them out.
+    pub because: Outside,
+    /// The last run, if there was one: when it ended and how.
+    pub last_run: Option<(At, RunEnd)>,
+    /// What a message of this journey would meet now.
+    pub guard: Option<GuardReason>,
+}
+
+/// What keeps a customer out of a journey.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Outside {
+    /// The journey is switched off.
+    Off,
+    /// The daemon has not started it yet.
+    NotActive,
+    /// What starts it has not happened.
+    NotStarted {
+        /// What would.
+        start: String,
+    },
+    /// What starts it happened before the journey went live, or came with history (rule R3).
+    BeforeActive {
+        /// When it happened.
+        happened_at: At,
+        /// When the journey went live.
+        active_from: At,
+    },
+    /// It arrived too late.
+    TooLate {
+        /// When it happened.
+        happened_at: At,
+    },
+    /// The customer was in it before and may not enter again, or not yet.
+    Reentry {
+        /// When they may.
+        again_at: Option<At>,
+    },
+    /// Another run of the same group goes on.
+    GroupTaken {
+        /// Of which journey.
+        journey: String,
+    },
+    /// `when` does not hold.
+    DoesNotQualify {
+        /// Value by value.
+        explained: Box<Explained>,
+    },
+    /// The next evaluation will start it.
+    AboutToStart,
+}
+
+/// A delivery that is waiting.
+#[derive(Debug, Clone, Serialize)]
+pub struct WaitingWhy {
+    /// The delivery.
+    pub delivery: zyklus_model::DeliveryId,
+    /// Of which journey.
+    pub journey: String,
+    /// What it sends or does.
+    pub target: String,
+    /// When it may go.
+    pub due_at: At,
+    /// The guard that delays or refuses it now.
+    pub guard: Option<GuardReason>,
+}
+
+/// Something that happens by itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct NextWhy {
+    /// When.
+    pub at: At,
+    /// What.
+    #[serde(flatten)]
+    pub what: NextKind,
+}
+
+/// What happens by itself.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum NextKind {
+    /// A message goes out, or an action is done.
+    Delivery {
+        /// Of which journey.
+        journey: String,
+        /// What.
+        target: String,
+    },
+    /// A run's step is due.
+    Step {
+        /// Of which journey.
+        journey: String,
+        /// Which.
+        step: String,
+    },
+    /// A message is due only if nothing else happens; the engine looks again.
+    Evaluation,
+}
+
+/// Explains a customer as of an instant.
+pub fn why(book: &Book, snapshot: &Snapshot, now: At) -> Why {
+    let decision = decide(book, snapshot, now);
+    let state = decision.phase.as_ref().or(snapshot.phase.as_ref());
+    let state = state.filter(|p| p.lifecycle == *book.lifecycle.id);
+    let standing = state.map(|p| Standing {
+        phase: p.phase.as_str().into(),
+        since: p.since,
+        previous: p.previous.as_deref().map(Into::into),
+    });
+    let mut runs = snapshot.runs.clone();
+    for run in &decision.runs {
+        match runs.iter_mut().find(|r| r.id == run.id) {
+            Some(known) => known.clone_from(run),
+            None => runs.push(run.clone()),
+        }
+    }
+    let asker = Asker { book, snapshot, now, standing, runs: &runs };
+    let inside: Vec<RunWhy> = runs.iter().filter(|r| r.state == RunState::Live).map(run_why).collect();
+    let outside = book
+        .journeys
+        .iter()
+        .filter(|j| !inside.iter().any(|run| run.journey == j.root()))
+        .map(|journey| asker.outside(journey))
+        .collect();
+    let pending = snapshot.deliveries.iter().filter(|d| {
+        d.state == DeliveryState::Pending && !decision.withdrawals.iter().any(|w| w.delivery == d.id)
+    });
+    let planned = decision.deliveries.iter().filter(|d| d.state == DeliveryState::Pending);
+    let waiting: Vec<WaitingWhy> = pending.chain(planned).map(|d| asker.waiting(d)).collect();
+    let mut next: Vec<NextWhy> = Vec::new();
+    for delivery in &waiting {
+        let what = NextKind::Delivery { journey: delivery.journey.clone(), target: delivery.target.clone() };
+        next.push(NextWhy { at: delivery.due_at, what });
+    }
+    for run in &inside {
+        if let (Some(at), Some(step)) = (run.due_at, &run.step) {
+            next.push(NextWhy {
+                at,
+                what: NextKind::Step { journey: run.journey.clone(), step: step.clone() },
+            });
+        }
+    }
+    if let Some(at) = decision.revisit_at {
+        next.push(NextWhy { at, what: NextKind::Evaluation });
+    }
+    next.sort_by_key(|n| n.at);
+    Why {
+        customer: snapshot.customer.id,
+        at: now,
+        lifecycle: book.lifecycle.id.to_string(),
+        phase: asker.phase(state, decision.phase.is_some()),
+        inside,
+        outside,
+        waiting,
+        next,
+    }
+}
+
+fn run_why(run: &Run) -> RunWhy {
+    RunWhy {
+        journey: run.journey.clone(),
+        since: run.started_at,
+        key: run.key.clone(),
+        step: run.position.step.clone(),
+        due_at: run.position.due_at,
+        is_ghost: run.ghost,
+        acted: run.acted.clone(),
+    }
+}
+
+struct Asker<'a> {
+    book: &'a Book,
+    snapshot: &'a Snapshot,
+    now: At,
+    standing: Option<Standing>,
+    runs: &'a [Run],
+}
+
+impl<'a> Asker<'a> {
+    fn view<'v>(&'v self, facts: RunFacts<'v>) -> View<'v> {
+        View::new(self.snapshot, self.now, self.book.decimals, self.standing.clone())
+            .with_runs(self.runs)
+            .with_sold_out(&self.book.sold_out)
+            .for_run(facts)
+    }
+
+    fn phase(&self, state: Option<&zyklus_model::PhaseState>, is_ahead: bool) -> Option<PhaseWhy> {
+        let state = state?;
+        let lifecycle = &self.book.lifecycle;
+        let zone = zone_of(&self.snapshot.customer, &self.book.settings.zone);
+        let held = lifecycle.phases.iter().find(|p| *p.id == *state.phase).and_then(|p| p.hold);
+        let held_until = held.map(|hold| hold.after(state.since, &zone)).filter(|until| self.now < *until);
+        let view = self.view(RunFacts::default());
+        let mut lost = Vec::new();
+        let mut winner = None;
+        for phase in &lifecycle.phases {
+            let explained = phase.when.explain(&view, self.now);
+            let holds = explained.value.is_true();
+            let rule = RuleWhy { phase: phase.id.to_string(), explained };
+            if holds || *phase.id == *state.phase && held_until.is_some() {
+                winner = Some(rule);
+                break;
+            }
+            lost.push(rule);
+        }
+        let rule = winner.or_else(|| lost.pop())?;
+        Some(PhaseWhy {
+            phase: state.phase.clone(),
+            since: state.since,
+            previous: state.previous.clone(),
+            is_ahead_of_store: is_ahead,
+            held_until,
+            rule,
+            lost,
+        })
+    }
+
+    fn waiting(&self, delivery: &Delivery) -> WaitingWhy {
+        let guard = match permits(self.book, self.snapshot, delivery, self.now) {
+            Permit::Go => None,
+            Permit::Delay(_, reason) | Permit::Refuse(reason) => Some(reason),
+        };
+        WaitingWhy {
+            delivery: delivery.id,
+            journey: delivery.journey.clone(),
+            target: delivery.target.clone(),
+            due_at: delivery.due_at,
+            guard,
+        }
+    }
+
+    fn outside(&self, journey: &Journey) -> OutsideWhy {
+        let last = self
+            .runs
+            .iter()
+            .filter(|r| r.journey == journey.root() && r.state == RunState::Ended)
+            .max_by_key(|r| (r.ended_at, r.started_at));
+        OutsideWhy {
+            journey: journey.id.to_string(),
+            because: self.because(journey),
+            last_run: last.and_then(|r| Some((r.ended_at?, r.end?))),
+            guard: self.guard(journey),
+        }
+    }
+
+    /// What the journey's first message would meet.
+    fn guard(&self, journey: &Journey) -> Option<GuardReason> {
+        let send = journey.nodes.iter().find_map(|node| match &node.verb {
+            Verb::Send(send) => Some(send),
+            _ => None,
+        })?;
+        let channel: Channel = send.channel;
+        lawful(self.book, self.snapshot, channel, send.purpose, self.now)
+            .or_else(|| held_out(self.book, self.snapshot, journey).then_some(GuardReason::JourneyHoldout))
+    }
+
+    fn because(&self, journey: &Journey) -> Outside {
+        if journey.mode == Mode::Off {
+            return Outside::Off;
+        }
+        let Some(active_from) = self.book.active_from.get(journey.root()).copied() else {
+            return Outside::NotActive;
+        };
+        let Some(occurrence) = self.latest(journey) else {
+            return Outside::NotStarted { start: started_by(&journey.start) };
+        };
+        if occurrence.is_history || occurrence.at < active_from {
+            return Outside::BeforeActive { happened_at: occurrence.at, active_from };
+        }
+        let late = (journey.late.rough_days() * zyklus_model::DAY_MICROS as f64) as i64;
+        if occurrence.received_at.micros_since(occurrence.at) > late {
+            return Outside::TooLate { happened_at: occurrence.at };
+        }
+        let zone = zone_of(&self.snapshot.customer, &self.book.settings.zone);
+        let asked = Occurrence {
+            id: occurrence.id.clone(),
+            at: occurrence.at,
+            received_at: occurrence.received_at,
+            event: occurrence.event.clone(),
+        };
+        let key = self.key(journey, &asked);
+        match entry(self.runs, journey, &asked, &key, &zone) {
+            // What happened last has had its run: the customer waits for it to happen again.
+            Some(KeptOut::AlreadyStarted) => {
+                let again = journey.reentry();
+                match again {
+                    crate::playbook::Reenter::Never => return Outside::Reentry { again_at: None },
+                    crate::playbook::Reenter::Always | crate::playbook::Reenter::After(_) => {
+                        return Outside::NotStarted { start: started_by(&journey.start) };
+                    }
+                }
+            }
+            Some(KeptOut::Reentry(again_at)) => return Outside::Reentry { again_at },
+            _ => {}
+        }
+        if let Some(KeptOut::GroupTaken(rival)) = group_taken(self.book, self.runs, journey) {
+            return Outside::GroupTaken { journey: rival };
+        }
+        let key = journey.key.is_some().then_some(key.as_str());
+        let view = self.view(RunFacts { event: Some(&asked.event), key, run: None });
+        match &journey.when {
+            Some(when) if !when.eval(&view, self.now).value => {
+                Outside::DoesNotQualify { explained: Box::new(when.explain(&view, self.now)) }
+            }
+            _ => Outside::AboutToStart,
+        }
+    }
+
+    fn key(&self, journey: &Journey, occurrence: &Occurrence) -> String {
+        let Some(key) = &journey.key else { return String::new() };
+        let facts = RunFacts { event: Some(&occurrence.event), ..RunFacts::default() };
+        match key.eval(&self.view(facts), self.now).value {
+            crate::condition::Value::Text(text) => text.to_string(),
+            crate::condition::Value::Absent => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The last time what starts a journey happened.
+    fn latest(&self, journey: &Journey) -> Option<Latest> {
+        match &journey.start {
+            Start::Phase(phase) => self.phase_change(|_, to| to == phase),
+            Start::Left(phase) => self.phase_change(|from, _| from == Some(phase.as_str())),
+            Start::Event { name, filter } => {
+                let now = self.now;
+                let past = |n: &str, at: At, _: At| n == name && at <= now;
+                let events = events_of(self.snapshot, past, self.book.decimals);
+                let event = events.into_iter().rev().find(|event| {
+                    let facts = RunFacts { event: Some(&event.data), ..RunFacts::default() };
+                    filter.as_ref().is_none_or(|f| f.eval(&self.view(facts), self.now).value)
+                })?;
+                Some(Latest {
+                    id: event.id.to_string(),
+                    at: event.occurred_at,
+                    received_at: event.received_at,
+                    is_history: event.origin == Origin::History,
+                    event: event.data,
+                })
+            }
+            Start::Segment { id, .. } => {
+                let state = self.snapshot.segments.iter().find(|s| s.segment == *id && s.inside)?;
+                Some(Latest {
+                    id: format!("segment:{id}:{}", state.since.as_micros()),
+                    at: state.since,
+                    received_at: state.since,
+                    is_history: !state.live,
+                    event: serde_json::Map::new(),
+                })
+            }
+            Start::Schedule { .. } | Start::Date { .. } => None,
+        }
+    }
+
+    fn phase_change(&self, wanted: impl Fn(Option<&str>, &str) -> bool) -> Option<Latest> {
+        let state = self.snapshot.phase.as_ref()?;
+        wanted(state.previous.as_deref(), &state.phase).then(|| Latest {
+            id: crate::decide::phase_occurrence(self.book, self.snapshot, state),
+            at: state.since,
+            received_at: state.since,
+            is_history: !state.live,
+            event: serde_json::Map::new(),
+        })
+    }
+}
+
+/// Something that started, or would have started, a journey.
+struct Latest {
+    id: String,
+    at: At,
+    received_at: At,
+    is_history: bool,
+    event: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What starts a journey, in the playbook's words.
+pub fn started_by(start: &Start) -> String {
+    match start {
+        Start::Phase(phase) => format!("entering the phase {phase}"),
+        Start::Left(phase) => format!("leaving the phase {phase}"),
+        Start::Event { name, filter: None } => format!("the event {name}"),
+        Start::Event { name, filter: Some(filter) } => format!("the event {name} with {}", filter.text()),
+        Start::Segment { id, .. } => format!("entering the segment {id}"),
+        Start::Schedule { .. } => "its next day in the calendar".to_owned(),
+        Start::Date { field, .. } => format!("the date in {}", field.text()),
+    }
+}

@@ -18,6 +18,8 @@ use crate::facts::{RunFacts, Standing, View};
 use crate::phase::earliest;
 use crate::zone::zone_of;
 
+pub(crate) use starts::{KeptOut, Occurrence, entry, group_taken, held_out};
+
 /// What follows for one customer at an instant.
 pub fn decide(book: &Book, snapshot: &Snapshot, now: At) -> Decision {
     let mut work = Work::new(book, snapshot, now);
@@ -146,4 +148,10 @@ fn standing_of(state: &PhaseState) -> Standing {
         since: state.since,
         previous: state.previous.as_deref().map(Into::into),
     }
+}
+
+/// What makes the customer's last change of phase unique, as an occurrence.
+pub(crate) fn phase_occurrence(book: &Book, snapshot: &Snapshot, state: &PhaseState) -> String {
+    let previous = state.previous.as_deref();
+    moves::transition_id(book, snapshot, state.moves, previous, &state.phase, state.since).to_string()
 }

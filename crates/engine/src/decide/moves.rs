@@ -1,8 +1,11 @@
 //! Phases and segments: what changed since the last decision, and whether the change may start anything.
 
-use zyklus_model::{At, Origin, PhaseState, SegmentState, Transition, TransitionCause, TransitionId};
+use zyklus_model::{
+    At, Origin, PhaseState, SegmentState, Snapshot, Transition, TransitionCause, TransitionId,
+};
 
 use super::Work;
+use crate::book::Book;
 use crate::condition::Condition;
 use crate::facts::RunFacts;
 use crate::phase::{Path, replay, walk};
@@ -59,7 +62,7 @@ impl Work<'_> {
             has_live_moves |= origin == Origin::Live;
             let cause = if step.from.is_none() { TransitionCause::First } else { cause };
             self.transitions.push(Transition {
-                id: transition_id(self, moves, step.from.as_deref(), &step.to, step.at),
+                id: transition_id(self.book, self.snapshot, moves, step.from.as_deref(), &step.to, step.at),
                 lifecycle: lifecycle.id.to_string(),
                 from: step.from.as_deref().map(str::to_owned),
                 to: step.to.to_string(),
@@ -130,15 +133,16 @@ impl Work<'_> {
 
 /// The id of a customer's n-th move in a lifecycle: the same move found again has the same id.
 pub(super) fn transition_id(
-    work: &Work<'_>,
+    book: &Book,
+    snapshot: &Snapshot,
     number: i64,
     from: Option<&str>,
     to: &str,
     at: At,
 ) -> TransitionId {
     TransitionId::derive(&[
-        work.snapshot.customer.id.uuid().as_bytes(),
-        work.book.lifecycle.id.as_bytes(),
+        snapshot.customer.id.uuid().as_bytes(),
+        book.lifecycle.id.as_bytes(),
         &number.to_be_bytes(),
         from.unwrap_or("").as_bytes(),
         to.as_bytes(),

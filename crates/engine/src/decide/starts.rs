@@ -17,7 +17,7 @@ use crate::wait::local;
 
 /// Something that may start a run.
 #[derive(Debug, Clone)]
-pub(super) struct Occurrence {
+pub(crate) struct Occurrence {
     /// What makes it unique.
     pub id: String,
     /// When it happened: the run counts from here.
@@ -145,7 +145,8 @@ impl Work<'_> {
             && wanted(phase.previous.as_deref(), &phase.phase)
         {
             let previous = phase.previous.as_deref();
-            let id = transition_id(self, phase.moves, previous, &phase.phase, phase.since);
+            let id =
+                transition_id(self.book, self.snapshot, phase.moves, previous, &phase.phase, phase.since);
             found.push(occurrence(id, previous, &phase.phase, phase.since, phase.since));
         }
         found
