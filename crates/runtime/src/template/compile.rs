@@ -6,7 +6,7 @@
 use mrml::prelude::parser::{Error, ParserOptions};
 use mrml::prelude::render::RenderOptions;
 
-use super::error::TemplateError;
+use super::error::{Place, TemplateProblem};
 use super::markup::{Token, attribute, tokens};
 use super::source::Source;
 
@@ -16,14 +16,17 @@ const STACK: usize = 128 * 1024 * 1024;
 /// Runs `work` on a thread whose stack fits any template that passed the nesting check.
 pub(super) fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("templates".to_owned()).stack_size(STACK).spawn_scoped(scope, work)?;
+        let thread = std::thread::Builder::new()
+            .name("templates".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)?;
         thread.join().map_err(|_| std::io::Error::other("the thread that compiles templates panicked"))
     })
 }
 
 /// Compiles an expanded, checked template.
-pub(super) fn html(source: &Source) -> Result<String, TemplateError> {
-    let broken = |at: (String, usize), problem: String| TemplateError::broken(&at, problem, "see the MJML reference");
+pub(super) fn html(source: &Source) -> Result<String, TemplateProblem> {
+    let broken = |at: Place, problem: String| TemplateProblem::new(at, problem, "see the MJML reference");
     let parsed = mrml::parse_with_options(&source.text, &ParserOptions::default()).map_err(|error| {
         broken(position(&error).map_or_else(|| source.at(0), |at| source.at(at)), plain(&error))
     })?;
@@ -31,23 +34,27 @@ pub(super) fn html(source: &Source) -> Result<String, TemplateError> {
         return Err(broken(source.at(warning.span.start), format!("mjml: {warning}")));
     }
     let options = RenderOptions { fonts: Default::default(), ..RenderOptions::default() };
-    let html = parsed.element.render(&options).map_err(|error| broken(source.at(0), format!("mjml: {error}")))?;
-    resources(&html).map_or(Ok(()), |what| Err(broken(source.at(0), format!("the mail would fetch {what}"))))?;
+    let html =
+        parsed.element.render(&options).map_err(|error| broken(source.at(0), format!("mjml: {error}")))?;
+    resources(&html)
+        .map_or(Ok(()), |what| Err(broken(source.at(0), format!("the mail would fetch {what}"))))?;
     Ok(html)
 }
 
 /// Anything in compiled HTML that would be loaded or run, other than pictures (which are linted).
 fn resources(html: &str) -> Option<String> {
     tokens(html).find_map(|(_, token)| match token {
-        Token::Open { name: name @ ("script" | "link" | "iframe" | "object" | "embed" | "form" | "base"), .. } => {
-            Some(format!("<{name}>"))
-        }
+        Token::Open {
+            name: name @ ("script" | "link" | "iframe" | "object" | "embed" | "form" | "base"),
+            ..
+        } => Some(format!("<{name}>")),
         Token::Open { attributes, .. } => {
             attribute(&attributes, "background").map(|value| format!("the background {value}"))
         }
-        Token::Comment(text) | Token::Text(text) => {
-            ["@import", "url(http"].iter().find(|bad| text.contains(**bad)).map(|bad| format!("a style ({bad})"))
-        }
+        Token::Comment(text) | Token::Text(text) => ["@import", "url(http"]
+            .iter()
+            .find(|bad| text.contains(**bad))
+            .map(|bad| format!("a style ({bad})")),
         Token::Close { .. } => None,
     })
 }
@@ -71,6 +78,9 @@ fn position(error: &Error) -> Option<usize> {
         | Error::InvalidAttribute { position, .. }
         | Error::InvalidFormat { position, .. }
         | Error::IncludeLoaderError { position, .. } => Some(position.start),
-        Error::EndOfStream { .. } | Error::SizeLimit { .. } | Error::ParserError { .. } | Error::NoRootNode => None,
+        Error::EndOfStream { .. }
+        | Error::SizeLimit { .. }
+        | Error::ParserError { .. }
+        | Error::NoRootNode => None,
     }
 }

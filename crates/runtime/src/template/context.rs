@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zyklus_model::Money;
 
+use super::locale::TemplateLocale;
+
 /// Longest text of one value, in characters; what is longer is cut with an ellipsis.
 pub const MAX_TEXT: usize = 2_000;
 /// Most elements of one list; what is more is left out.
@@ -17,7 +19,7 @@ const MAX_DEPTH: usize = 8;
 /// Everything one mail is rendered from. `Default` is empty; fill what the delivery knows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Context {
+pub struct MailContext {
     /// The sender, for header, footer and imprint.
     pub shop: ShopContext,
     /// The recipient.
@@ -26,9 +28,10 @@ pub struct Context {
     pub journey: JourneyContext,
     /// Why this mail may be sent; the footer says it in words.
     pub reason: Reason,
-    /// One click and no more mails. Required by every marketing template.
+    /// Where to say "no more mails": a page, or a prepared e-mail to the shop ([`unsubscribe_by_mail`]). Every
+    /// marketing template needs it; without one no such mail is rendered.
     pub unsubscribe_url: Option<String>,
-    /// Where the customer chooses what to receive. Required by every marketing template.
+    /// Where the customer chooses what to receive; none without a web page for it.
     pub preferences_url: Option<String>,
     /// The open cart.
     pub cart: Option<CartContext>,
@@ -40,13 +43,11 @@ pub struct Context {
     pub recommend: Vec<ProductContext>,
     /// The product that recommendations start from.
     pub because: Option<ProductContext>,
-    /// The coupon minted for this run; none until coupons exist.
-    pub coupon: Option<CouponContext>,
-    /// Confirms a sign-up (`confirm-signup`).
+    /// Confirms a sign-up (`confirm-signup`); without it the mail asks for an answer.
     pub confirm_url: Option<String>,
     /// When the sign-up was asked for: RFC 3339.
     pub requested_at: Option<String>,
-    /// Keeps the mails coming (`sunset-keep-me`).
+    /// Keeps the mails coming (`sunset-keep-me`); without it the mail asks for an answer.
     pub keep_url: Option<String>,
     /// Pauses the mails (`win-back-3-stay-or-go`).
     pub pause_url: Option<String>,
@@ -70,9 +71,9 @@ pub struct ShopContext {
     pub name: String,
     /// Front page.
     pub url: String,
-    /// Name with legal form.
+    /// Name with legal form. The law wants it in every mail.
     pub legal_name: String,
-    /// Postal address, a line an element.
+    /// Postal address, a line an element. The law wants it in every mail.
     pub address_lines: Vec<String>,
     /// E-mail address for questions.
     pub email: String,
@@ -82,8 +83,8 @@ pub struct ShopContext {
     pub register: Option<String>,
     /// VAT identification number.
     pub vat_id: Option<String>,
-    /// Full imprint.
-    pub imprint_url: String,
+    /// Page with the full imprint.
+    pub imprint_url: Option<String>,
     /// Person who represents the company.
     pub representative: Option<String>,
     /// Logo, on the shop's own host; text is used without one.
@@ -135,8 +136,8 @@ pub enum Reason {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CartContext {
-    /// Opens the cart.
-    pub url: String,
+    /// Opens the cart; templates fall back to the shop's front page.
+    pub url: Option<String>,
     /// What lies in it.
     pub lines: Vec<LineContext>,
     /// Sum of the lines.
@@ -184,7 +185,7 @@ pub struct ProductContext {
     /// Name.
     pub title: String,
     /// Product page.
-    pub url: String,
+    pub url: Option<String>,
     /// Current price.
     pub price: Option<Money>,
     /// Picture.
@@ -195,40 +196,53 @@ pub struct ProductContext {
     pub care_url: Option<String>,
 }
 
-/// A coupon. Its conditions must be in the mail, so templates print it through one partial.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct CouponContext {
-    /// What to type at the checkout.
-    pub code: String,
-    /// What it gives, in words (`10 %`).
-    pub value: String,
-    /// All its conditions, in words.
-    pub conditions: String,
-    /// Last moment: RFC 3339.
-    pub expires_at: String,
-}
-
-impl Context {
-    /// The context as templates see it: bounded, clean, every optional field present (null).
-    pub(super) fn bounded(&self) -> Value {
+impl MailContext {
+    /// The context as templates see it: bounded, clean, every optional field present (null), pictures only from
+    /// the shop's own hosts or `hosts`. A product's picture from elsewhere is left out, as if it had none.
+    pub(super) fn bounded(&self, hosts: &[String]) -> Value {
         let mut value = serde_json::to_value(self).expect("a context is plain data with string keys");
-        bound(&mut value, "", 0);
+        bound(&mut value, "", 0, &|link| self.may_load(link, hosts));
         value
+    }
+
+    /// True if a mail may make the reader's mail program fetch this address.
+    pub(super) fn may_load(&self, link: &str, hosts: &[String]) -> bool {
+        let Some(host) = host(link) else { return false };
+        let own = self::host(&self.shop.url);
+        let own = own.as_deref().map(|own| own.strip_prefix("www.").unwrap_or(own));
+        own.into_iter().chain(hosts.iter().map(String::as_str)).any(|known| is_below(&host, known))
     }
 }
 
-fn bound(value: &mut Value, key: &str, depth: usize) {
+/// True if a host is another, or a name below it.
+pub(super) fn is_below(host: &str, known: &str) -> bool {
+    let known = known.to_ascii_lowercase();
+    host == known
+        || host.strip_suffix(known.as_str()).is_some_and(|rest| !known.is_empty() && rest.ends_with('.'))
+}
+
+/// A link that opens a prepared e-mail to the shop, for shops without a page to unsubscribe on: the shop reads the
+/// answer. None if the address cannot stand in a link.
+pub fn unsubscribe_by_mail(shop_email: &str, locale: TemplateLocale) -> Option<String> {
+    let subject = match locale {
+        TemplateLocale::En => "unsubscribe",
+        TemplateLocale::De | TemplateLocale::DeDu => "Abmelden",
+    };
+    let link = format!("mailto:{shop_email}?subject={subject}");
+    is_mail_link(&link).then_some(link)
+}
+
+fn bound(value: &mut Value, key: &str, depth: usize, may_load: &dyn Fn(&str) -> bool) {
     match value {
         Value::String(text) => {
             *text = clean(text);
-            if (key == "image_url" || key == "logo_url") && !is_web_link(text) {
+            if (key == "image_url" || key == "logo_url") && !may_load(text) {
                 *value = Value::Null;
             }
         }
         Value::Array(items) => {
             items.truncate(if depth < MAX_DEPTH { MAX_ITEMS } else { 0 });
-            items.iter_mut().for_each(|item| bound(item, key, depth + 1));
+            items.iter_mut().for_each(|item| bound(item, key, depth + 1, may_load));
         }
         Value::Object(fields) => {
             if depth >= MAX_DEPTH {
@@ -239,7 +253,7 @@ fn bound(value: &mut Value, key: &str, depth: usize) {
                 fields.remove(&last);
             }
             for (key, field) in fields.iter_mut() {
-                bound(field, key, depth + 1);
+                bound(field, key, depth + 1, may_load);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -270,14 +284,105 @@ pub(super) fn clean(text: &str) -> String {
 
 /// True for an absolute http or https address with a host.
 pub(super) fn is_web_link(text: &str) -> bool {
-    let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
-    let rest = if lower.starts_with("https://") {
-        &text[8..]
-    } else if lower.starts_with("http://") {
-        &text[7..]
-    } else {
-        return false;
+    host(text).is_some()
+}
+
+/// True for `mailto:` with one plain address, and a subject or body without anything that could end an attribute.
+pub(super) fn is_mail_link(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("mailto:") else { return false };
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"'\\^`{}".contains(&b));
+    let parts =
+        address.split_once('@').filter(|(name, host)| !name.is_empty() && host.contains(|c: char| c != '@'));
+    parts.is_some()
+        && address.matches('@').count() == 1
+        && !address.contains(['&', ',', ';', '%'])
+        && plain(rest)
+        && query
+            .split('&')
+            .all(|part| part.is_empty() || part.starts_with("subject=") || part.starts_with("body="))
+}
+
+/// The host of an absolute http or https address, in lower case, without its port; none for anything a mail program
+/// could read in two ways.
+pub(super) fn host(link: &str) -> Option<String> {
+    let (scheme, rest) = link.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+        return None;
+    }
+    let unsafe_in_link =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\\' | '^' | '`');
+    if rest.contains(unsafe_in_link) {
+        return None;
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[').and_then(|v6| v6.split_once(']')) {
+        Some((address, _)) => address,
+        None => authority.split(':').next().unwrap_or_default(),
     };
-    rest.starts_with(|c: char| c.is_alphanumeric() || c == '[')
-        && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '\\' | '^' | '`'))
+    let known = host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'));
+    (!authority.contains('@') && known && host.starts_with(|c: char| c.is_alphanumeric() || c == ':'))
+        .then(|| host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_as_mail_programs_read_them() {
+        let cases = [
+            ("https://Shop.Example/a?b=c@d", Some("shop.example")),
+            ("http://localhost:3000/x.png", Some("localhost")),
+            ("http://[::1]:80/", Some("::1")),
+            ("https://shop.example@evil.example/", None),
+            ("https://shop.example\\@evil.example/", None),
+            ("https:///x", None),
+            ("//shop.example/", None),
+            ("ftp://shop.example/", None),
+            ("https://", None),
+        ];
+        for (link, expected) in cases {
+            assert_eq!(host(link).as_deref(), expected, "{link}");
+        }
+    }
+
+    #[test]
+    fn pictures_come_from_the_shop_or_a_named_host() {
+        let shop = ShopContext { url: "https://www.shop.example/de".to_owned(), ..ShopContext::default() };
+        let context = MailContext { shop, ..MailContext::default() };
+        let hosts = ["cdn.example".to_owned()];
+        for (link, expected) in [
+            ("https://www.shop.example/a.png", true),
+            ("https://media.shop.example/a.png", true),
+            ("https://cdn.example/a.png", true),
+            ("https://evilshop.example/a.png", false),
+            ("https://shop.example.evil.example/a.png", false),
+            ("data:image/png;base64,x", false),
+        ] {
+            assert_eq!(context.may_load(link, &hosts), expected, "{link}");
+        }
+        assert!(!MailContext::default().may_load("https://a.example/x.png", &[]));
+        assert!(!MailContext::default().may_load("https://a.example/x.png", &[String::new()]));
+    }
+
+    #[test]
+    fn unsubscribing_by_mail_needs_a_plain_address() {
+        let link = unsubscribe_by_mail("hallo@shop.example", TemplateLocale::De);
+        assert_eq!(link.as_deref(), Some("mailto:hallo@shop.example?subject=Abmelden"));
+        for bad in [
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a@b@c",
+            "a b@c.example",
+            "a@b.example?bcc=x@y",
+            "a@b\"x",
+            "a@b,c@d",
+            "a%0a@b",
+        ] {
+            assert_eq!(unsubscribe_by_mail(bad, TemplateLocale::En), None, "{bad}");
+        }
+    }
 }

@@ -1,31 +1,63 @@
-//! What can be wrong with a template, at load or at a mail: the file, the line, and what to do.
+//! What can be wrong with a template: at load a [`TemplateProblem`], at one mail a [`RenderError`].
 //!
 //! Never carries a customer's data: a message names the place in the template, not the value found there.
 
-/// Why templates did not load, or why one mail was not rendered.
-#[derive(Debug, thiserror::Error)]
-pub enum TemplateError {
-    /// A file or folder cannot be read.
-    #[error("cannot read {file}: check that it exists and that its text is UTF-8")]
-    Read {
-        /// Path as given.
-        file: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The template's text breaks a rule: syntax, an unknown tag, a forbidden construct.
-    #[error("{file}:{line}: {problem}; {advice}")]
-    Broken {
-        /// File below the template folder.
-        file: String,
-        /// Line in that file, from 1.
-        line: usize,
-        /// What is wrong.
-        problem: String,
-        /// What to write instead.
-        advice: String,
-    },
+use std::fmt;
+
+/// A place in a file of the template folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// File below the template folder, with `/` between its parts.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// Column in that line, in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Why a template did not load: shown to the operator as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}; {help}")]
+pub struct TemplateProblem {
+    /// File below the template folder.
+    pub file: String,
+    /// Line in that file, from 1.
+    pub line: usize,
+    /// Column in that line, in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl TemplateProblem {
+    pub(super) fn new(at: Place, message: impl Into<String>, help: impl Into<String>) -> TemplateProblem {
+        let Place { file, line, column } = at;
+        TemplateProblem { file, line, column, message: message.into(), help: help.into() }
+    }
+
+    /// A problem of a whole file.
+    pub(super) fn file(file: &str, message: impl Into<String>, help: impl Into<String>) -> TemplateProblem {
+        TemplateProblem::new(Place { file: file.to_owned(), line: 1, column: 1 }, message, help)
+    }
+
+    pub(super) fn too_large(file: &str, what: &str, limit: usize) -> TemplateProblem {
+        let message = format!("{what} is larger than {limit} bytes");
+        TemplateProblem::file(file, message, "shorten it or show fewer items")
+    }
+}
+
+/// Why one mail was not rendered. The delivery fails; sending it again changes nothing until the template or the
+/// customer's data change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
     /// No template of that name.
     #[error("there is no template `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     Unknown {
@@ -35,77 +67,84 @@ pub enum TemplateError {
         nearest: Option<String>,
     },
     /// A mail needs a value that this customer's context does not have.
-    #[error("{file}:{line}: {what} is empty for this customer; wrap it in {{% if %}} or add |default('…')")]
+    #[error("{at}: {what} is empty for this customer; wrap it in {{% if %}} or add |default('…')")]
     Empty {
-        /// File below the template folder.
-        file: String,
-        /// Line in that file, from 1.
-        line: usize,
+        /// Where.
+        at: Place,
         /// The expression.
         what: String,
     },
     /// A link that mail programs or customers must not be given.
-    #[error("{file}:{line}: {what} is not a link that may go into a mail; only http, https, mailto and tel are")]
+    #[error("{at}: {what} is not a link that may go into a mail; only http, https, mailto and tel are")]
     UnsafeLink {
-        /// File below the template folder.
-        file: String,
-        /// Line in that file, from 1.
-        line: usize,
+        /// Where.
+        at: Place,
         /// The expression.
         what: String,
+    },
+    /// A picture that would be fetched from somewhere else than the shop.
+    #[error(
+        "{file}: a picture is on the foreign host `{host}`; list the host as one of the shop's, or leave the picture out"
+    )]
+    ForeignHost {
+        /// The template's file.
+        file: String,
+        /// The host.
+        host: String,
     },
     /// Rendering went on for longer than any mail needs.
     #[error("{file}: rendering did not end within {fuel} steps; look for loops inside loops")]
     Endless {
-        /// File below the template folder.
+        /// The template's file.
         file: String,
         /// How many steps one mail may take.
         fuel: u64,
     },
     /// Too much text.
-    #[error("{file}: {what} is larger than {limit} bytes; shorten the template or show fewer items")]
+    #[error("{file}: the mail is larger than {limit} bytes; show fewer items")]
     TooLarge {
-        /// File below the template folder.
+        /// The template's file.
         file: String,
-        /// What grew too large.
-        what: &'static str,
         /// The limit, in bytes.
         limit: usize,
     },
+    /// A filter was given something it cannot work with.
+    #[error("{at}: {problem}; correct the expression")]
+    Broken {
+        /// Where.
+        at: Place,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
-impl TemplateError {
-    pub(super) fn broken(
-        at: &(String, usize),
-        problem: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> TemplateError {
-        TemplateError::Broken { file: at.0.clone(), line: at.1, problem: problem.into(), advice: advice.into() }
-    }
-
-    /// The file the error is in, below the template folder.
-    pub fn file(&self) -> Option<&str> {
+impl RenderError {
+    /// The same as a problem of the template itself, for when a sample cannot be rendered.
+    pub(super) fn at_load(self) -> TemplateProblem {
         match self {
-            TemplateError::Read { file, .. }
-            | TemplateError::Broken { file, .. }
-            | TemplateError::Empty { file, .. }
-            | TemplateError::UnsafeLink { file, .. }
-            | TemplateError::Endless { file, .. }
-            | TemplateError::TooLarge { file, .. } => Some(file),
-            TemplateError::Unknown { .. } => None,
-        }
-    }
-
-    /// The line the error is in, from 1, where one is known.
-    pub fn line(&self) -> Option<usize> {
-        match self {
-            TemplateError::Broken { line, .. }
-            | TemplateError::Empty { line, .. }
-            | TemplateError::UnsafeLink { line, .. } => Some(*line),
-            TemplateError::Read { .. }
-            | TemplateError::Unknown { .. }
-            | TemplateError::Endless { .. }
-            | TemplateError::TooLarge { .. } => None,
+            RenderError::Unknown { name, .. } => {
+                TemplateProblem::file(&name, "there is no such template", "check it")
+            }
+            RenderError::Empty { at, what } => {
+                let help = "wrap it in {% if %} or add |default('…')";
+                TemplateProblem::new(at, format!("{what} is empty for some customers"), help)
+            }
+            RenderError::UnsafeLink { at, what } => {
+                let help = "only http, https, mailto and tel links are";
+                TemplateProblem::new(at, format!("{what} is not a link that may go into a mail"), help)
+            }
+            RenderError::ForeignHost { file, host } => {
+                let help = "list the host as one of the shop's, or use a picture on the shop's own host";
+                TemplateProblem::file(&file, format!("a picture is on the foreign host `{host}`"), help)
+            }
+            RenderError::Endless { file, fuel } => {
+                let message = format!("rendering did not end within {fuel} steps");
+                TemplateProblem::file(&file, message, "look for loops inside loops")
+            }
+            RenderError::TooLarge { file, limit } => TemplateProblem::too_large(&file, "the mail", limit),
+            RenderError::Broken { at, problem } => {
+                TemplateProblem::new(at, problem, "correct the expression")
+            }
         }
     }
 }

@@ -8,14 +8,14 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 use zyklus_model::Money;
 
-use super::context::is_web_link;
+use super::context::{is_mail_link, is_web_link};
 use super::locale::{TemplateLocale, civil};
 use super::markup::escape;
 
 /// Filters a template may use.
 pub(super) const FILTERS: &[&str] = &[
-    "money", "date", "time", "number", "default", "upper", "lower", "title", "trim", "length", "first", "last",
-    "join", "url", "mailto", "tel",
+    "money", "date", "time", "number", "default", "upper", "lower", "title", "trim", "length", "first",
+    "last", "join", "url", "mailto", "tel",
 ];
 /// Tests a template may use (`is defined`); the comparing ones are for places where `<` and `>` cannot stand.
 pub(super) const TESTS: &[&str] = &["defined", "none", "eq", "ne", "lt", "le", "gt", "ge"];
@@ -36,9 +36,11 @@ pub(super) fn environment(locale: TemplateLocale) -> Environment<'static> {
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(64);
-    env.set_auto_escape_callback(|name| {
-        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
-    });
+    env.set_auto_escape_callback(
+        |name| {
+            if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+        },
+    );
     env.set_formatter(write);
     env.add_filter("money", move |value: Value| money(locale, &value));
     env.add_filter("date", move |state: &State<'_, '_>, value: Value, style: Option<String>| {
@@ -56,16 +58,17 @@ pub(super) fn environment(locale: TemplateLocale) -> Environment<'static> {
     env.add_filter("length", |value: Value| {
         value.len().ok_or_else(|| invalid("only texts and lists have a length"))
     });
-    env.add_filter("first", |value: Value| Ok::<_, Error>(value.try_iter()?.next().unwrap_or(Value::UNDEFINED)));
-    env.add_filter("last", |value: Value| Ok::<_, Error>(value.try_iter()?.last().unwrap_or(Value::UNDEFINED)));
+    env.add_filter("first", |value: Value| {
+        Ok::<_, Error>(value.try_iter()?.next().unwrap_or(Value::UNDEFINED))
+    });
+    env.add_filter("last", |value: Value| {
+        Ok::<_, Error>(value.try_iter()?.last().unwrap_or(Value::UNDEFINED))
+    });
     env.add_filter("join", |value: Value, glue: Option<String>| join(&value, glue.as_deref().unwrap_or("")));
     env.add_filter("url", |value: Value| url(&value));
     env.add_filter("mailto", |value: Value| {
-        let address = text(&value)?;
-        if !address.contains('@') || address.contains(|c: char| c.is_whitespace() || "?&<>\"'".contains(c)) {
-            return Err(invalid(UNSAFE_LINK));
-        }
-        Ok(format!("mailto:{address}"))
+        let link = format!("mailto:{}", text(&value)?);
+        if link.contains('?') || !is_mail_link(&link) { Err(invalid(UNSAFE_LINK)) } else { Ok(link) }
     });
     env.add_filter("tel", |value: Value| {
         let digits: String = text(&value)?.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
@@ -133,7 +136,8 @@ fn money(locale: TemplateLocale, value: &Value) -> Result<String, Error> {
 }
 
 fn moment(state: &State<'_, '_>, value: &Value) -> Result<jiff::civil::DateTime, Error> {
-    let zone = state.lookup("time_zone").and_then(|zone| zone.as_str().and_then(|name| TimeZone::get(name).ok()));
+    let zone =
+        state.lookup("time_zone").and_then(|zone| zone.as_str().and_then(|name| TimeZone::get(name).ok()));
     civil(&text(value)?, &zone.unwrap_or(TimeZone::UTC)).ok_or_else(|| invalid("this is not a date"))
 }
 
@@ -179,11 +183,12 @@ fn join(value: &Value, glue: &str) -> Result<String, Error> {
     Ok(out)
 }
 
-/// An address that may stand in `href` or `src`, with what could end an attribute percent-encoded.
+/// An address that may stand in `href` or `src` (`src` is checked again when the mail is finished), with what could
+/// end an attribute percent-encoded.
 fn url(value: &Value) -> Result<String, Error> {
     let text = text(value)?;
     let text = text.trim();
-    if !is_web_link(text) {
+    if !is_web_link(text) && !is_mail_link(text) {
         return Err(invalid(UNSAFE_LINK));
     }
     Ok(text.replace('\'', "%27").replace('(', "%28").replace(')', "%29"))

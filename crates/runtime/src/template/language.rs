@@ -9,7 +9,7 @@ use minijinja::machinery::ast::{BinOpKind, CompareOpKind, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
 use serde_json::Value;
 
-use super::error::{TemplateError, nearest};
+use super::error::{TemplateProblem, nearest};
 use super::filters::{FILTERS, TESTS};
 use super::source::Source;
 
@@ -37,25 +37,47 @@ struct Checker<'a> {
 }
 
 /// Checks a template's text against the language and the fields of `schema` (a complete sample context).
-pub(super) fn check(source: &Source, schema: &Value) -> Result<(), TemplateError> {
+pub(super) fn check(source: &Source, schema: &Value) -> Result<(), TemplateProblem> {
     let parsed = parse(&source.text, "template", Default::default()).map_err(|error| {
-        let at = source.at_line(error.line().unwrap_or(1));
-        TemplateError::broken(&at, error.detail().unwrap_or("the template's syntax is wrong"), "see the line above")
+        if let Some((at, name)) = unclosed(&source.text) {
+            let help = format!("write {{% end{name} %}} where it ends");
+            return TemplateProblem::new(source.at(at), format!("{{% {name} %}} is not closed"), help);
+        }
+        let line = || source.at_line(error.line().unwrap_or(1));
+        let at = error.range().map_or_else(line, |range| source.at(range.start));
+        let message = error.detail().unwrap_or("the template's syntax is wrong");
+        TemplateProblem::new(at, message, "templates know {{ value }}, {% if %} and {% for %}")
     })?;
     Checker { source, schema, scope: Vec::new(), loops: 0 }.statement(&parsed, 0)
 }
 
+/// The innermost block that is still open at the end: where it starts, and its name.
+fn unclosed(text: &str) -> Option<(usize, &'static str)> {
+    let mut open = Vec::new();
+    for (at, _) in text.match_indices("{%") {
+        let tag = text[at + 2..].trim_start_matches(['-', '+']).trim_start();
+        match tag.split(|c: char| !c.is_ascii_alphanumeric()).next() {
+            Some("if") => open.push((at, "if")),
+            Some("for") => open.push((at, "for")),
+            Some("endif" | "endfor") => {
+                open.pop();
+            }
+            Some(_) | None => {}
+        }
+    }
+    open.pop()
+}
+
 impl<'a> Checker<'a> {
-    fn refuse<T>(&self, span: Span, problem: &str, advice: &str) -> Result<T, TemplateError> {
-        let at = self.source.at_line(usize::from(span.start_line));
-        Err(TemplateError::broken(&at, problem, advice))
+    fn refuse<T>(&self, span: Span, problem: &str, advice: &str) -> Result<T, TemplateProblem> {
+        Err(TemplateProblem::new(self.source.at(span.start_offset as usize), problem, advice))
     }
 
-    fn statements(&mut self, body: &[Stmt<'_>], depth: usize) -> Result<(), TemplateError> {
+    fn statements(&mut self, body: &[Stmt<'_>], depth: usize) -> Result<(), TemplateProblem> {
         body.iter().try_for_each(|statement| self.statement(statement, depth + 1))
     }
 
-    fn statement(&mut self, statement: &Stmt<'_>, depth: usize) -> Result<(), TemplateError> {
+    fn statement(&mut self, statement: &Stmt<'_>, depth: usize) -> Result<(), TemplateProblem> {
         match statement {
             Stmt::Template(template) => self.statements(&template.children, depth),
             Stmt::EmitRaw(_) => Ok(()),
@@ -89,7 +111,11 @@ impl<'a> Checker<'a> {
                     Shape::Known(_) | Shape::Free => Shape::Free,
                 };
                 let Expr::Var(target) = &each.target else {
-                    return self.refuse(each.span(), "a loop names one variable", "write {% for item in list %}");
+                    return self.refuse(
+                        each.span(),
+                        "a loop names one variable",
+                        "write {% for item in list %}",
+                    );
                 };
                 let scope = self.scope.len();
                 self.scope.push((target.id.to_owned(), element));
@@ -105,13 +131,14 @@ impl<'a> Checker<'a> {
             }
             other => {
                 let (span, name) = foreign(other);
-                let advice = "templates know {{ value }}, {% if %} and {% for %} only; prepare data in the journey";
+                let advice =
+                    "templates know {{ value }}, {% if %} and {% for %} only; prepare data in the journey";
                 self.refuse(span, &format!("{{% {name} %}} is not part of the template language"), advice)
             }
         }
     }
 
-    fn expression(&mut self, expression: &Expr<'_>, depth: usize) -> Result<Shape<'a>, TemplateError> {
+    fn expression(&mut self, expression: &Expr<'_>, depth: usize) -> Result<Shape<'a>, TemplateProblem> {
         if depth > MAX_DEPTH {
             return self.refuse(expression.span(), "the expression is nested too deep", "split it");
         }
@@ -164,8 +191,13 @@ impl<'a> Checker<'a> {
                     | BinOpKind::Rem
                     | BinOpKind::Pow
                     | BinOpKind::Concat => {
-                        let advice = "write texts beside each other, and have figures computed by the journey";
-                        return self.refuse(binary.span(), "templates do not calculate or join texts", advice);
+                        let advice =
+                            "write texts beside each other, and have figures computed by the journey";
+                        return self.refuse(
+                            binary.span(),
+                            "templates do not calculate or join texts",
+                            advice,
+                        );
                     }
                 }
                 let left = self.expression(&binary.left, depth)?;
@@ -212,7 +244,13 @@ impl<'a> Checker<'a> {
                 }
                 let input = match &filter.expr {
                     Some(input) => self.expression(input, depth)?,
-                    None => return self.refuse(filter.span(), "a filter needs a value", "write {{ value|filter }}"),
+                    None => {
+                        return self.refuse(
+                            filter.span(),
+                            "a filter needs a value",
+                            "write {{ value|filter }}",
+                        );
+                    }
                 };
                 Ok(match (filter.name, input) {
                     ("first" | "last", Shape::Known(Value::Array(items))) => {
@@ -232,12 +270,16 @@ impl<'a> Checker<'a> {
                 self.expression(&test.expr, depth)?;
                 Ok(Shape::Free)
             }
-            Expr::List(list) if list.items.iter().all(|item| matches!(item, Expr::Const(_))) => Ok(Shape::Free),
+            Expr::List(list) if list.items.iter().all(|item| matches!(item, Expr::Const(_))) => {
+                Ok(Shape::Free)
+            }
             Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => {
                 let advice = "only lists of constants may be written, as in {% if x in ['a', 'b'] %}";
                 self.refuse(expression.span(), "templates do not build lists or maps", advice)
             }
-            Expr::Call(call) => self.refuse(call.span(), "templates do not call functions", "use a filter: value|filter"),
+            Expr::Call(call) => {
+                self.refuse(call.span(), "templates do not call functions", "use a filter: value|filter")
+            }
         }
     }
 
@@ -246,7 +288,7 @@ impl<'a> Checker<'a> {
         argument: &minijinja::machinery::ast::CallArg<'_>,
         depth: usize,
         span: Span,
-    ) -> Result<(), TemplateError> {
+    ) -> Result<(), TemplateProblem> {
         use minijinja::machinery::ast::CallArg;
         match argument {
             CallArg::Pos(value) => self.expression(value, depth).map(|_| ()),
@@ -256,9 +298,19 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn field(&self, owner: &'a Value, name: &str, place: &str, span: Span) -> Result<Shape<'a>, TemplateError> {
+    fn field(
+        &self,
+        owner: &'a Value,
+        name: &str,
+        place: &str,
+        span: Span,
+    ) -> Result<Shape<'a>, TemplateProblem> {
         let Value::Object(fields) = owner else {
-            return self.refuse(span, &format!("there is no field `{name}`{place}"), "only records have fields");
+            return self.refuse(
+                span,
+                &format!("there is no field `{name}`{place}"),
+                "only records have fields",
+            );
         };
         match fields.get(name) {
             Some(_) if FREE.contains(&name) => Ok(Shape::Free),
@@ -274,7 +326,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn unknown<T>(&self, kind: &str, name: &str, known: &[&str], span: Span) -> Result<T, TemplateError> {
+    fn unknown<T>(&self, kind: &str, name: &str, known: &[&str], span: Span) -> Result<T, TemplateProblem> {
         let advice = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", known.join(", ")),

@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn markup_is_read_piece_by_piece() {
-        let seen: Vec<_> = tokens("ä<b x='1' y=\"2>\">1 < 2</b><!-- <i> --><br/><style>a>b{}</style>").collect();
+        let seen: Vec<_> =
+            tokens("ä<b x='1' y=\"2>\">1 < 2</b><!-- <i> --><br/><style>a>b{}</style>").collect();
         let kinds: Vec<_> = seen.iter().map(|(_, token)| token.clone()).collect();
         assert_eq!(
             kinds,
@@ -265,7 +266,9 @@ mod tests {
 
     #[test]
     fn broken_markup_ends() {
-        for text in ["<", "<a", "<a b", "<a b=", "<a b='", "</", "</a", "<!--", "<!", "<a é='x'", "<a 'é", "<style>"] {
+        for text in
+            ["<", "<a", "<a b", "<a b=", "<a b='", "</", "</a", "<!--", "<!", "<a é='x'", "<a 'é", "<style>"]
+        {
             let _ = tokens(text).count();
         }
         assert_eq!(unescape("a&amp;b&#8211;c&nbsp;d&x;&é;&"), "a&b–c\u{a0}d&x;&é;&");

@@ -10,7 +10,7 @@
 //! +++
 //! ```
 //! MJML is compiled once, when templates load; per mail only minijinja runs, over HTML. The language is a part of
-//! minijinja's ([`language`]), values are bounded ([`Context`]), output is bounded, links are checked. This module
+//! minijinja's ([`language`]), values are bounded ([`MailContext`]), output is bounded, links are checked. This module
 //! knows neither the store nor the engine: it is files and data. It never fetches anything.
 
 mod compile;
@@ -28,15 +28,16 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 pub use context::{
-    CartContext, Context, CouponContext, CustomerContext, JourneyContext, LineContext, MAX_ITEMS, MAX_TEXT,
-    OrderContext, ProductContext, Reason, ShopContext,
+    CartContext, CustomerContext, JourneyContext, LineContext, MAX_ITEMS, MAX_TEXT, MailContext,
+    OrderContext, ProductContext, Reason, ShopContext, unsubscribe_by_mail,
 };
-pub use error::TemplateError;
+pub use error::{Place, RenderError, TemplateProblem};
 pub use locale::{Salutation, TemplateLocale};
-pub use render::{MAX_OUTPUT, Rendered, Template};
-pub use sample::{sample, sparse_sample};
+pub use render::{MAX_OUTPUT, RenderedMail, Template};
+pub use sample::{minimal_sample, sample, sparse_sample};
 pub use source::TemplateClass;
 
 use error::nearest;
@@ -50,7 +51,8 @@ const MAX_SUBJECT: usize = 78;
 /// How templates are loaded.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// Hosts that pictures with a fixed address may be on: the shop's own.
+    /// Hosts (and hosts below them) that pictures may be on. A mail may also load from the host of its `shop.url`;
+    /// a picture whose address is written into a template needs its host here.
     pub asset_hosts: Vec<String>,
 }
 
@@ -62,7 +64,7 @@ pub struct Templates {
 
 impl Templates {
     /// Reads, checks and compiles a template folder. Reports every broken template, not only the first.
-    pub fn load(folder: &Path, options: &LoadOptions) -> Result<Templates, Vec<TemplateError>> {
+    pub fn load(folder: &Path, options: &LoadOptions) -> Result<Templates, Vec<TemplateProblem>> {
         let mut files = BTreeMap::new();
         read(folder, "", &mut files).map_err(|error| vec![error])?;
         Templates::from_files(&files, options)
@@ -72,10 +74,11 @@ impl Templates {
     pub fn from_files(
         files: &BTreeMap<String, String>,
         options: &LoadOptions,
-    ) -> Result<Templates, Vec<TemplateError>> {
+    ) -> Result<Templates, Vec<TemplateProblem>> {
         let work = || compile_all(files, options);
-        compile::with_deep_stack(work)
-            .unwrap_or_else(|source| Err(vec![TemplateError::Read { file: "templates".to_owned(), source }]))
+        compile::with_deep_stack(work).unwrap_or_else(|error| {
+            Err(vec![TemplateProblem::file("templates", error.to_string(), "see the log")])
+        })
     }
 
     /// The template in exactly this locale.
@@ -83,21 +86,43 @@ impl Templates {
         self.all.get(&(name.to_owned(), locale))
     }
 
-    /// The template in the locale that fits best: the customer's, else the shop's, else English, else any.
-    pub fn choose(
+    /// Renders a mail in a locale ([`TemplateLocale::preferred`]), or in the nearest one the template is written in.
+    pub fn render(
         &self,
         name: &str,
-        customer_locale: Option<&str>,
-        shop_locale: &str,
-        salutation: Salutation,
-    ) -> Result<&Template, TemplateError> {
-        TemplateLocale::chain(customer_locale, shop_locale, salutation)
-            .into_iter()
-            .find_map(|locale| self.find(name, locale))
-            .ok_or_else(|| TemplateError::Unknown {
-                name: name.to_owned(),
-                nearest: nearest(name, self.names().into_iter()).map(str::to_owned),
-            })
+        locale: TemplateLocale,
+        context: &MailContext,
+    ) -> Result<RenderedMail, RenderError> {
+        let found = locale.fallbacks().into_iter().find_map(|locale| self.find(name, locale));
+        let unknown =
+            || RenderError::Unknown { name: name.to_owned(), nearest: self.nearest(name).map(str::to_owned) };
+        found.ok_or_else(unknown)?.render(context)
+    }
+
+    /// True if there is a template of this name in any locale.
+    pub fn has(&self, name: &str) -> bool {
+        self.named(name).next().is_some()
+    }
+
+    /// True if the template exists and carries the marketing footer in each of its locales. Sending advertising
+    /// with one that does not is against the law; `check` refuses it.
+    pub fn has_footer(&self, name: &str) -> bool {
+        self.has(name) && self.named(name).all(Template::has_footer)
+    }
+
+    /// What a template is for; marketing if any of its locales is.
+    pub fn class(&self, name: &str) -> Option<TemplateClass> {
+        let marketing = self.named(name).any(|template| template.class() == TemplateClass::Marketing);
+        self.has(name).then_some(if marketing { TemplateClass::Marketing } else { TemplateClass::Service })
+    }
+
+    /// The existing name that a mistyped one probably means.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.names().into_iter())
+    }
+
+    fn named(&self, name: &str) -> impl Iterator<Item = &Template> {
+        TemplateLocale::ALL.into_iter().filter_map(move |locale| self.find(name, locale))
     }
 
     /// Every template in every locale, by name.
@@ -117,20 +142,24 @@ pub fn expand_text(
     origin: &str,
     text: &str,
     locale: TemplateLocale,
-    context: &Context,
-) -> Result<String, TemplateError> {
+    context: &MailContext,
+) -> Result<String, TemplateProblem> {
     if !text.contains("{{") && !text.contains("{%") {
         return Ok(text.to_owned());
     }
     let body = Source::plain(origin, 1, text);
     language::check(&body, &sample::schema())?;
     let front = (Source::default(), Source::default());
-    let template = assemble((origin, origin), locale, TemplateClass::Service, front, body, None)?;
-    template.render(context).map(|rendered| rendered.text)
+    let (class, hosts) = (TemplateClass::Service, Arc::default());
+    let template = assemble((origin, origin), locale, class, front, body, None, hosts)?;
+    template.render(context).map(|rendered| rendered.text).map_err(RenderError::at_load)
 }
 
-fn read(folder: &Path, below: &str, files: &mut BTreeMap<String, String>) -> Result<(), TemplateError> {
-    let failed = |path: &Path, source| TemplateError::Read { file: path.display().to_string(), source };
+fn read(folder: &Path, below: &str, files: &mut BTreeMap<String, String>) -> Result<(), TemplateProblem> {
+    let failed = |path: &Path, error: std::io::Error| {
+        let help = "check that it exists, that it may be read, and that its text is UTF-8";
+        TemplateProblem::file(&path.display().to_string(), format!("cannot be read: {error}"), help)
+    };
     for entry in std::fs::read_dir(folder).map_err(|error| failed(folder, error))? {
         let entry = entry.map_err(|error| failed(folder, error))?;
         let path = entry.path();
@@ -141,10 +170,10 @@ fn read(folder: &Path, below: &str, files: &mut BTreeMap<String, String>) -> Res
         if below.is_empty() && path.is_dir() {
             read(&path, &format!("{name}/"), files)?;
         } else if name.ends_with(".mjml") || name.ends_with(".txt") {
-            let size = entry.metadata().map_err(|error| failed(&path, error))?.len();
+            let size = std::fs::metadata(&path).map_err(|error| failed(&path, error))?.len();
             if size > source::MAX_SOURCE as u64 {
                 let file = format!("{below}{name}");
-                return Err(TemplateError::TooLarge { file, what: "the template", limit: source::MAX_SOURCE });
+                return Err(TemplateProblem::too_large(&file, "the template", source::MAX_SOURCE));
             }
             let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
             files.insert(format!("{below}{name}"), text);
@@ -153,57 +182,68 @@ fn read(folder: &Path, below: &str, files: &mut BTreeMap<String, String>) -> Res
     Ok(())
 }
 
-fn compile_all(files: &BTreeMap<String, String>, options: &LoadOptions) -> Result<Templates, Vec<TemplateError>> {
+fn compile_all(
+    files: &BTreeMap<String, String>,
+    options: &LoadOptions,
+) -> Result<Templates, Vec<TemplateProblem>> {
     let partials: BTreeMap<String, String> = files
         .iter()
-        .filter_map(|(path, text)| Some((path.strip_prefix("partials/")?.to_owned(), text.clone())))
+        .filter_map(|(path, text)| Some((path.strip_prefix("partials/")?.to_owned(), unix(text))))
         .collect();
+    let hosts: Arc<[String]> = options.asset_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
     let mut templates = Templates::default();
-    let mut errors: Vec<TemplateError> = Vec::new();
+    let mut problems: Vec<TemplateProblem> = Vec::new();
     for (path, text) in files.iter().filter(|(path, _)| !path.starts_with("partials/")) {
-        match compile_one(path, text, &partials, options) {
+        match compile_one(path, text, &partials, &hosts) {
             Ok(template) => {
                 templates.all.insert((template.name.clone(), template.locale), template);
             }
             // A broken partial breaks every template that includes it; once is enough to say so.
-            Err(error) if errors.iter().any(|known| known.to_string() == error.to_string()) => {}
-            Err(error) => errors.push(error),
+            Err(problem) if problems.contains(&problem) => {}
+            Err(problem) => problems.push(problem),
         }
     }
-    if errors.is_empty() { Ok(templates) } else { Err(errors) }
+    if problems.is_empty() { Ok(templates) } else { Err(problems) }
+}
+
+/// A text without a byte order mark, lines ending as on Unix.
+fn unix(text: &str) -> String {
+    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
 }
 
 fn compile_one(
     path: &str,
     text: &str,
     partials: &BTreeMap<String, String>,
-    options: &LoadOptions,
-) -> Result<Template, TemplateError> {
-    let top = (path.to_owned(), 1);
+    hosts: &Arc<[String]>,
+) -> Result<Template, TemplateProblem> {
     let misplaced = || {
-        let advice = "name it <template>/en.mjml, de.mjml or de-du.mjml (or .txt for text messages)";
-        TemplateError::broken(&top, "this file is not where a template can be", advice)
+        let help = "name it <template>/en.mjml, de.mjml or de-du.mjml (or .txt for text messages)";
+        TemplateProblem::file(path, "this file is not where a template can be", help)
     };
     let (name, file_name) = path.split_once('/').ok_or_else(misplaced)?;
     let (stem, ending) = file_name.rsplit_once('.').ok_or_else(misplaced)?;
     let locale = TemplateLocale::parse(stem).ok_or_else(misplaced)?;
-    let text = &text.replace("\r\n", "\n");
+    if text.len() > source::MAX_SOURCE {
+        return Err(TemplateProblem::too_large(path, "the template", source::MAX_SOURCE));
+    }
+    let text = &unix(text);
     let (front, line, body) = source::front_matter(path, text)?;
-    let part = |key, value| Source::plain(path, source::front_line(text, key), value);
+    let part = |key, value| Source::at_place(source::front_place(path, text, key), value);
     let (subject, preview) = (part("subject", &front.subject), part("preview", &front.preview));
     let schema = sample::schema();
     language::check(&subject, &schema)?;
     language::check(&preview, &schema)?;
     if subject.text.chars().count() > 2 * MAX_SUBJECT {
-        let advice = format!("keep it below {MAX_SUBJECT} characters without its values");
-        return Err(TemplateError::broken(&subject.at(0), "the subject is too long", advice));
+        let help = format!("keep it below {MAX_SUBJECT} characters without its values");
+        return Err(TemplateProblem::new(subject.at(0), "the subject is too long", help));
     }
     let (body, html) = if ending == "mjml" {
         if subject.text.trim().is_empty() || preview.text.trim().is_empty() {
-            return Err(TemplateError::broken(&top, "subject or preview is empty", "write both"));
+            return Err(TemplateProblem::file(path, "subject or preview is empty", "write both"));
         }
         let body = source::expand(path, line, body, locale, partials)?;
-        lint::check(&body, front.class, &options.asset_hosts)?;
+        lint::check(&body, front.class, hosts)?;
         language::check(&body, &schema)?;
         let html = compile::html(&body)?;
         (body, Some(html))
@@ -212,11 +252,12 @@ fn compile_one(
         language::check(&body, &schema)?;
         (body, None)
     };
-    let template = assemble((name, path), locale, front.class, (subject, preview), body, html)?;
+    let template =
+        assemble((name, path), locale, front.class, (subject, preview), body, html, Arc::clone(hosts))?;
     for context in [sample(name, locale), sparse_sample(name, locale)] {
-        let rendered = template.render(&context)?;
+        let rendered = template.render(&context).map_err(RenderError::at_load)?;
         if rendered.html.as_ref().is_some_and(|html| html.len() > MAX_HTML) {
-            return Err(TemplateError::TooLarge { file: path.to_owned(), what: "the HTML", limit: MAX_HTML });
+            return Err(TemplateProblem::too_large(path, "the HTML", MAX_HTML));
         }
     }
     Ok(template)
@@ -230,7 +271,8 @@ fn assemble(
     (subject, preview): (Source, Source),
     body: Source,
     html: Option<String>,
-) -> Result<Template, TemplateError> {
+    hosts: Arc<[String]>,
+) -> Result<Template, TemplateProblem> {
     let mut env = filters::environment(locale);
     let is_html = html.is_some();
     let parts = [
@@ -240,8 +282,8 @@ fn assemble(
     ];
     for (part, text, source) in parts {
         env.add_template_owned(part, text).map_err(|error| {
-            let problem = error.detail().unwrap_or("the template's syntax is wrong").to_owned();
-            TemplateError::broken(&source.at_line(error.line().unwrap_or(1)), problem, "see the line above")
+            let message = error.detail().unwrap_or("the template's syntax is wrong").to_owned();
+            TemplateProblem::new(source.at_line(error.line().unwrap_or(1)), message, "correct its syntax")
         })?;
     }
     Ok(Template {
@@ -250,6 +292,7 @@ fn assemble(
         class,
         file: file.to_owned(),
         is_html,
+        hosts,
         source: body,
         subject,
         preview,

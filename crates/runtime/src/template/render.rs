@@ -3,14 +3,17 @@
 //! Bounded in steps and in bytes; what goes wrong names the template's file and line, never the customer.
 
 use std::io::{self, Write};
+use std::ops::Range;
+use std::sync::Arc;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::context::{Context, clean};
-use super::error::TemplateError;
+use super::context::{MailContext, clean, host};
+use super::error::RenderError;
 use super::filters::{EMPTY, FUEL, UNSAFE_LINK};
 use super::locale::TemplateLocale;
+use super::markup::{Token, attribute, tokens, unescape};
 use super::source::{Source, TemplateClass};
 use super::text;
 
@@ -21,13 +24,19 @@ const MAX_SUBJECT: usize = 150;
 
 /// A finished message. Nothing in it is a template any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedMail {
     /// Subject line: one line, no control characters. Empty for text messages (SMS).
     pub subject: String,
+    /// What mail programs show beside the subject; it is in the HTML already. Empty for text messages.
+    pub preview: String,
     /// HTML part; none for text messages.
     pub html: Option<String>,
     /// Text part, lines of at most 74 characters except for links.
     pub text: String,
+    /// Language of the text, for `Content-Language`: `en` or `de`.
+    pub language: &'static str,
+    /// The locale it was rendered in: the one asked for, or the nearest there is.
+    pub locale: TemplateLocale,
 }
 
 /// A compiled template in one locale. Cheap to share, safe to use from many tasks.
@@ -38,6 +47,8 @@ pub struct Template {
     pub(super) class: TemplateClass,
     pub(super) file: String,
     pub(super) is_html: bool,
+    /// Hosts pictures may be on besides the shop's own.
+    pub(super) hosts: Arc<[String]>,
     /// Expanded MJML or text: what errors point into.
     pub(super) source: Source,
     /// Subject as written, with its line.
@@ -63,6 +74,11 @@ impl Template {
         self.class
     }
 
+    /// True for a mail with HTML, false for a text message.
+    pub fn is_html(&self) -> bool {
+        self.is_html
+    }
+
     /// Its file below the template folder.
     pub fn file(&self) -> &str {
         &self.file
@@ -73,61 +89,110 @@ impl Template {
         &self.source.text
     }
 
+    /// True if the marketing footer is in it: why this mail, how to stop, the right to object, the sender.
+    pub fn has_footer(&self) -> bool {
+        self.class == TemplateClass::Marketing
+            || self.source.included.iter().any(|partial| partial == "footer")
+    }
+
     /// Renders one mail. Takes some ten microseconds; allocates at most a few times [`MAX_OUTPUT`].
-    pub fn render(&self, context: &Context) -> Result<Rendered, TemplateError> {
-        let mut root = context.bounded();
+    pub fn render(&self, context: &MailContext) -> Result<RenderedMail, RenderError> {
+        let mut root = context.bounded(&self.hosts);
         let fields = root.as_object_mut().expect("a context is a record");
         let first = Value::from(Serde(&*fields));
         let subject = one_line(&self.part("subject", &first, &self.subject)?);
         let preview = one_line(&self.part("preview", &first, &self.preview)?);
         fields.insert("subject".to_owned(), subject.clone().into());
-        fields.insert("preview".to_owned(), preview.into());
+        fields.insert("preview".to_owned(), preview.clone().into());
         let root = Value::from(Serde(&root));
-        if self.is_html {
+        let (html, text) = if self.is_html {
             let html = self.part("body.html", &root, &self.source)?;
+            self.pictures(&html, context)?;
             let text = text::from_html(&html);
-            Ok(Rendered { subject, html: Some(html), text })
+            (Some(html), text)
         } else {
-            let text = self.part("body.txt", &root, &self.source)?;
-            Ok(Rendered { subject, html: None, text: text.trim().to_owned() })
-        }
+            (None, self.part("body.txt", &root, &self.source)?.trim().to_owned())
+        };
+        Ok(RenderedMail {
+            subject,
+            preview,
+            html,
+            text,
+            language: self.locale.language(),
+            locale: self.locale,
+        })
     }
 
-    fn part(&self, name: &str, root: &Value, source: &Source) -> Result<String, TemplateError> {
+    /// The last word on what the reader's mail program will fetch: looks at the finished HTML.
+    fn pictures(&self, html: &str, context: &MailContext) -> Result<(), RenderError> {
+        for (_, token) in tokens(html) {
+            let Token::Open { attributes, .. } = token else { continue };
+            let loaded = attribute(&attributes, "src").or_else(|| attribute(&attributes, "background"));
+            let Some(address) = loaded.map(unescape) else { continue };
+            if !context.may_load(&address, &self.hosts) {
+                let host = host(&address).unwrap_or_else(|| "(none)".to_owned());
+                return Err(RenderError::ForeignHost { file: self.file.clone(), host });
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&self, name: &str, root: &Value, source: &Source) -> Result<String, RenderError> {
         let template = self.env.get_template(name).expect("added when the template was compiled");
         let mut out = Capped { bytes: Vec::new(), full: false };
         match template.render_captured_to(root.clone(), &mut out) {
             Ok(_) => Ok(String::from_utf8(out.bytes).expect("minijinja writes whole strings")),
-            Err(_) if out.full => {
-                Err(TemplateError::TooLarge { file: self.file.clone(), what: "the mail", limit: MAX_OUTPUT })
-            }
+            Err(_) if out.full => Err(RenderError::TooLarge { file: self.file.clone(), limit: MAX_OUTPUT }),
             Err(error) => Err(self.explain(&error, template.source(), source)),
         }
     }
 
     /// Says where in the operator's file an error of the compiled text comes from.
-    fn explain(&self, error: &Error, compiled: &str, source: &Source) -> TemplateError {
+    fn explain(&self, error: &Error, compiled: &str, source: &Source) -> RenderError {
         if error.kind() == ErrorKind::OutOfFuel {
-            return TemplateError::Endless { file: self.file.clone(), fuel: FUEL };
+            return RenderError::Endless { file: self.file.clone(), fuel: FUEL };
         }
-        let expression = error.range().and_then(|range| compiled.get(range)).unwrap_or_default();
-        let whole = if expression.is_empty() { compiled_line(compiled, error.line()) } else { expression };
-        let found = source.text.find(whole).filter(|_| !whole.is_empty());
-        let (file, line) = source.at(found.unwrap_or(0));
-        let what = format!("`{}`", whole.chars().take(80).collect::<String>());
+        let tag = error.range().and_then(|range| tag_around(compiled, range.start));
+        let tag = tag.unwrap_or_else(|| compiled_line(compiled, error.line()));
+        let whole = &compiled[tag.clone()];
+        let inner = whole.trim_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | '%' | '-'));
+        let start = find_same(compiled, &source.text, whole, tag.start);
+        let at = source.at(start + whole.find(inner).unwrap_or(0));
+        let what = format!("`{}`", inner.chars().take(80).collect::<String>());
         match (error.kind(), error.detail()) {
-            (ErrorKind::UndefinedError, _) | (_, Some(EMPTY)) => TemplateError::Empty { file, line, what },
-            (_, Some(UNSAFE_LINK)) => TemplateError::UnsafeLink { file, line, what },
+            (ErrorKind::UndefinedError, _) | (_, Some(EMPTY)) => RenderError::Empty { at, what },
+            (_, Some(UNSAFE_LINK)) => RenderError::UnsafeLink { at, what },
             (kind, detail) => {
                 let problem = format!("{what}: {}", detail.map_or_else(|| kind.to_string(), str::to_owned));
-                TemplateError::Broken { file, line, problem, advice: "correct the expression".to_owned() }
+                RenderError::Broken { at, problem }
             }
         }
     }
 }
 
-fn compiled_line(text: &str, line: Option<usize>) -> &str {
-    line.and_then(|line| text.lines().nth(line - 1)).unwrap_or_default().trim()
+/// The `{{ … }}` or `{% … %}` that a byte of compiled text is in.
+fn tag_around(compiled: &str, at: usize) -> Option<Range<usize>> {
+    let before = compiled.get(..at)?;
+    let start = before.rfind("{{").max(before.rfind("{%"))?;
+    let closing = if compiled[start..].starts_with("{{") { "}}" } else { "%}" };
+    let end = start + compiled[start..].find(closing)? + closing.len();
+    (at < end).then_some(start..end)
+}
+
+fn compiled_line(text: &str, line: Option<usize>) -> Range<usize> {
+    let line = line.unwrap_or(1).max(1) - 1;
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+    start..end
+}
+
+/// Where the operator wrote the part of the compiled text that starts at `at`: MJML keeps expressions and their
+/// order, so the third `{{ x }}` of the one is the third of the other.
+fn find_same(compiled: &str, source: &str, part: &str, at: usize) -> usize {
+    let before = compiled.match_indices(part).take_while(|(start, _)| *start < at).count();
+    let same = |text: &str| text.match_indices(part).count();
+    let wanted = if same(compiled) == same(source) { before } else { 0 };
+    source.match_indices(part).nth(wanted).map_or(0, |(start, _)| start)
 }
 
 /// White space as one space, no control characters, a sensible length.

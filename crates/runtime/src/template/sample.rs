@@ -6,22 +6,22 @@ use serde_json::Value;
 use zyklus_model::{Currency, Money};
 
 use super::context::{
-    CartContext, Context, CouponContext, CustomerContext, JourneyContext, LineContext, OrderContext, ProductContext,
-    Reason, ShopContext,
+    CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, ProductContext,
+    Reason, ShopContext, unsubscribe_by_mail,
 };
 use super::locale::TemplateLocale;
 
 const SHOP: &str = "https://shop.example";
 
 /// A context in which everything is known, for previews, checks and tests of the template `name`.
-pub fn sample(name: &str, locale: TemplateLocale) -> Context {
+pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
     let german = locale != TemplateLocale::En;
     let pick = |en: &str, de: &str| if german { de.to_owned() } else { en.to_owned() };
     let euro = |cents| Some(Money { amount_minor: cents, currency: Currency::EUR });
     let product = |id: &str, title: String, summary: String, cents| ProductContext {
         id: id.to_owned(),
         title,
-        url: format!("{SHOP}/p/{id}"),
+        url: Some(format!("{SHOP}/p/{id}")),
         price: euro(cents),
         image_url: Some(format!("{SHOP}/media/{id}.jpg")),
         summary: Some(summary),
@@ -58,20 +58,23 @@ pub fn sample(name: &str, locale: TemplateLocale) -> Context {
         quantity,
         price: product.price.map(|price| Money { amount_minor: price.amount_minor * quantity, ..price }),
         image_url: product.image_url.clone(),
-        url: Some(product.url.clone()),
+        url: product.url.clone(),
     };
     let lines = vec![line(&products[1], 1), line(&products[2], 2)];
-    Context {
+    MailContext {
         shop: ShopContext {
             name: "Kessel & Blatt".to_owned(),
             url: SHOP.to_owned(),
             legal_name: "Kessel & Blatt GmbH".to_owned(),
-            address_lines: vec!["Musterstraße 12".to_owned(), pick("04109 Leipzig, Germany", "04109 Leipzig")],
+            address_lines: vec![
+                "Musterstraße 12".to_owned(),
+                pick("04109 Leipzig, Germany", "04109 Leipzig"),
+            ],
             email: "hallo@shop.example".to_owned(),
             phone: Some("+49 341 0000000".to_owned()),
             register: Some("Amtsgericht Leipzig, HRB 00000".to_owned()),
             vat_id: Some("DE000000000".to_owned()),
-            imprint_url: format!("{SHOP}/impressum"),
+            imprint_url: Some(format!("{SHOP}/impressum")),
             representative: Some("Mara Beispiel".to_owned()),
             logo_url: Some(format!("{SHOP}/media/logo.png")),
         },
@@ -87,7 +90,11 @@ pub fn sample(name: &str, locale: TemplateLocale) -> Context {
         reason: if name == "confirm-signup" { Reason::Request } else { Reason::Consent },
         unsubscribe_url: Some(format!("{SHOP}/mail/u/0123456789abcdef")),
         preferences_url: Some(format!("{SHOP}/mail/p/0123456789abcdef")),
-        cart: Some(CartContext { url: format!("{SHOP}/cart/8f2c"), lines: lines.clone(), total: euro(7570) }),
+        cart: Some(CartContext {
+            url: Some(format!("{SHOP}/cart/8f2c")),
+            lines: lines.clone(),
+            total: euro(7570),
+        }),
         order: Some(OrderContext {
             number: "10427".to_owned(),
             placed_at: "2026-12-10T18:20:00Z".to_owned(),
@@ -98,15 +105,6 @@ pub fn sample(name: &str, locale: TemplateLocale) -> Context {
         recommend: products[2..].iter().chain(&products[..1]).cloned().collect(),
         because: Some(products[1].clone()),
         products,
-        coupon: Some(CouponContext {
-            code: "TEE-7Q4K-M2XD".to_owned(),
-            value: pick("10% off", "10 % Nachlass"),
-            conditions: pick(
-                "From €40, on everything but gift cards. Once per customer, not with other codes.",
-                "Ab 40 € Bestellwert, auf alles außer Gutscheinkarten. Einmal je Kunde, nicht mit anderen Codes.",
-            ),
-            expires_at: "2027-01-07T22:59:59Z".to_owned(),
-        }),
         confirm_url: Some(format!("{SHOP}/mail/c/0123456789abcdef")),
         requested_at: Some("2026-12-24T09:15:00Z".to_owned()),
         keep_url: Some(format!("{SHOP}/mail/k/0123456789abcdef")),
@@ -114,13 +112,13 @@ pub fn sample(name: &str, locale: TemplateLocale) -> Context {
         review_url: Some(format!("{SHOP}/account/orders/10427/review")),
         now: "2026-12-24T10:00:00Z".to_owned(),
         time_zone: "Europe/Berlin".to_owned(),
-        ..Context::default()
+        ..MailContext::default()
     }
 }
 
-/// A context with only what every delivery has: no name, no pictures, no logo, no coupon. A template that renders
-/// with this one renders for every customer.
-pub fn sparse_sample(name: &str, locale: TemplateLocale) -> Context {
+/// A context with only what a delivery of its kind always has: no name, no pictures, no logo, no page to click on but
+/// the shop's. There is an order and a cart with bare lines.
+pub fn sparse_sample(name: &str, locale: TemplateLocale) -> MailContext {
     let mut context = sample(name, locale);
     context.customer.first_name = None;
     context.customer.last_name = None;
@@ -134,13 +132,22 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> Context {
     context.journey.label = None;
     context.reason = if name == "confirm-signup" { Reason::Request } else { Reason::ExistingCustomer };
     context.because = None;
-    context.coupon = None;
+    context.unsubscribe_url = unsubscribe_by_mail(&context.shop.email, locale);
+    context.preferences_url = None;
+    context.confirm_url = None;
+    context.keep_url = None;
     context.review_url = None;
     context.pause_url = None;
+    context.requested_at = None;
+    context.shop.imprint_url = None;
     context.time_zone = String::new();
     if let Some(order) = &mut context.order {
         order.url = None;
         order.total = None;
+    }
+    if let Some(cart) = &mut context.cart {
+        cart.url = None;
+        cart.total = None;
     }
     let lines = context.cart.iter_mut().flat_map(|cart| &mut cart.lines);
     for line in lines.chain(context.order.iter_mut().flat_map(|order| &mut order.lines)) {
@@ -150,6 +157,7 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> Context {
     }
     for product in context.products.iter_mut().chain(&mut context.recommend) {
         product.image_url = None;
+        product.url = None;
         product.price = None;
         product.summary = None;
         product.care_url = None;
@@ -157,9 +165,22 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> Context {
     context
 }
 
+/// A context with the shop, the address and nothing else: no order, no cart, no product. The shipped templates render
+/// with it; an operator's template about an order need not.
+pub fn minimal_sample(locale: TemplateLocale) -> MailContext {
+    let known = sparse_sample("", locale);
+    MailContext {
+        customer: CustomerContext { email: known.customer.email, ..CustomerContext::default() },
+        shop: known.shop,
+        unsubscribe_url: known.unsubscribe_url,
+        now: known.now,
+        ..MailContext::default()
+    }
+}
+
 /// Every field there is, with a value; `subject` and `preview` are what the front matter made.
 pub(super) fn schema() -> Value {
-    let mut schema = sample("", TemplateLocale::En).bounded();
+    let mut schema = sample("", TemplateLocale::En).bounded(&[]);
     let fields = schema.as_object_mut().expect("a context is a record");
     fields.insert("subject".to_owned(), Value::String(String::new()));
     fields.insert("preview".to_owned(), Value::String(String::new()));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{TemplateError, nearest};
+use super::error::{Place, TemplateProblem, nearest};
 use super::locale::TemplateLocale;
 use super::markup::{Token, attribute, tokens};
 
@@ -48,74 +48,97 @@ impl TemplateClass {
     }
 }
 
-/// One text made of several files; every line knows where it came from.
+/// One text made of several files; every part knows where it came from.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Source {
     pub(super) text: String,
-    lines: Vec<(String, usize)>,
+    /// Byte offset each part starts at, and its place; ascending.
+    parts: Vec<(usize, Place)>,
     /// Partials that were included, in order.
     pub(super) included: Vec<String>,
 }
 
 impl Source {
-    /// File and line of a byte offset.
-    pub(super) fn at(&self, offset: usize) -> (String, usize) {
-        let offset = offset.min(self.text.len());
-        self.at_line(self.text.as_bytes()[..offset].iter().filter(|b| **b == b'\n').count() + 1)
+    /// The place of a byte offset.
+    pub(super) fn at(&self, offset: usize) -> Place {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let index = self.parts.partition_point(|(start, _)| *start <= offset);
+        let Some((start, place)) = index.checked_sub(1).and_then(|index| self.parts.get(index)) else {
+            return Place::default();
+        };
+        place_in(&self.text[*start..offset], place)
     }
 
-    /// File and line of a line of this text, from 1.
-    pub(super) fn at_line(&self, line: usize) -> (String, usize) {
-        let index = line.max(1).min(self.lines.len().max(1)) - 1;
-        self.lines.get(index).cloned().unwrap_or_default()
+    /// The place of a line of this text, from 1: where its first word stands.
+    pub(super) fn at_line(&self, line: usize) -> Place {
+        let skipped: usize = self.text.split_inclusive('\n').take(line.max(1) - 1).map(str::len).sum();
+        let rest = self.text.get(skipped..).unwrap_or_default();
+        let indent = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        self.at(skipped + indent)
     }
 
     /// A text from one file, starting at a line of it.
     pub(super) fn plain(file: &str, first_line: usize, text: &str) -> Source {
-        let mut source = Source::default();
-        source.append(file, first_line, text);
-        source
+        Source::at_place(Place { file: file.to_owned(), line: first_line, column: 1 }, text)
     }
 
-    fn append(&mut self, file: &str, first_line: usize, text: &str) {
-        if self.lines.is_empty() {
-            self.lines.push((file.to_owned(), first_line));
-        }
-        for (index, part) in text.split('\n').enumerate() {
-            if index > 0 {
-                self.text.push('\n');
-                self.lines.push((file.to_owned(), first_line + index));
-            }
-            self.text.push_str(part);
-        }
+    /// A text that starts at a place of a file.
+    pub(super) fn at_place(place: Place, text: &str) -> Source {
+        Source { text: text.to_owned(), parts: vec![(0, place)], included: Vec::new() }
+    }
+
+    /// Adds a piece `from..to` of a file's text.
+    fn append(&mut self, file: &str, first_line: usize, text: &str, from: usize, to: usize) {
+        let start = Place { file: file.to_owned(), line: first_line, column: 1 };
+        self.parts.push((self.text.len(), place_in(&text[..from], &start)));
+        self.text.push_str(&text[from..to]);
     }
 }
 
+/// The place at the end of `text`, which starts at `start`.
+fn place_in(text: &str, start: &Place) -> Place {
+    let lines = text.bytes().filter(|byte| *byte == b'\n').count();
+    let last = text.rsplit('\n').next().unwrap_or_default().chars().count();
+    let column = if lines == 0 { start.column + last } else { last + 1 };
+    Place { file: start.file.clone(), line: start.line + lines, column }
+}
+
 /// Splits `+++ … +++` from the text below it; returns the line the text starts at.
-pub(super) fn front_matter<'a>(file: &str, text: &'a str) -> Result<(Front, usize, &'a str), TemplateError> {
-    let advice = "start the file with a +++ line, then subject = \"…\" and preview = \"…\", then another +++ line";
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let missing = || TemplateError::broken(&(file.to_owned(), 1), "the front matter is missing", advice);
-    let rest = text.strip_prefix("+++\n").or_else(|| text.strip_prefix("+++\r\n")).ok_or_else(missing)?;
-    let end = rest.find("\n+++").ok_or_else(missing)?;
-    let front = &rest[..=end];
-    let after = &rest[end + 4..];
-    let body = after.split_once('\n').map_or("", |(_, body)| body);
+pub(super) fn front_matter<'a>(
+    file: &str,
+    text: &'a str,
+) -> Result<(Front, usize, &'a str), TemplateProblem> {
+    let help =
+        "start the file with a +++ line, then subject = \"…\" and preview = \"…\", then another +++ line";
+    let missing = || TemplateProblem::file(file, "the front matter is missing", help);
+    let rest = text.strip_prefix("+++\n").ok_or_else(missing)?;
+    let end = if rest.starts_with("+++") { 0 } else { rest.find("\n+++").ok_or_else(missing)? + 1 };
+    let front = &rest[..end];
+    let body = rest[end..].split_once('\n').map_or("", |(_, body)| body);
     let line = front.lines().count() + 3;
     match toml::from_str::<Front>(front) {
         Ok(front) => Ok((front, line, body)),
         Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            let line = 2 + front.as_bytes()[..at.min(front.len())].iter().filter(|b| **b == b'\n').count();
-            let problem = format!("the front matter is not valid: {}", error.message().replace('\n', " "));
-            Err(TemplateError::broken(&(file.to_owned(), line), problem, "it knows subject, preview and class"))
+            let start = Place { file: file.to_owned(), line: 2, column: 1 };
+            let before = error.span().and_then(|span| front.get(..span.start)).unwrap_or_default();
+            let message = format!("the front matter is not valid: {}", error.message().replace('\n', " "));
+            let help = "it knows subject, preview and class (\"marketing\" or \"service\")";
+            Err(TemplateProblem::new(place_in(before, &start), message, help))
         }
     }
 }
 
-/// The line of the file on which a key of the front matter stands.
-pub(super) fn front_line(text: &str, key: &str) -> usize {
-    text.lines().position(|line| line.trim_start().starts_with(key)).map_or(1, |index| index + 1)
+/// Where the value of a key of the front matter stands.
+pub(super) fn front_place(file: &str, text: &str, key: &str) -> Place {
+    let found = text.lines().enumerate().find(|(_, line)| line.trim_start().starts_with(key));
+    let (line, column) = found.map_or((1, 1), |(index, line)| {
+        let quote = line.find(['"', '\'']).map_or(0, |at| at + 1);
+        (index + 1, line[..quote].chars().count() + 1)
+    });
+    Place { file: file.to_owned(), line, column }
 }
 
 /// Expands every `<mj-include path="name" />` with `partials/name.<locale>.mjml`, else the language's, else
@@ -126,7 +149,7 @@ pub(super) fn expand(
     body: &str,
     locale: TemplateLocale,
     partials: &BTreeMap<String, String>,
-) -> Result<Source, TemplateError> {
+) -> Result<Source, TemplateProblem> {
     let mut source = Source::default();
     let mut open = vec![file.to_owned()];
     into(&mut source, &mut open, first_line, body, locale, partials)?;
@@ -140,13 +163,15 @@ fn into(
     body: &str,
     locale: TemplateLocale,
     partials: &BTreeMap<String, String>,
-) -> Result<(), TemplateError> {
+) -> Result<(), TemplateProblem> {
     let file = open.last().cloned().unwrap_or_default();
+    let too_large = |open: &[String]| {
+        let file = open.first().map_or("", String::as_str);
+        TemplateProblem::too_large(file, "the template with its includes", MAX_SOURCE)
+    };
     let mut from = 0;
     let mut skip = false;
     for (at, token) in tokens(body) {
-        let line = first_line + body.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();
-        let here = (file.clone(), line);
         if skip {
             // The end of the include tag is where the next token starts.
             from = at;
@@ -161,51 +186,44 @@ fn into(
             && !comment.ends_with("<![endif]-->")
         {
             // Remarks are for whoever edits the template, not for whoever gets the mail.
-            let start = first_line + body.as_bytes()[..from].iter().filter(|b| **b == b'\n').count();
-            source.append(&file, start, &body[from..at]);
+            source.append(&file, first_line, body, from, at);
             from = at + comment.len();
             continue;
         }
         let Token::Open { name: "mj-include", attributes, .. } = token else { continue };
-        let start = first_line + body.as_bytes()[..from].iter().filter(|b| **b == b'\n').count();
-        source.append(&file, start, &body[from..at]);
+        source.append(&file, first_line, body, from, at);
+        let here = place_in(&body[..at], &Place { file: file.clone(), line: first_line, column: 1 });
         let name = attribute(&attributes, "path").unwrap_or_default();
-        let partial = find_partial(name, locale, partials).ok_or_else(|| {
+        let Some(partial) = find_partial(name, locale, partials) else {
             let names = partials.keys().filter_map(|p| p.split('.').next());
-            let hint = nearest(name, names).map_or_else(
+            let help = nearest(name, names).map_or_else(
                 || "partials live in partials/<name>.mjml".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
-            TemplateError::broken(&here, format!("there is no partial `{name}`"), hint)
-        })?;
+            return Err(TemplateProblem::new(here, format!("there is no partial `{name}`"), help));
+        };
         let path = format!("partials/{partial}");
         if open.contains(&path) {
-            let chain = open.join(" → ");
-            let problem = format!("the include goes round in a circle: {chain} → {path}");
-            return Err(TemplateError::broken(&here, problem, "remove one of these includes"));
+            let message = format!("the include goes round in a circle: {} → {path}", open.join(" → "));
+            return Err(TemplateProblem::new(here, message, "remove one of these includes"));
         }
         if open.len() > MAX_INCLUDES {
-            return Err(TemplateError::broken(&here, "includes are nested too deep", "flatten them"));
+            return Err(TemplateProblem::new(here, "includes are nested too deep", "flatten them"));
         }
         source.included.push(name.to_owned());
         open.push(path);
         into(source, open, 1, partials[partial].trim_end(), locale, partials)?;
         open.pop();
         if source.text.len() > MAX_SOURCE {
-            let file = open.first().cloned().unwrap_or_default();
-            return Err(TemplateError::TooLarge { file, what: "the template with its includes", limit: MAX_SOURCE });
+            return Err(too_large(open));
         }
         from = body.len();
         skip = true;
     }
     if from < body.len() {
-        let start = first_line + body.as_bytes()[..from].iter().filter(|b| **b == b'\n').count();
-        source.append(&file, start, &body[from..]);
+        source.append(&file, first_line, body, from, body.len());
     }
-    if source.text.len() > MAX_SOURCE {
-        return Err(TemplateError::TooLarge { file, what: "the template with its includes", limit: MAX_SOURCE });
-    }
-    Ok(())
+    if source.text.len() > MAX_SOURCE { Err(too_large(open)) } else { Ok(()) }
 }
 
 fn find_partial<'a>(
@@ -213,29 +231,40 @@ fn find_partial<'a>(
     locale: TemplateLocale,
     partials: &'a BTreeMap<String, String>,
 ) -> Option<&'a str> {
-    [format!("{name}.{}.mjml", locale.as_str()), format!("{name}.{}.mjml", locale.language()), format!("{name}.mjml")]
-        .iter()
-        .find_map(|candidate| partials.get_key_value(candidate))
-        .map(|(key, _)| key.as_str())
+    [
+        format!("{name}.{}.mjml", locale.as_str()),
+        format!("{name}.{}.mjml", locale.language()),
+        format!("{name}.mjml"),
+    ]
+    .iter()
+    .find_map(|candidate| partials.get_key_value(candidate))
+    .map(|(key, _)| key.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn expanded(body: &str, partials: &[(&str, &str)]) -> Result<Source, TemplateError> {
+    fn place(file: &str, line: usize, column: usize) -> Place {
+        Place { file: file.to_owned(), line, column }
+    }
+
+    fn expanded(body: &str, partials: &[(&str, &str)]) -> Result<Source, TemplateProblem> {
         let partials = partials.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         expand("x/de-du.mjml", 5, body, TemplateLocale::DeDu, &partials)
     }
 
     #[test]
     fn includes_are_expanded_and_lines_keep_their_origin() {
-        let partials = [("a.mjml", "<p>\n<mj-include path=\"b\" /></p>"), ("b.mjml", "en"), ("b.de.mjml", "de")];
+        let partials =
+            [("a.mjml", "<p>\n<mj-include path=\"b\" /></p>"), ("b.mjml", "en"), ("b.de.mjml", "de")];
         let source = expanded("one\n<mj-include path=\"a\" />\ntwo", &partials).unwrap();
         assert_eq!(source.text, "one\n<p>\nde</p>\ntwo");
-        assert_eq!(source.at(source.text.find("one").unwrap()), ("x/de-du.mjml".to_owned(), 5));
-        assert_eq!(source.at(source.text.find("de<").unwrap()), ("partials/a.mjml".to_owned(), 2));
-        assert_eq!(source.at(source.text.find("two").unwrap()), ("x/de-du.mjml".to_owned(), 7));
+        assert_eq!(source.at(source.text.find("one").unwrap()), place("x/de-du.mjml", 5, 1));
+        assert_eq!(source.at(source.text.find("de<").unwrap()), place("partials/b.de.mjml", 1, 1));
+        assert_eq!(source.at(source.text.find("two").unwrap()), place("x/de-du.mjml", 7, 1));
+        assert_eq!(source.at(source.text.find("</p>").unwrap()), place("partials/a.mjml", 2, 24));
+        assert_eq!(source.at_line(4), place("x/de-du.mjml", 7, 1));
         assert_eq!(source.included, ["a", "b"]);
     }
 
@@ -243,15 +272,18 @@ mod tests {
     fn circular_missing_and_exploding_includes_are_refused() {
         let circle = [("a.mjml", "<mj-include path='b' />"), ("b.mjml", "\n<mj-include path='a' />")];
         let error = expanded("<mj-include path='a' />", &circle).unwrap_err();
-        assert_eq!((error.file(), error.line()), (Some("partials/b.mjml"), Some(2)));
+        assert_eq!((error.file.as_str(), error.line, error.column), ("partials/b.mjml", 2, 1));
         let error = expanded("<mj-include path='foter' />", &[("footer.mjml", "")]).unwrap_err();
         assert!(error.to_string().contains("did you mean `footer`"), "{error}");
         let text = "x".repeat(200) + &"<mj-include path='a' />".repeat(3);
         let names: Vec<String> = (0..8).map(|i| format!("p{i}.mjml")).collect();
         let bodies: Vec<String> = (0..8)
-            .map(|i| if i < 7 { format!("<mj-include path='p{}' />", i + 1).repeat(60) } else { text.clone() })
+            .map(
+                |i| if i < 7 { format!("<mj-include path='p{}' />", i + 1).repeat(60) } else { text.clone() },
+            )
             .collect();
-        let partials: Vec<_> = names.iter().map(String::as_str).zip(bodies.iter().map(String::as_str)).collect();
+        let partials: Vec<_> =
+            names.iter().map(String::as_str).zip(bodies.iter().map(String::as_str)).collect();
         assert!(expanded("<mj-include path='p0' />", &partials).is_err());
     }
 }

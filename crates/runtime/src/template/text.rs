@@ -161,7 +161,9 @@ pub(super) fn from_html(html: &str) -> String {
                     }
                     writer.block();
                 }
-                "h2" | "h3" | "h4" | "p" | "ul" | "ol" | "blockquote" | "div" | "td" if !data => writer.block(),
+                "h2" | "h3" | "h4" | "p" | "ul" | "ol" | "blockquote" | "div" | "td" if !data => {
+                    writer.block()
+                }
                 _ => {}
             },
         }
@@ -178,9 +180,14 @@ fn close_link(writer: &mut Writer, link: Option<Link>) {
     let words = writer.line.get(from..).unwrap_or(&writer.line).trim().to_owned();
     let bare = |text: &str| {
         let text = text.trim_end_matches('/');
-        ["mailto:", "tel:", "https://", "http://"].iter().find_map(|p| text.strip_prefix(p)).unwrap_or(text).to_owned()
+        ["mailto:", "tel:", "https://", "http://"]
+            .iter()
+            .find_map(|p| text.strip_prefix(p))
+            .unwrap_or(text)
+            .to_owned()
     };
-    if words.is_empty() || address.is_empty() || address.starts_with("tel:") || bare(&words) == bare(&address) {
+    if words.is_empty() || address.is_empty() || address.starts_with("tel:") || bare(&words) == bare(&address)
+    {
         return;
     }
     writer.line.truncate(writer.line.trim_end().len());
@@ -208,9 +215,13 @@ mod tests {
 
     #[test]
     fn long_lines_are_broken_and_long_links_are_not() {
-        let html = format!("<p>{}<a href=\"https://s.example/{}\">go</a></p>", "word ".repeat(60), "x".repeat(200));
+        let html =
+            format!("<p>{}<a href=\"https://s.example/{}\">go</a></p>", "word ".repeat(60), "x".repeat(200));
         let text = from_html(&html);
-        assert!(text.lines().filter(|line| !line.contains("https")).all(|line| line.chars().count() <= 74), "{text}");
+        assert!(
+            text.lines().filter(|line| !line.contains("https")).all(|line| line.chars().count() <= 74),
+            "{text}"
+        );
         assert!(text.contains(&format!("(https://s.example/{})", "x".repeat(200))));
     }
 }
