@@ -53,7 +53,7 @@ pub struct MailContext {
     pub pause_url: Option<String>,
     /// Where to write a review; falls back to the shop's address.
     pub review_url: Option<String>,
-    /// The `with` table of the `send` step, as it was expanded.
+    /// The `with` table of the `send` step, as it was expanded (`care-how-to` knows `care_url`).
     pub with: Map<String, Value>,
     /// The event that started the run: its name and data.
     pub event: Map<String, Value>,
@@ -192,8 +192,6 @@ pub struct ProductContext {
     pub image_url: Option<String>,
     /// One sentence about it.
     pub summary: Option<String>,
-    /// How to use and care for it.
-    pub care_url: Option<String>,
 }
 
 impl MailContext {

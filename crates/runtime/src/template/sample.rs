@@ -25,7 +25,6 @@ pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
         price: euro(cents),
         image_url: Some(format!("{SHOP}/media/{id}.jpg")),
         summary: Some(summary),
-        care_url: Some(format!("{SHOP}/p/{id}/care")),
     };
     let products = vec![
         product(
@@ -110,6 +109,7 @@ pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
         keep_url: Some(format!("{SHOP}/mail/k/0123456789abcdef")),
         pause_url: Some(format!("{SHOP}/mail/w/0123456789abcdef")),
         review_url: Some(format!("{SHOP}/account/orders/10427/review")),
+        with: [("care_url".to_owned(), Value::String(format!("{SHOP}/care")))].into_iter().collect(),
         now: "2026-12-24T10:00:00Z".to_owned(),
         time_zone: "Europe/Berlin".to_owned(),
         ..MailContext::default()
@@ -132,6 +132,7 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> MailContext {
     context.journey.label = None;
     context.reason = if name == "confirm-signup" { Reason::Request } else { Reason::ExistingCustomer };
     context.because = None;
+    context.with.clear();
     context.unsubscribe_url = unsubscribe_by_mail(&context.shop.email, locale);
     context.preferences_url = None;
     context.confirm_url = None;
@@ -160,7 +161,6 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> MailContext {
         product.url = None;
         product.price = None;
         product.summary = None;
-        product.care_url = None;
     }
     context
 }
