@@ -95,7 +95,7 @@ impl Template {
             || self.source.included.iter().any(|partial| partial == "footer")
     }
 
-    /// Renders one mail. Takes some ten microseconds; allocates at most a few times [`MAX_OUTPUT`].
+    /// Renders one mail; the output is at most [`MAX_OUTPUT`] bytes a part.
     pub fn render(&self, context: &MailContext) -> Result<RenderedMail, RenderError> {
         let mut root = context.bounded(&self.hosts);
         let fields = root.as_object_mut().expect("a context is a record");
