@@ -1,8 +1,13 @@
 //! Every file of the starter configuration loads, and the parts fit each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zyklus_engine::playbook::Verb;
+use zyklus_engine::settings::CapWindow;
+use zyklus_engine::source::Source;
+use zyklus_engine::wait::Length;
+use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
+use zyklus_model::Channel;
 
 use crate::{MODELS, book, config, files, lifecycle, playbooks};
 
@@ -51,4 +56,65 @@ fn every_template_is_used_and_none_is_missing_and_the_purposes_agree() {
             assert!(text.lines().any(|line| line.trim() == class), "{}: {class}", send.template);
         }
     }
+}
+
+/// The TOML examples of the guide, by the file their first line names.
+fn examples() -> BTreeMap<String, String> {
+    let guide = std::fs::read_to_string(config().join("README.md")).unwrap();
+    let blocks = guide.split("```toml\n# ").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.filter_map(|b| b.split_once('\n')).map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
+}
+
+#[test]
+fn every_example_of_the_guide_loads_and_shows_every_verb_and_start() {
+    let examples = examples();
+    let names: Vec<&str> = examples.keys().map(String::as_str).collect();
+    assert_eq!(names, ["lifecycles/simple.toml", "playbooks/example.toml", "zyklus.toml"]);
+    Lifecycle::parse("simple", names[0], &examples[names[0]]).unwrap();
+    let (playbook, warnings) = Playbook::parse(names[1], &examples[names[1]], &BTreeMap::new()).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let verbs: BTreeSet<String> = playbook.journeys[1].nodes.iter().map(|n| verb(&n.verb)).collect();
+    assert_eq!(verbs.len(), 8, "{verbs:?}");
+    Book::assemble(lifecycle("ecommerce"), vec![playbook], Settings::default(), 2).unwrap();
+
+    let guide = std::fs::read_to_string(config().join("README.md")).unwrap();
+    let starts = guide.lines().filter_map(|l| l.strip_prefix("| `{ ")?.split("` |").next());
+    let mut count = 0;
+    for start in starts {
+        let text = format!(
+            "[segments]\nbig-spender = 'orders.count > 9'\n[journeys.j]\nstart = {{ {start}\nsteps = [{{ exit = 'x' }}]\n"
+        );
+        let read = Playbook::parse(start, &text, &BTreeMap::new());
+        assert!(read.as_ref().is_ok_and(|(_, warnings)| warnings.is_empty()), "{start}: {read:?}");
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}
+
+fn verb(verb: &Verb) -> String {
+    let name = format!("{verb:?}");
+    name.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn caps_and_quiet_hours_of_the_guide_mean_what_it_says() {
+    let text = examples().remove("zyklus.toml").unwrap();
+    let mut source = Source::new("zyklus.toml", &text);
+    let document = source.parse().unwrap();
+    let mut settings = Settings::default();
+    settings.read_caps(&mut source, document.get_ref().get("caps").unwrap());
+    settings.read_quiet(&mut source, document.get_ref().get("quiet").unwrap());
+    assert!(source.problems.is_empty(), "{:?}", source.problems);
+    let cap = |channel| {
+        let of = settings.caps.iter().filter(move |c| c.channel == channel);
+        of.map(|c| (c.max, c.per)).collect::<Vec<_>>()
+    };
+    let week = CapWindow::Rolling(Length::days(7));
+    assert_eq!(cap(Some(Channel::Email)), [(1, CapWindow::Day), (3, week)]);
+    assert_eq!((cap(Some(Channel::Sms)), cap(None)), (vec![(2, week)], vec![(4, week)]));
+    assert_eq!(settings.quiet.len(), 2);
+    // The defaults the guide names.
+    let standard = Settings::default();
+    assert_eq!(standard.caps.len(), 3);
+    assert!(standard.quiet.iter().all(|q| q.channel == Channel::Sms));
 }
