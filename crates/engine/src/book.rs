@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zyklus_model::At;
 
-use crate::condition::{Condition, Named};
+use crate::condition::{Condition, Group, Named};
 use crate::lifecycle::Lifecycle;
 use crate::playbook::{Journey, Playbook, Start, Verb};
 use crate::problem::{Problem, nearest};
@@ -102,6 +102,12 @@ impl Book {
             active_from: BTreeMap::new(),
             sold_out: BTreeSet::new(),
         })
+    }
+
+    /// Whether any phase, segment or journey reads a group of fields.
+    pub fn reads(&self, group: Group) -> bool {
+        let phases = self.lifecycle.phases.iter().map(|p| &p.when);
+        phases.chain(self.journeys.iter().flat_map(conditions)).any(|c| c.reads().contains(group))
     }
 
     /// The journey whose runs are kept under a root id.

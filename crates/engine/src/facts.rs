@@ -10,6 +10,7 @@ use zyklus_model::{
     Purpose, Run, RunState, Snapshot,
 };
 
+use crate::book::Book;
 use crate::condition::{FieldId, Fields, FunctionId, Timed, Value};
 
 /// The run a condition is judged for.
@@ -56,7 +57,7 @@ pub struct View<'s> {
     /// Runs as they are while deciding, in place of the snapshot's.
     runs: Option<&'s [Run]>,
     facts: RunFacts<'s>,
-    sold_out: Option<&'s BTreeSet<String>>,
+    book: Option<&'s Book>,
     orders: OnceCell<OrderFigures>,
     cart: OnceCell<Option<&'s Cart>>,
 }
@@ -71,7 +72,7 @@ impl<'s> View<'s> {
             standing,
             runs: None,
             facts: RunFacts::default(),
-            sold_out: None,
+            book: None,
             orders: OnceCell::new(),
             cart: OnceCell::new(),
         }
@@ -91,10 +92,10 @@ impl<'s> View<'s> {
         self
     }
 
-    /// The same knowing which products cannot be bought.
+    /// The same knowing which products cannot be bought and what journeys were called before.
     #[must_use]
-    pub fn with_sold_out(mut self, sold_out: &'s BTreeSet<String>) -> Self {
-        self.sold_out = Some(sold_out);
+    pub fn with_book(mut self, book: &'s Book) -> Self {
+        self.book = Some(book);
         self
     }
 
@@ -483,7 +484,13 @@ impl Fields for View<'_> {
 
     fn call(&self, function: FunctionId, arguments: &[Value], now: At) -> Timed {
         let name = arguments.first().and_then(Value::as_text);
-        let run = |name: Option<&str>| name.and_then(|n| self.runs().iter().rev().find(|r| r.journey == n));
+        let run = |name: Option<&str>| {
+            let name = name?;
+            // Runs are kept under the name a journey had first.
+            let journey = self.book.and_then(|book| book.journeys.iter().find(|j| *j.id == *name));
+            let root = journey.map_or(name, |j| j.root());
+            self.runs().iter().rev().find(|r| r.journey == root)
+        };
         match function {
             FunctionId::EventsCount => match (name, arguments.get(1).and_then(Value::as_int)) {
                 (Some(name), Some(days)) => self.windowed(self.event_instants(name).into_iter(), days),
@@ -518,8 +525,8 @@ impl Fields for View<'_> {
                 });
                 Value::maybe_double(share).into()
             }
-            FunctionId::ProductSoldOut => match (name, self.sold_out) {
-                (Some(name), Some(sold_out)) => Value::Bool(sold_out.contains(name)).into(),
+            FunctionId::ProductSoldOut => match (name, self.book) {
+                (Some(name), Some(book)) => Value::Bool(book.sold_out.contains(name)).into(),
                 _ => Value::Absent.into(),
             },
             FunctionId::Sent => {

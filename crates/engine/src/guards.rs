@@ -24,18 +24,26 @@ pub enum Permit {
     Refuse(GuardReason),
 }
 
-/// Whether a delivery may go at an instant, and which guard says otherwise.
-pub fn permits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Permit {
+/// The guards that waiting does not lift: suppression, address, legal basis and expiry. They take back a message
+/// that is still pending; quiet hours and caps are asked again only when it is claimed.
+pub fn refuses(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Option<GuardReason> {
+    let expired = (now > delivery.expires_at).then_some(GuardReason::Expired);
     if delivery.kind == DeliveryKind::Action {
-        return if now > delivery.expires_at { Permit::Refuse(GuardReason::Expired) } else { Permit::Go };
+        return expired;
     }
     let channel = delivery.channel.unwrap_or(Channel::Email);
-    if let Some(reason) = lawful(book, snapshot, channel, delivery.purpose, now) {
+    lawful(book, snapshot, channel, delivery.purpose, now).or(expired)
+}
+
+/// Whether a delivery may go at an instant, and which guard says otherwise.
+pub fn permits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Permit {
+    if let Some(reason) = refuses(book, snapshot, delivery, now) {
         return Permit::Refuse(reason);
     }
-    if now > delivery.expires_at {
-        return Permit::Refuse(GuardReason::Expired);
+    if delivery.kind == DeliveryKind::Action {
+        return Permit::Go;
     }
+    let channel = delivery.channel.unwrap_or(Channel::Email);
     let zone = zone_of(&snapshot.customer, &book.settings.zone);
     let mut at = now;
     let mut reason = None;

@@ -49,7 +49,7 @@ pub fn classify(
             return (Arc::clone(&standing.phase), Some(until));
         }
     }
-    let view = View::new(snapshot, at, book.decimals, standing.cloned());
+    let view = View::new(snapshot, at, book.decimals, standing.cloned()).with_book(book);
     let mut revisit_at: Option<At> = None;
     let last = lifecycle.phases.len() - 1;
     for (index, phase) in lifecycle.phases.iter().enumerate() {
@@ -62,25 +62,34 @@ pub fn classify(
     unreachable!("a lifecycle has at least one phase, and the last one takes everybody")
 }
 
-/// All moves due at one instant: one after the other until nothing moves, none back into a phase already left at
-/// this very instant.
+/// All moves due at one instant: one after the other until nothing moves. Phases that demand each other in a
+/// circle move nobody: the customer stays where they stood, or in the first of them.
 fn settle(book: &Book, snapshot: &Snapshot, zone: &TimeZone, at: At, path: &mut Path) {
     let mut visited: Vec<Arc<str>> = path.standing.iter().map(|s| Arc::clone(&s.phase)).collect();
+    let mut stays = path.standing.clone();
+    let mut kept_moves = path.moves.len();
+    let mut circle_revisit_at = None;
     loop {
         let (phase, revisit_at) = classify(book, snapshot, zone, at, path.standing.as_ref());
         if path.standing.as_ref().is_some_and(|s| s.phase == phase) {
             path.revisit_at = revisit_at;
             break;
         }
-        if path.standing.is_some() && visited.contains(&phase) {
-            // Two phases that each demand the other: looked at again in an hour rather than for ever now.
-            path.revisit_at = Some(at.plus_seconds(3_600));
+        circle_revisit_at = earliest(circle_revisit_at, revisit_at);
+        if visited.contains(&phase) {
+            path.moves.truncate(kept_moves);
+            path.standing = stays;
+            path.revisit_at = circle_revisit_at;
             break;
         }
         visited.push(Arc::clone(&phase));
         let from = path.standing.as_ref().map(|s| Arc::clone(&s.phase));
         path.moves.push(Move { from: from.clone(), to: Arc::clone(&phase), at });
         path.standing = Some(Standing { phase, since: at, previous: from });
+        if stays.is_none() {
+            stays.clone_from(&path.standing);
+            kept_moves = path.moves.len();
+        }
     }
     path.revisit_at = earliest(path.revisit_at, next_fact(snapshot, at));
 }

@@ -18,6 +18,29 @@ use crate::wait::{Length, time_of_day};
 const JOURNEY_MODES: &[(&str, Mode)] =
     &[("live", Mode::Live), ("shadow", Mode::Shadow), ("test", Mode::Test), ("off", Mode::Off)];
 
+/// Every key of a journey; each can stand in `[defaults]`.
+const JOURNEY_KEYS: &[&str] = &[
+    "label",
+    "start",
+    "when",
+    "key",
+    "exit",
+    "goal",
+    "overlap",
+    "reenter",
+    "late",
+    "patience",
+    "priority",
+    "holdout",
+    "epoch",
+    "group",
+    "was",
+    "mode",
+    "backfill",
+    "on_change",
+    "steps",
+];
+
 const OVERLAPS: &[(&str, Overlap)] = &[
     ("ignore", Overlap::Ignore),
     ("restart", Overlap::Restart),
@@ -37,6 +60,13 @@ impl Playbook {
     ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let mut source = Source::new(file, text);
         let playbook = read(&mut source, segments);
+        // What is wrong in `[defaults]` is found once for every journey.
+        let mut seen: Vec<Problem> = Vec::new();
+        source.problems.retain(|p| {
+            let is_new = !seen.contains(p);
+            seen.extend(is_new.then(|| p.clone()));
+            is_new
+        });
         match playbook {
             Some(playbook) if source.problems.iter().all(|p| p.is_warning) => Ok((playbook, source.problems)),
             _ => Err(source.problems),
@@ -59,6 +89,12 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
         }
     }
     let defaults = root.take("defaults");
+    if let Some(mut table) = defaults.and_then(|value| source.table("defaults", value)) {
+        for key in JOURNEY_KEYS {
+            table.take(key);
+        }
+        table.finish(source);
+    }
     let mut segments = known.clone();
     segments.extend(playbook.segments.iter().map(|(id, c)| (id.clone(), c.clone())));
     if let Some(value) = root.take("journeys")
@@ -120,7 +156,8 @@ fn read_journey<'a>(
         let (line, _) = crate::problem::line_column(source.text, span.start);
         format!("{}:{line}", source.file)
     };
-    let defaults = defaults.and_then(|d| source.table("defaults", d));
+    let root_defaults = defaults;
+    let defaults = defaults.and_then(|d| d.get_ref().as_table().map(|t| Table::new("defaults", d.span(), t)));
     let mut reader = Reader { source, table, defaults };
 
     let label = reader.take("label").and_then(|(path, v)| read_label(reader.source, &path, v));
@@ -176,7 +213,7 @@ fn read_journey<'a>(
     if source.problems[problems_before..].iter().any(|p| !p.is_warning) {
         return None;
     }
-    let definition = definition_of(source.text, value.span(), defaults_text(source, value));
+    let definition = definition_of(value.get_ref(), root_defaults.map(Spanned::get_ref));
     Some(Journey {
         id: id.into(),
         was,
@@ -201,42 +238,51 @@ fn read_journey<'a>(
     })
 }
 
-/// Everything that decides: the journey's own text and the file's defaults, without comments and blanks, so
-/// that re-indenting is no change.
-fn definition_of(text: &str, span: Range<usize>, defaults: &str) -> String {
+/// Everything that decides: the journey's own keys but its label, and the file's defaults. Comments, blanks and the
+/// order of keys are no change.
+fn definition_of(journey: &DeValue<'_>, defaults: Option<&DeValue<'_>>) -> String {
     let mut hash = Sha256::new();
-    // A `[journeys.x]` header's table spans only its header line; the body runs to the next table.
-    let body = table_body(text, span.start);
-    for part in [body, defaults] {
-        for line in part.lines() {
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                hash.update(line);
-                hash.update(b"\n");
-            }
+    for part in [Some(journey), defaults] {
+        let entries = part.and_then(DeValue::as_table).into_iter().flat_map(|table| table.iter());
+        let mut entries: Vec<_> = entries.filter(|(key, _)| key.get_ref() != "label").collect();
+        entries.sort_by(|(a, _), (b, _)| a.get_ref().cmp(b.get_ref()));
+        for (key, value) in entries {
+            feed(&mut hash, "key", key.get_ref());
+            feed_value(&mut hash, value.get_ref());
         }
+        feed(&mut hash, "end", "");
     }
     hex::encode(&hash.finalize()[..16])
 }
 
-fn table_body(text: &str, start: usize) -> &str {
-    let rest = text.get(start..).unwrap_or("");
-    let mut end = rest.len();
-    let mut offset = 0;
-    for (index, line) in rest.split_inclusive('\n').enumerate() {
-        if index > 0 && line.starts_with('[') {
-            end = offset;
-            break;
-        }
-        offset += line.len();
-    }
-    &rest[..end]
+fn feed(hash: &mut Sha256, kind: &str, text: &str) {
+    hash.update(kind);
+    hash.update((text.len() as u64).to_be_bytes());
+    hash.update(text);
 }
 
-fn defaults_text<'t>(source: &Source<'t>, _: &Spanned<DeValue<'_>>) -> &'t str {
-    match source.text.find("[defaults]") {
-        Some(start) => table_body(source.text, start),
-        None => "",
+fn feed_value(hash: &mut Sha256, value: &DeValue<'_>) {
+    match value {
+        DeValue::String(text) => feed(hash, "text", text),
+        DeValue::Integer(number) => feed(hash, "int", number.as_str()),
+        DeValue::Float(number) => feed(hash, "float", number.as_str()),
+        DeValue::Boolean(flag) => feed(hash, "bool", if *flag { "true" } else { "false" }),
+        DeValue::Datetime(date) => feed(hash, "date", &date.to_string()),
+        DeValue::Array(items) => {
+            feed(hash, "array", "");
+            items.iter().for_each(|item| feed_value(hash, item.get_ref()));
+            feed(hash, "end", "");
+        }
+        DeValue::Table(table) => {
+            feed(hash, "table", "");
+            let mut entries: Vec<_> = table.iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.get_ref().cmp(b.get_ref()));
+            for (key, value) in entries {
+                feed(hash, "key", key.get_ref());
+                feed_value(hash, value.get_ref());
+            }
+            feed(hash, "end", "");
+        }
     }
 }
 

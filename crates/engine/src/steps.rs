@@ -46,7 +46,7 @@ impl Steps {
     /// Reads the outermost list.
     pub(crate) fn read<'a>(&mut self, source: &mut Source<'a>, path: &str, value: &Spanned<DeValue<'a>>) {
         let first = self.list(source, path, value, None);
-        if first.is_none() && source.problems.is_empty() {
+        if first.is_none() && value.get_ref().as_array().is_some_and(|items| items.is_empty()) {
             source.problem(value.span(), format!("`{path}` is empty"));
         }
         // The list was laid down back to front, so that each step knows what follows it.

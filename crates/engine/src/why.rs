@@ -270,7 +270,7 @@ impl<'a> Asker<'a> {
     fn view<'v>(&'v self, facts: RunFacts<'v>) -> View<'v> {
         View::new(self.snapshot, self.now, self.book.decimals, self.standing.clone())
             .with_runs(self.runs)
-            .with_sold_out(&self.book.sold_out)
+            .with_book(self.book)
             .for_run(facts)
     }
 

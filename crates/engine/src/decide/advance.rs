@@ -8,12 +8,15 @@ use zyklus_model::{
 };
 
 use super::Work;
-use super::starts::held_out;
 use crate::condition::Group;
 use crate::facts::{RunFacts, events_of};
-use crate::guards::{Permit, permits};
+use crate::guards::{Permit, permits, refuses};
+use crate::phase::earliest;
 use crate::playbook::{Journey, Mode, Node, Verb, Way};
 use crate::wait::Length;
+
+/// Stands among the steps of a run that reached its goal and goes on; no step can be called so.
+const GOAL: &str = "goal:";
 
 /// What a step came to.
 enum Step {
@@ -43,12 +46,7 @@ impl Work<'_> {
         if journey.mode == Mode::Off {
             return;
         }
-        let activated = book.active_from.get(journey.root());
-        let was_shadow = self.runs[index].ghost
-            && journey.mode == Mode::Live
-            && activated.is_some_and(|at| self.runs[index].started_at < *at)
-            && !held_out(book, self.snapshot, journey);
-        if was_shadow {
+        if self.was_shadow(journey, &self.runs[index]) {
             self.end_run(index, RunEnd::Removed, Some("it ran in shadow mode".into()));
             return;
         }
@@ -79,6 +77,12 @@ impl Work<'_> {
                 self.end_run(index, RunEnd::StepRemoved, Some(format!("step {step} is gone")));
                 return;
             };
+            // A step taken once in this run never acts again, wherever the file moves it (rule R10).
+            if self.runs[index].acted.iter().any(|(step, _)| *step == node.id) {
+                self.runs[index].position.step = node.next.map(|n| journey.nodes[n].id.clone());
+                self.changed_runs[index] = true;
+                continue;
+            }
             match self.step(index, journey, node) {
                 Step::Done { next, reached_at, outcome } => {
                     let run = &mut self.runs[index];
@@ -88,6 +92,12 @@ impl Work<'_> {
                     run.position.reached_at = reached_at;
                     run.position.due_at = None;
                     self.changed_runs[index] = true;
+                    // What follows sees a label only when it has been put on.
+                    let labels = matches!(node.verb, Verb::Tag { .. } | Verb::Untag(_));
+                    if labels && !self.runs[index].ghost && next.is_some() {
+                        self.revisit(Some(self.now));
+                        return;
+                    }
                 }
                 Step::Stay { due_at } => {
                     let run = &mut self.runs[index];
@@ -147,14 +157,12 @@ impl Work<'_> {
                 if !self.runs[index].ghost {
                     let until = lasts.map(|l| l.after(reached_at, &self.zone));
                     self.tags.push(TagChange { tag: tag.clone(), on: true, at: reached_at, until });
-                    self.revisit(Some(self.now));
                 }
                 done(node.next, "tagged")
             }
             Verb::Untag(tag) => {
                 if !self.runs[index].ghost {
                     self.tags.push(TagChange { tag: tag.clone(), on: false, at: reached_at, until: None });
-                    self.revisit(Some(self.now));
                 }
                 done(node.next, "untagged")
             }
@@ -173,20 +181,19 @@ impl Work<'_> {
             let delivery = delivery.clone();
             return match delivery.state {
                 DeliveryState::Pending => {
-                    match permits(book, self.snapshot, &delivery, self.now) {
-                        Permit::Refuse(reason) => {
-                            // Withdrawn only if nobody has claimed it meanwhile: what became of it is seen next.
-                            let state = if reason == GuardReason::Expired {
-                                DeliveryState::Expired
-                            } else {
-                                DeliveryState::Refused
-                            };
-                            self.withdraw(id, state, Some(reason));
+                    // Withdrawn only if nobody has claimed it meanwhile: what became of it is seen next.
+                    let refused = refuses(book, self.snapshot, &delivery, self.now);
+                    let withdrawn = match refused {
+                        Some(GuardReason::Expired) => Some(DeliveryState::Expired),
+                        Some(_) => Some(DeliveryState::Refused),
+                        None => (journey.mode == Mode::Shadow).then_some(DeliveryState::Cancelled),
+                    };
+                    match withdrawn {
+                        Some(state) => {
+                            self.withdraw(id, state, refused);
                             self.revisit(Some(self.now));
                         }
-                        Permit::Go | Permit::Delay(..) => {
-                            self.revisit(Some(delivery.expires_at.plus_micros(1)));
-                        }
+                        None => self.revisit(Some(delivery.expires_at.plus_micros(1))),
                     }
                     Step::Stay { due_at: None }
                 }
@@ -237,7 +244,12 @@ impl Work<'_> {
         if self.now > delivery.expires_at {
             return refuse(delivery, DeliveryState::Refused, Some(GuardReason::Missed), reached_at);
         }
-        if run.ghost {
+        let is_ghost = run.ghost || journey.mode == Mode::Shadow;
+        if let Some(reason) = refuses(self.book, self.snapshot, &delivery, self.now) {
+            let at = if is_ghost { reached_at } else { self.now };
+            return refuse(delivery, DeliveryState::Refused, Some(reason), at);
+        }
+        if is_ghost {
             let held = journey.mode != Mode::Shadow;
             let reason = held.then_some(GuardReason::JourneyHoldout);
             return refuse(delivery, DeliveryState::Shadow, reason, reached_at);
@@ -260,7 +272,7 @@ impl Work<'_> {
         let Some(goal) = &journey.goal else { return false };
         let run = &self.runs[index];
         let until = goal.within.after(run.started_at, &self.zone);
-        if goal.stay && run.acted.iter().any(|(step, _)| step == "goal") {
+        if goal.stay && run.acted.iter().any(|(step, _)| step == GOAL) {
             return false;
         }
         let mut revisit = None;
@@ -272,10 +284,14 @@ impl Work<'_> {
                 at > started && at <= until && at <= now && received <= accepted
             };
             let events = events_of(self.snapshot, later, self.book.decimals);
-            events.iter().any(|event| {
+            let mut reached = false;
+            for event in &events {
                 let facts = RunFacts { event: Some(&event.data), ..facts_of(journey, run) };
-                goal.when.eval(&self.view(facts), self.now).value
-            })
+                let verdict = goal.when.eval(&self.view(facts), self.now);
+                revisit = earliest(revisit, verdict.revisit_at);
+                reached |= verdict.value;
+            }
+            reached
         } else if self.now <= until {
             let verdict = goal.when.eval(&self.view(facts_of(journey, run)), self.now);
             revisit = verdict.revisit_at;
@@ -285,7 +301,7 @@ impl Work<'_> {
         };
         self.revisit(revisit);
         if reached && goal.stay {
-            self.runs[index].acted.push(("goal".into(), "reached".into()));
+            self.runs[index].acted.push((GOAL.into(), "reached".into()));
             self.changed_runs[index] = true;
             return false;
         }

@@ -9,11 +9,12 @@ mod starts;
 
 use jiff::tz::TimeZone;
 use zyklus_model::{
-    At, Decision, Delivery, DeliveryState, GuardReason, Origin, PhaseState, Run, SegmentState, Snapshot,
-    TagChange, Transition, Withdrawal,
+    At, Decision, Delivery, DeliveryState, GuardReason, Origin, PhaseState, Run, RunState, SegmentState,
+    Snapshot, TagChange, Transition, Withdrawal,
 };
 
 use crate::book::Book;
+use crate::condition::Group;
 use crate::facts::{RunFacts, Standing, View};
 use crate::phase::earliest;
 use crate::zone::zone_of;
@@ -85,25 +86,22 @@ impl<'a> Work<'a> {
     fn view<'v>(&'v self, facts: RunFacts<'v>) -> View<'v> {
         View::new(self.snapshot, self.now, self.book.decimals, self.standing.clone())
             .with_runs(&self.runs)
-            .with_sold_out(&self.book.sold_out)
+            .with_book(self.book)
             .for_run(facts)
     }
 
-    /// Whether what is found now comes from history only: then it starts nothing (rule R3).
-    fn only_history(&self) -> bool {
-        let mark = &self.snapshot.mark;
-        !mark.live_pending && (mark.history_pending || mark.evaluated_at.is_none())
-    }
-
+    /// Whether what is found now may start anything (rule R3). History that arrived together with something live
+    /// cannot be told from it, so nothing does then.
     fn origin(&self) -> Origin {
-        if self.only_history() { Origin::History } else { Origin::Live }
+        let mark = &self.snapshot.mark;
+        let is_live = !mark.history_pending && (mark.live_pending || mark.evaluated_at.is_some());
+        if is_live { Origin::Live } else { Origin::History }
     }
 
-    /// Since when facts may not have been judged yet.
-    fn unjudged_since(&self) -> At {
-        // Commits of different daemons can be dated a little out of order; occurrences are unique, so looking
-        // back further than needed does no harm.
-        self.snapshot.mark.evaluated_at.map_or(At::MIN, |at| at.plus_seconds(-600))
+    /// Whether this is the first look at a customer who came up while everything was up to date.
+    fn arrived_live(&self) -> bool {
+        let mark = &self.snapshot.mark;
+        mark.evaluated_at.is_none() && mark.live_pending && !mark.history_pending
     }
 
     fn withdraw(
@@ -118,6 +116,14 @@ impl<'a> Work<'a> {
     fn finish(mut self) -> Decision {
         let next_fact = crate::facts::next_fact(self.snapshot, self.now);
         self.revisit(next_fact);
+        let mut changed =
+            self.runs.iter().zip(&self.changed_runs).filter(|(_, changed)| **changed).peekable();
+        let is_read = changed.peek().is_some() && self.book.reads(Group::Journeys);
+        // The end of a run lets others begin; and phases and segments were judged before the runs moved.
+        if is_read || changed.any(|(run, _)| run.state == RunState::Ended) {
+            drop(changed);
+            self.revisit(Some(self.now));
+        }
         let runs = self
             .runs
             .into_iter()

@@ -17,33 +17,34 @@ impl Work<'_> {
         let lifecycle = &self.book.lifecycle;
         let has_live_moves = self.phase.as_ref().is_some_and(|p| p.has_live_moves);
         let is_new = self.phase.is_none();
-        let arrived_live = is_new && mark.live_pending && !mark.history_pending;
+        let is_known = self.snapshot.phase.is_some();
+        let arrived_live = is_new && !is_known && self.arrived_live();
         let redefined = self.phase.as_ref().is_some_and(|p| p.definition != lifecycle.definition);
 
-        if (is_new && !arrived_live) || (mark.history_pending && !has_live_moves && !mark.live_pending) {
+        if (is_new && !arrived_live) || (mark.history_pending && !has_live_moves) {
             // The past, as far as it is known now; nothing found in it starts anything.
             let path = replay(self.book, self.snapshot, &self.zone, self.now);
-            self.rewrites_history = !is_new;
+            self.rewrites_history = is_known;
             self.phase = None;
             self.standing = None;
             self.record(path, Origin::History, TransitionCause::Record);
             return;
         }
-        // Time alone is followed from where it was due; facts are judged when they are known, which is now.
-        let only_clock = !mark.live_pending && !mark.history_pending && !redefined && !is_new;
-        let from = if only_clock { mark.due_at.min(self.now) } else { self.now };
+        // Followed from where it was due, so that nothing the clock did meanwhile is lost; under new rules the
+        // old instant means nothing.
+        let due_at = if redefined { self.now } else { mark.due_at };
+        let from = due_at.max(mark.evaluated_at.unwrap_or(At::MIN)).min(self.now);
         let path = walk(self.book, self.snapshot, &self.zone, self.standing.clone(), from, self.now);
-        let (cause, origin) = if is_new {
-            (TransitionCause::First, Origin::Live)
-        } else if mark.live_pending {
-            (TransitionCause::Record, Origin::Live)
+        let cause = if is_new {
+            TransitionCause::First
         } else if redefined {
-            (TransitionCause::Definition, Origin::History)
-        } else if mark.history_pending {
-            (TransitionCause::Record, Origin::History)
+            TransitionCause::Definition
+        } else if mark.live_pending || mark.history_pending {
+            TransitionCause::Record
         } else {
-            (TransitionCause::Clock, Origin::Live)
+            TransitionCause::Clock
         };
+        let origin = if redefined { Origin::History } else { self.origin() };
         self.record(path, origin, cause);
         if redefined && let Some(phase) = &mut self.phase {
             phase.definition.clone_from(&lifecycle.definition);
@@ -54,7 +55,6 @@ impl Work<'_> {
     /// Turns the moves found into transitions and the new standing.
     fn record(&mut self, path: Path, origin: Origin, cause: TransitionCause) {
         let lifecycle = &self.book.lifecycle;
-        let customer = self.snapshot.customer.id;
         let mut moves = self.phase.as_ref().map_or(0, |p| p.moves);
         let mut has_live_moves = self.phase.as_ref().is_some_and(|p| p.has_live_moves);
         for step in &path.moves {
@@ -72,7 +72,6 @@ impl Work<'_> {
                 origin,
             });
         }
-        debug_assert_eq!(customer, self.snapshot.customer.id);
         if let (Some(standing), false) = (&path.standing, path.moves.is_empty()) {
             self.phase = Some(PhaseState {
                 lifecycle: lifecycle.id.to_string(),
@@ -104,6 +103,7 @@ impl Work<'_> {
         self.revisit(verdict.revisit_at);
         let now = self.now;
         let may_start = self.origin() == Origin::Live;
+        let arrived_live = self.arrived_live();
         let definition = condition.text();
         match self.segments.iter_mut().find(|s| s.segment == id) {
             Some(state) if state.definition == definition => {
@@ -113,13 +113,14 @@ impl Work<'_> {
                 }
             }
             known => {
-                // Seen for the first time under this condition: being inside is no edge (rule R2).
+                // Seen for the first time under this condition: being inside is no edge (rule R2), except for
+                // a customer who was not there before.
                 let state = SegmentState {
                     segment: id.to_owned(),
                     definition: definition.to_owned(),
                     inside: verdict.value,
                     since: now,
-                    live: false,
+                    live: arrived_live && verdict.value,
                 };
                 match known {
                     Some(known) => *known = state,

@@ -56,22 +56,27 @@ impl Work<'_> {
 
     /// What has happened since the last decision, and what is still within its patience.
     fn occurrences(&mut self, journey: &Journey) -> Vec<Occurrence> {
-        let patient_since =
-            self.now.plus_micros(-(journey.patience.rough_days() * zyklus_model::DAY_MICROS as f64) as i64);
-        let since = self.unjudged_since().min(patient_since);
+        let patience = patience(journey);
+        let judged = self.snapshot.mark.evaluated_at.map_or(At::MIN, |at| at.plus_micros(1));
+        let since = self.now.plus_micros(-patience).min(judged);
         match &journey.start {
             Start::Phase(phase) => self.phase_changes(since, |_, to| to == phase),
             Start::Left(phase) => self.phase_changes(since, |from, _| from == Some(phase.as_str())),
             Start::Event { name, filter } => {
-                let recent = |n: &str, at: At, received: At| n == name && received >= since && at <= self.now;
+                let recent =
+                    |n: &str, at: At, received: At| n == name && received.max(at) >= since && at <= self.now;
                 let events = events_of(self.snapshot, recent, self.book.decimals);
                 let live = events.into_iter().filter(|e| e.origin == Origin::Live);
                 let mut matching: Vec<Event> = Vec::new();
                 for event in live {
                     let facts = RunFacts { event: Some(&event.data), ..RunFacts::default() };
-                    let fits = filter.as_ref().is_none_or(|f| f.eval(&self.view(facts), self.now).value);
-                    if fits {
-                        matching.push(event);
+                    let verdict = filter.as_ref().map(|f| f.eval(&self.view(facts), self.now));
+                    match verdict {
+                        Some(verdict) if !verdict.value => {
+                            let heard = event.received_at.max(event.occurred_at);
+                            self.revisit_within(verdict.revisit_at, heard.plus_micros(patience));
+                        }
+                        _ => matching.push(event),
                     }
                 }
                 matching.into_iter().map(occurrence_of).collect()
@@ -93,6 +98,9 @@ impl Work<'_> {
                 let zone = if *customer_zone { self.zone.clone() } else { self.book.settings.zone.clone() };
                 let (last, next) = schedule(*every, *at, &zone, self.now);
                 self.revisit(Some(next));
+                if !self.has_passed(last) {
+                    return Vec::new();
+                }
                 let date = last.timestamp().to_zoned(zone).date();
                 vec![Occurrence {
                     id: format!("date:{date}"),
@@ -104,7 +112,7 @@ impl Work<'_> {
             Start::Date { field, offset, at } => {
                 let verdict = field.eval(&self.view(RunFacts::default()), self.now);
                 self.revisit(verdict.revisit_at);
-                let Some(base) = instant_of(&verdict.value) else { return Vec::new() };
+                let Some(base) = instant_of(&verdict.value, &self.zone) else { return Vec::new() };
                 let mut due = offset.map_or(base, |o| o.after(base, &self.zone));
                 if let Some(time) = at {
                     let date = due.timestamp().to_zoned(self.zone.clone()).date();
@@ -112,6 +120,11 @@ impl Work<'_> {
                 }
                 if due > self.now {
                     self.revisit(Some(due));
+                    return Vec::new();
+                }
+                // Passed since the last look, or moved into the past by what just arrived; never by history.
+                let mark = &self.snapshot.mark;
+                if mark.history_pending || !(mark.live_pending || self.has_passed(due)) {
                     return Vec::new();
                 }
                 vec![Occurrence {
@@ -122,6 +135,17 @@ impl Work<'_> {
                 }]
             }
         }
+    }
+
+    /// Whether an instant lies between the last look at this customer and now: the calendar starts nothing for
+    /// an instant at which the customer was not known yet.
+    fn has_passed(&self, at: At) -> bool {
+        self.snapshot.mark.evaluated_at.is_some_and(|evaluated| evaluated < at && at <= self.now)
+    }
+
+    /// Looks again at that instant unless nobody waits so long.
+    fn revisit_within(&mut self, at: Option<At>, until: At) {
+        self.revisit(at.filter(|at| *at <= until));
     }
 
     /// Live moves of this decision, and the last one as long as somebody may still be waiting for it.
@@ -167,7 +191,13 @@ impl Work<'_> {
         if let Some(reason) = timely(self.book, journey, occurrence) {
             return Some(reason);
         }
-        let reason = entry(&self.runs, journey, occurrence, key, &self.zone);
+        let reason = if self.runs.iter().any(|r| self.was_shadow(journey, r)) {
+            let counted: Vec<Run> =
+                self.runs.iter().filter(|r| !self.was_shadow(journey, r)).cloned().collect();
+            entry(&counted, journey, occurrence, key, &self.zone)
+        } else {
+            entry(&self.runs, journey, occurrence, key, &self.zone)
+        };
         if reason.is_some() {
             return reason;
         }
@@ -176,8 +206,23 @@ impl Work<'_> {
         }
         let facts =
             RunFacts { event: Some(&occurrence.event), key: journey.key.is_some().then_some(key), run: None };
-        let qualifies = journey.when.as_ref().is_none_or(|w| w.eval(&self.view(facts), self.now).value);
-        (!qualifies).then_some(KeptOut::DoesNotQualify)
+        let verdict = journey.when.as_ref().map(|when| when.eval(&self.view(facts), self.now))?;
+        if verdict.value {
+            return None;
+        }
+        let heard = occurrence.received_at.max(occurrence.at);
+        self.revisit_within(verdict.revisit_at, heard.plus_micros(patience(journey)));
+        Some(KeptOut::DoesNotQualify)
+    }
+
+    /// Whether a run only showed what the journey would do, before it went live (rule R19): no earlier entry.
+    pub(super) fn was_shadow(&self, journey: &Journey, run: &Run) -> bool {
+        let active_from = self.book.active_from.get(journey.root());
+        run.ghost
+            && run.journey == journey.root()
+            && journey.mode == Mode::Live
+            && active_from.is_some_and(|at| run.started_at < *at)
+            && !held_out(self.book, self.snapshot, journey)
     }
 
     fn enroll(&mut self, journey: &Journey, occurrence: Occurrence, key: String) {
@@ -226,6 +271,12 @@ impl Work<'_> {
     }
 }
 
+/// For how long a start is judged again, in microseconds: at least ten minutes, since commits of different daemons
+/// can be dated a little out of order (occurrences are unique, so looking twice does no harm).
+fn patience(journey: &Journey) -> i64 {
+    ((journey.patience.rough_days() * zyklus_model::DAY_MICROS as f64) as i64).max(600_000_000)
+}
+
 /// Rule R3: nothing from before the journey went live, and nothing that arrives too late.
 fn timely(book: &Book, journey: &Journey, occurrence: &Occurrence) -> Option<KeptOut> {
     let Some(active_from) = book.active_from.get(journey.root()) else { return Some(KeptOut::NotActive) };
@@ -248,10 +299,15 @@ pub(crate) fn entry(
     if earlier.iter().any(|r| r.occurrence == occurrence.id) {
         return Some(KeptOut::AlreadyStarted);
     }
+    let restarts = journey.overlap == Overlap::Restart;
     if earlier.iter().any(|r| r.state == RunState::Live) {
-        return (journey.overlap != Overlap::Restart).then_some(KeptOut::Running);
+        return (!restarts).then_some(KeptOut::Running);
     }
-    // A run that was restarted or removed was not the customer's doing.
+    // What was ignored while a run went on stays ignored when it is over.
+    let during = |r: &Run, at: At| r.started_at <= at && r.ended_at.is_some_and(|ended_at| at <= ended_at);
+    if !restarts && earlier.iter().any(|r| during(r, occurrence.at) || during(r, occurrence.received_at)) {
+        return Some(KeptOut::Running);
+    }
     let last = earlier.iter().map(|r| r.started_at).max()?;
     match journey.reentry() {
         Reenter::Always => None,
@@ -308,13 +364,13 @@ fn named(name: &str, entries: &[(&str, &str)]) -> Map<String, Json> {
     event
 }
 
-/// A field's instant: an instant, or a text that is one (attributes).
-fn instant_of(value: &Value) -> Option<At> {
+/// A field's instant: an instant, or a text that is one or a day in the customer's zone (attributes).
+fn instant_of(value: &Value, zone: &TimeZone) -> Option<At> {
     match value {
         Value::Instant(at) => Some(*at),
         Value::Text(text) => text.parse().ok().or_else(|| {
             let date: Date = text.parse().ok()?;
-            Some(local(date, jiff::civil::Time::midnight(), &TimeZone::UTC))
+            Some(local(date, jiff::civil::Time::midnight(), zone))
         }),
         _ => None,
     }

@@ -1,0 +1,473 @@
+//! A small world for tests: one customer, a virtual clock, a store that applies decisions as the real one does,
+//! and a dispatcher that hands messages over. Holds no expectations of its own but the engine's promises: a
+//! decision is the same when made again, and changes nothing when it has been applied.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+use zyklus_engine::playbook::Playbook;
+use zyklus_engine::settings::Settings;
+use zyklus_engine::{Book, Lifecycle, Permit, decide, permits};
+use zyklus_model::consent::SuppressionReason;
+use zyklus_model::{
+    At, Cart, Channel, Consent, ConsentState, Currency, Customer, CustomerId, Decision, Delivery,
+    DeliveryState, Email, Event, EventId, Feedback, FeedbackId, FeedbackKind, LegalBasis, Mark, MarkKind,
+    Money, Order, OrderId, OrderState, Origin, PhoneNumber, Purpose, Refund, Run, RunEnd, RunState, Snapshot,
+    Suppression, Tag, Transition,
+};
+
+/// Four phases, in the order of a life.
+pub(crate) const LIFECYCLE: &str = r#"
+label = { en = "Test", de = "Probe" }
+[[phases]]
+id = "lapsed"
+label = { en = "Lapsed" }
+when = "orders.days_since_last > 90 && orders.count > 0"
+[[phases]]
+id = "loyal"
+label = { en = "Loyal" }
+when = "orders.count >= 3"
+[[phases]]
+id = "buyer"
+label = { en = "Buyer" }
+when = "orders.count >= 1"
+[[phases]]
+id = "reach"
+label = { en = "Reach" }
+when = "true"
+"#;
+
+/// Monday, ten o'clock in Berlin.
+pub(crate) const START: &str = "2026-03-02T10:00:00+01:00";
+
+pub(crate) fn at(text: &str) -> At {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Reads a lifecycle that must be right.
+pub(crate) fn lifecycle(text: &str) -> Lifecycle {
+    match Lifecycle::parse("test", "test.toml", text) {
+        Ok((lifecycle, _)) => lifecycle,
+        Err(problems) => panic!("{text}\n{problems:#?}"),
+    }
+}
+
+/// Reads a playbook that must be right.
+pub(crate) fn playbook(text: &str) -> Playbook {
+    match Playbook::parse("play.toml", text, &BTreeMap::new()) {
+        Ok((playbook, _)) => playbook,
+        Err(problems) => panic!("{text}\n{problems:#?}"),
+    }
+}
+
+/// Puts a book together; the shop stands in Berlin, has no caps and no quiet hours.
+pub(crate) fn book(phases: &str, journeys: &str) -> Book {
+    let settings = Settings {
+        zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
+        caps: Vec::new(),
+        quiet: Vec::new(),
+        ..Settings::default()
+    };
+    match Book::assemble(lifecycle(phases), vec![playbook(journeys)], settings, 2) {
+        Ok(book) => book,
+        Err(problems) => panic!("{journeys}\n{problems:#?}"),
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) book: Book,
+    pub(crate) now: At,
+    pub(crate) snapshot: Snapshot,
+    /// Stored transitions.
+    pub(crate) transitions: Vec<Transition>,
+    /// Whether the dispatcher works.
+    pub(crate) dispatching: bool,
+    /// Whether the daemon works at all.
+    pub(crate) awake: bool,
+    handed_over: Vec<(String, At)>,
+    numbers: u32,
+}
+
+impl World {
+    /// A customer known from history who agreed to e-mails, at [`START`]; all journeys have just gone live.
+    pub(crate) fn new(journeys: &str) -> Self {
+        let mut world = Self::unseen(LIFECYCLE, journeys);
+        world.run_to(world.now);
+        world
+    }
+
+    /// The same before the first evaluation.
+    pub(crate) fn unseen(phases: &str, journeys: &str) -> Self {
+        let now = at(START);
+        let mut book = book(phases, journeys);
+        for journey in &book.journeys {
+            book.active_from.insert(journey.root().to_owned(), now);
+        }
+        let created_at = at("2026-01-10T08:00:00Z");
+        let mut snapshot = Snapshot::of(Customer {
+            id: CustomerId::derive(&[b"somebody"]),
+            email: Some(Email::parse("somebody@example.com").unwrap()),
+            phone: Some(PhoneNumber::parse("+4915112345678").unwrap()),
+            first_name: Some("Some".into()),
+            last_name: Some("Body".into()),
+            locale: Some("de".into()),
+            country: Some("DE".into()),
+            time_zone: None,
+            created_at,
+            has_account: true,
+            attributes: BTreeMap::new(),
+        });
+        snapshot.consents.push(consent(ConsentState::Granted, LegalBasis::Consent, created_at));
+        snapshot.mark.due_at = now;
+        World {
+            book,
+            now,
+            snapshot,
+            transitions: Vec::new(),
+            dispatching: true,
+            awake: true,
+            handed_over: Vec::new(),
+            numbers: 0,
+        }
+    }
+
+    /// Commits a fact as the store would.
+    pub(crate) fn commit(&mut self, origin: Origin, change: impl FnOnce(&mut Snapshot)) {
+        let s = &mut self.snapshot;
+        change(s);
+        s.orders.sort_by_key(|o| o.placed_at);
+        s.carts.sort_by_key(|c| c.updated_at);
+        s.events.sort_by_key(|e| e.occurred_at);
+        s.feedback.sort_by_key(|f| f.at);
+        s.consents.sort_by_key(|c| c.at);
+        s.mark.seq += 1;
+        s.mark.due_at = s.mark.due_at.min(self.now);
+        match origin {
+            Origin::Live => s.mark.live_pending = true,
+            Origin::History => s.mark.history_pending = true,
+        }
+        self.settle();
+    }
+
+    /// Evaluates and dispatches what is due now, and what that made due a moment later.
+    pub(crate) fn settle(&mut self) {
+        self.run_to(self.now);
+        while self.awake && self.snapshot.mark.due_at <= self.now.plus_micros(100) {
+            self.run_to(self.snapshot.mark.due_at);
+        }
+    }
+
+    /// Lets time pass until an instant.
+    pub(crate) fn go(&mut self, to: &str) {
+        self.run_to(at(to));
+    }
+
+    /// Lets so much time pass.
+    pub(crate) fn pass(&mut self, seconds: i64) {
+        self.run_to(self.now.plus_seconds(seconds));
+    }
+
+    /// Lets time pass, evaluating and dispatching whenever something is due.
+    pub(crate) fn run_to(&mut self, to: At) {
+        for _ in 0..5_000 {
+            if !self.awake {
+                self.now = to;
+                return;
+            }
+            let waiting = self.snapshot.deliveries.iter().filter(|d| d.state == DeliveryState::Pending);
+            let parcel = if self.dispatching { waiting.map(|d| d.due_at).min() } else { None };
+            let next = parcel.map_or(self.snapshot.mark.due_at, |p| p.min(self.snapshot.mark.due_at));
+            if next > to {
+                self.now = to;
+                return;
+            }
+            self.now = self.now.max(next);
+            if self.snapshot.mark.due_at <= self.now {
+                self.evaluate();
+            } else {
+                self.dispatch();
+            }
+        }
+        panic!("still not at rest at {} on the way to {to}", self.now);
+    }
+
+    fn evaluate(&mut self) {
+        let decision = decide(&self.book, &self.snapshot, self.now);
+        assert_eq!(decision, decide(&self.book, &self.snapshot, self.now), "deciding again differs");
+        assert!(self.apply(&decision), "nobody else evaluated");
+        // Applied twice it changes nothing: the fence refuses it, or finds everything there at one same instant.
+        let applied = (self.snapshot.clone(), self.transitions.clone());
+        let again = self.apply(&decision);
+        assert_eq!(again, decision.evaluated_before == Some(self.now));
+        assert_eq!((&self.snapshot, &self.transitions), (&applied.0, &applied.1));
+        if decision.revisit_at.is_none_or(|at| at > self.now.plus_micros(1)) {
+            let again = decide(&self.book, &self.snapshot, self.now);
+            assert!(again.is_quiet(), "after {decision:#?}\nit decided {again:#?}");
+        }
+    }
+
+    /// Applies a decision as the store does; false when another evaluation came first.
+    pub(crate) fn apply(&mut self, decision: &Decision) -> bool {
+        let s = &mut self.snapshot;
+        if s.mark.evaluated_at != decision.evaluated_before {
+            return false;
+        }
+        if decision.rewrites_history {
+            self.transitions.retain(|t| t.lifecycle != *self.book.lifecycle.id);
+        }
+        for transition in &decision.transitions {
+            if !self.transitions.iter().any(|t| t.id == transition.id) {
+                self.transitions.push(transition.clone());
+            }
+        }
+        if let Some(phase) = &decision.phase {
+            s.phase = Some(phase.clone());
+        }
+        if let Some(segments) = &decision.segments {
+            s.segments.clone_from(segments);
+        }
+        for run in &decision.runs {
+            match s.runs.iter_mut().find(|r| r.id == run.id) {
+                Some(known) => known.clone_from(run),
+                None => s.runs.push(run.clone()),
+            }
+        }
+        for delivery in &decision.deliveries {
+            if !s.deliveries.iter().any(|d| d.id == delivery.id) {
+                s.deliveries.push(delivery.clone());
+            }
+        }
+        for change in &decision.withdrawals {
+            let pending = |d: &&mut Delivery| d.id == change.delivery && d.state == DeliveryState::Pending;
+            if let Some(delivery) = s.deliveries.iter_mut().find(pending) {
+                (delivery.state, delivery.reason) = (change.state, change.reason);
+                delivery.done_at = Some(change.at);
+            }
+        }
+        for change in &decision.tags {
+            s.tags.retain(|t| t.tag != change.tag);
+            if change.on {
+                let (tag, source) = (change.tag.clone(), "journey".to_owned());
+                s.tags.push(Tag { tag, since: change.at, until: change.until, source });
+            }
+        }
+        s.mark.evaluated_at = Some(decision.now);
+        if s.mark.seq == decision.seq {
+            s.mark.due_at = decision.revisit_at.unwrap_or(At::MAX);
+            (s.mark.live_pending, s.mark.history_pending) = (false, false);
+        }
+        true
+    }
+
+    /// Hands over what is due and permitted, one delivery at a time, the earliest first.
+    fn dispatch(&mut self) {
+        let due = |d: &&Delivery| d.state == DeliveryState::Pending && d.due_at <= self.now;
+        let first = self.snapshot.deliveries.iter().filter(due).min_by_key(|d| (d.due_at, d.id));
+        let delivery = first.expect("something is due").clone();
+        let permit = permits(&self.book, &self.snapshot, &delivery, self.now);
+        let now = self.now;
+        let known = self.snapshot.deliveries.iter_mut().find(|d| d.id == delivery.id).expect("it is there");
+        match permit {
+            Permit::Go => {
+                (known.state, known.done_at) = (DeliveryState::Accepted, Some(now));
+                self.handed_over.push((delivery.target, now));
+            }
+            Permit::Delay(until, _) => {
+                assert!(until > now, "a delay lies ahead");
+                known.due_at = until;
+                return;
+            }
+            Permit::Refuse(reason) => {
+                (known.state, known.reason) = (DeliveryState::Refused, Some(reason));
+                known.done_at = Some(now);
+            }
+        }
+        self.snapshot.mark.seq += 1;
+        self.snapshot.mark.due_at = self.snapshot.mark.due_at.min(now);
+    }
+
+    /// What was handed over: `template local-time` in Berlin.
+    pub(crate) fn sent(&self) -> Vec<String> {
+        let local = |at: At| at.timestamp().to_zoned(self.book.settings.zone.clone());
+        let line = |(target, at): &(String, At)| format!("{target} {}", local(*at).strftime("%m-%d %H:%M"));
+        self.handed_over.iter().map(line).collect()
+    }
+
+    pub(crate) fn phase(&self) -> &str {
+        self.snapshot.phase.as_ref().map_or("none", |p| &p.phase)
+    }
+
+    pub(crate) fn live_runs(&self) -> usize {
+        self.snapshot.runs.iter().filter(|r| r.state == RunState::Live).count()
+    }
+
+    pub(crate) fn last_run(&self) -> &Run {
+        self.snapshot.runs.last().expect("a run")
+    }
+
+    /// How the runs ended, in the order they began.
+    pub(crate) fn ends(&self) -> Vec<Option<RunEnd>> {
+        self.snapshot.runs.iter().map(|r| r.end).collect()
+    }
+
+    pub(crate) fn tags(&self) -> Vec<&str> {
+        let now = self.now;
+        let here = self.snapshot.tags.iter().filter(move |t| t.until.is_none_or(|until| until > now));
+        here.map(|t| t.tag.as_str()).collect()
+    }
+
+    pub(crate) fn delivery(&self, target: &str) -> &Delivery {
+        let found = self.snapshot.deliveries.iter().rev().find(|d| d.target == target);
+        found.unwrap_or_else(|| panic!("nothing for {target} among {:#?}", self.snapshot.deliveries))
+    }
+
+    fn number(&mut self) -> String {
+        self.numbers += 1;
+        self.numbers.to_string()
+    }
+
+    /// An event that happens and is heard of now.
+    pub(crate) fn event(&mut self, name: &str, data: Json) {
+        self.event_at(name, data, self.now, Origin::Live);
+    }
+
+    /// An event heard of now.
+    pub(crate) fn event_at(&mut self, name: &str, data: Json, occurred_at: At, origin: Origin) {
+        let number = self.number();
+        let data: Map<String, Json> = data.as_object().cloned().unwrap_or_default();
+        let id = EventId::derive(&[number.as_bytes()]);
+        let event = Event { id, name: name.into(), occurred_at, received_at: self.now, origin, data };
+        self.commit(origin, |s| s.events.push(event));
+    }
+
+    /// An order placed now.
+    pub(crate) fn order(&mut self, minor: i64) -> String {
+        self.order_at(minor, self.now, Origin::Live)
+    }
+
+    /// An order heard of now.
+    pub(crate) fn order_at(&mut self, minor: i64, placed_at: At, origin: Origin) -> String {
+        let number = self.number();
+        let order = order(&number, minor, placed_at, self.now, origin);
+        self.commit(origin, |s| s.orders.push(order));
+        number
+    }
+
+    /// The order is cancelled now.
+    pub(crate) fn cancel(&mut self, order: &str) {
+        let mark =
+            Mark { kind: MarkKind::Cancelled, at: self.now, received_at: self.now, origin: Origin::Live };
+        self.commit(Origin::Live, |s| {
+            let order = s.orders.iter_mut().find(|o| o.external_id == order).expect("the order");
+            order.state = OrderState::Cancelled;
+            order.marks.push(mark);
+        });
+    }
+
+    /// A dated step in an order's life, now.
+    pub(crate) fn mark(&mut self, order: &str, kind: MarkKind) {
+        let mark = Mark { kind, at: self.now, received_at: self.now, origin: Origin::Live };
+        self.commit(Origin::Live, |s| {
+            s.orders.iter_mut().find(|o| o.external_id == order).expect("the order").marks.push(mark);
+        });
+    }
+
+    /// Money goes back now.
+    pub(crate) fn refund(&mut self, order: &str, amount_minor: i64) {
+        let refund = Refund { external_id: self.number(), at: self.now, amount_minor, reason: None };
+        self.commit(Origin::Live, |s| {
+            s.orders.iter_mut().find(|o| o.external_id == order).expect("the order").refunds.push(refund);
+        });
+    }
+
+    /// The cart is touched now.
+    pub(crate) fn cart(&mut self, id: &str, minor: i64, is_open: bool) {
+        let cart = Cart {
+            system: "shop".into(),
+            external_id: id.into(),
+            is_open,
+            updated_at: self.now,
+            total: Money { amount_minor: minor, currency: euro() },
+            total_reporting_minor: Some(minor),
+            lines: Vec::new(),
+            url: None,
+        };
+        let number = self.number();
+        let mut data = Map::new();
+        data.insert("cart_id".into(), json!(id));
+        let event = Event {
+            id: EventId::derive(&[number.as_bytes()]),
+            name: "cart.updated".into(),
+            occurred_at: self.now,
+            received_at: self.now,
+            origin: Origin::Live,
+            data,
+        };
+        self.commit(Origin::Live, |s| {
+            s.carts.retain(|c| c.external_id != cart.external_id);
+            s.carts.push(cart);
+            s.events.push(event);
+        });
+    }
+
+    /// The customer says yes or no to marketing e-mails now.
+    pub(crate) fn consent(&mut self, state: ConsentState, basis: LegalBasis) {
+        let word = consent(state, basis, self.now);
+        self.commit(Origin::Live, |s| s.consents.push(word));
+    }
+
+    /// Never again on any channel, whatever for.
+    pub(crate) fn suppress(&mut self) {
+        let word = Suppression {
+            channel: None,
+            all_purposes: true,
+            reason: SuppressionReason::Bounced,
+            at: self.now,
+        };
+        self.commit(Origin::Live, |s| s.suppressions.push(word));
+    }
+
+    pub(crate) fn feedback(&mut self, kind: FeedbackKind, score: f64) {
+        let id = FeedbackId::derive(&[self.number().as_bytes()]);
+        let word = Feedback { id, kind, score: Some(score), text: None, product: None, at: self.now };
+        self.commit(Origin::Live, |s| s.feedback.push(word));
+    }
+}
+
+fn euro() -> Currency {
+    Currency::EUR
+}
+
+fn consent(state: ConsentState, basis: LegalBasis, at: At) -> Consent {
+    Consent {
+        channel: Channel::Email,
+        purpose: Purpose::Marketing,
+        state,
+        basis,
+        at,
+        source: "test".into(),
+        evidence: Json::Null,
+    }
+}
+
+/// An order as a connector delivers it.
+pub(crate) fn order(number: &str, minor: i64, placed_at: At, received_at: At, origin: Origin) -> Order {
+    Order {
+        id: OrderId::derive(&[number.as_bytes()]),
+        system: "shop".into(),
+        external_id: number.into(),
+        number: number.into(),
+        state: OrderState::Placed,
+        placed_at,
+        total: Money { amount_minor: minor, currency: euro() },
+        total_reporting_minor: Some(minor),
+        refunds: Vec::new(),
+        lines: Vec::new(),
+        item_count: 1,
+        coupons: Vec::new(),
+        cart: None,
+        marks: Vec::new(),
+        received_at,
+        origin,
+    }
+}
