@@ -75,7 +75,9 @@ impl Book {
                             ));
                         }
                         Named::Step if !names_step(journey, &reference.id) => {
-                            let near = nearest(&reference.id, journey.nodes.iter().map(|n| n.id.as_str()));
+                            let steps = journey.nodes.iter().map(|n| n.id.as_str());
+                            let plain = steps.clone().filter_map(|id| id.strip_prefix("send:"));
+                            let near = nearest(&reference.id, plain.chain(steps));
                             problems.push(problem_in(
                                 journey,
                                 format!(

@@ -18,6 +18,12 @@ use crate::wait::{Length, time_of_day};
 const VERBS: [&str; 11] =
     ["wait", "send", "if", "split", "tag", "untag", "call", "exit", "ask", "coupon", "audience"];
 
+/// Keys that stand beside a verb and are no misspelt one.
+const BESIDES: [&str; 16] = [
+    "id", "at", "until", "via", "purpose", "expires", "fallback", "with", "cap", "then", "else", "ways",
+    "for", "do", "learn", "again",
+];
+
 const CHANNELS: &[(&str, Channel)] = &[
     ("email", Channel::Email),
     ("sms", Channel::Sms),
@@ -159,7 +165,8 @@ impl Steps {
             [verb] => *verb,
             [] => {
                 let rest = table.rest();
-                let near = rest.iter().find_map(|(key, span, _)| Some((nearest(key, VERBS)?, key, span)));
+                let odd = rest.iter().filter(|(key, ..)| !BESIDES.contains(&key.as_str()));
+                let near = odd.filter_map(|(key, span, _)| Some((nearest(key, VERBS)?, key, span))).next();
                 match near {
                     Some((verb, key, span)) => source.problem_help(
                         span.clone(),

@@ -96,7 +96,7 @@ impl World {
                 let order = chosen(index);
                 let placed = self.snapshot.orders.iter().filter(|o| Some(&o.external_id) == order.as_ref());
                 if placed.filter(|o| o.state == zyklus_model::OrderState::Placed).count() == 1 {
-                    self.cancel(&order.unwrap());
+                    self.cancel(&order.expect("it was counted"));
                 }
             }
             What::Event(name) => self.event(name, json!({ "n": 1 })),

@@ -63,7 +63,7 @@ pub(crate) fn playbook(text: &str) -> Playbook {
 /// Puts a book together; the shop stands in Berlin, has no caps and no quiet hours.
 pub(crate) fn book(phases: &str, journeys: &str) -> Book {
     let settings = Settings {
-        zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
+        zone: jiff::tz::TimeZone::get("Europe/Berlin").expect("a zone"),
         caps: Vec::new(),
         quiet: Vec::new(),
         ..Settings::default()
@@ -106,8 +106,8 @@ impl World {
         let created_at = at("2026-01-10T08:00:00Z");
         let mut snapshot = Snapshot::of(Customer {
             id: CustomerId::derive(&[b"somebody"]),
-            email: Some(Email::parse("somebody@example.com").unwrap()),
-            phone: Some(PhoneNumber::parse("+4915112345678").unwrap()),
+            email: Some(Email::parse("somebody@example.com").expect("an address")),
+            phone: Some(PhoneNumber::parse("+4915112345678").expect("a number")),
             first_name: Some("Some".into()),
             last_name: Some("Body".into()),
             locale: Some("de".into()),
