@@ -1,6 +1,7 @@
 //! All SQL, for SQLite and PostgreSQL. Never decides anything.
 
 mod arg;
+mod detail;
 mod error;
 mod migrate;
 mod open;
