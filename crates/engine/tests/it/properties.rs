@@ -11,8 +11,10 @@ use zyklus_engine::wait::Length;
 use zyklus_engine::zone::zone_of;
 use zyklus_model::{At, Channel, DAY_MICROS, DeliveryState, RunState};
 
-use crate::sequences::{any_steps, journeys, plain_lifecycle, prompt_steps, remembering_lifecycle};
-use crate::world::World;
+use crate::sequences::{
+    any_steps, journeys, plain_lifecycle, prompt_steps, remembering_lifecycle, shipped_lifecycle,
+};
+use crate::world::{World, starter};
 
 /// As many cases as the environment asks for, else so many.
 fn cases(otherwise: u32) -> Config {
@@ -80,7 +82,7 @@ proptest! {
     /// same phase, since the same instant, as replaying it from scratch, also when the daemon was down meanwhile.
     #[test]
     fn living_through_it_is_replaying_it_from_scratch(
-        phases in remembering_lifecycle(),
+        phases in prop_oneof![2 => remembering_lifecycle(), 1 => shipped_lifecycle()],
         steps in prompt_steps(14),
     ) {
         let mut world = World::unseen(&phases, "");
@@ -172,5 +174,20 @@ proptest! {
             matches!(d.state, DeliveryState::Refused | DeliveryState::Expired) && d.reason.is_none()
         });
         prop_assert_eq!(without_reason.count(), 0, "what was not sent says why");
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    /// The same of the starter configuration.
+    #[test]
+    fn nothing_of_the_starter_playbooks_is_due_before_revisit_at(steps in any_steps(16)) {
+        let mut world = World::of(starter());
+        world.settle();
+        for step in &steps {
+            world.take(step);
+            assert_never_late(&world);
+        }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use zyklus_model::{ConsentState, FeedbackKind, LegalBasis, Origin};
 
-use crate::world::World;
+use crate::world::{World, shipped};
 
 /// Something that happens, after so many seconds.
 #[derive(Debug, Clone)]
@@ -190,6 +190,12 @@ pub(crate) fn condition() -> BoxedStrategy<String> {
 /// A lifecycle whose phases follow from the facts alone.
 pub(crate) fn plain_lifecycle() -> BoxedStrategy<String> {
     lifecycle(condition(), Just(None).boxed())
+}
+
+/// A lifecycle that comes with Zyklus.
+pub(crate) fn shipped_lifecycle() -> BoxedStrategy<String> {
+    let texts: Vec<String> = shipped("lifecycles").into_iter().map(|(_, text)| text).collect();
+    prop::sample::select(texts).boxed()
 }
 
 /// A lifecycle in which it matters where the customer stood before, and how long.

@@ -3,6 +3,7 @@
 //! decision is the same when made again, and changes nothing when it has been applied.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 use zyklus_engine::playbook::Playbook;
@@ -61,16 +62,56 @@ pub(crate) fn playbook(text: &str) -> Playbook {
 }
 
 /// Puts a book together; the shop stands in Berlin, has no caps and no quiet hours.
-pub(crate) fn book(phases: &str, journeys: &str) -> Book {
+fn book(phases: &str, journeys: &str) -> Book {
+    assembled(phases, vec![playbook(journeys)])
+}
+
+/// The lifecycle of that name and all playbooks that come with Zyklus.
+pub(crate) fn starter() -> Book {
+    let mut segments = BTreeMap::new();
+    let mut playbooks = Vec::new();
+    for (name, text) in shipped("playbooks") {
+        match Playbook::parse(&name, &text, &segments) {
+            Ok((playbook, _)) => {
+                segments.extend(playbook.segments.clone());
+                playbooks.push(playbook);
+            }
+            Err(problems) => panic!("{problems:#?}"),
+        }
+    }
+    let lifecycles = shipped("lifecycles");
+    assembled(
+        &lifecycles.iter().find(|(name, _)| name == "ecommerce.toml").expect("it is there").1,
+        playbooks,
+    )
+}
+
+/// Names and texts of the files in a folder of the configuration that comes with Zyklus.
+pub(crate) fn shipped(folder: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config").join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap_or_else(|error| panic!("{error}")).path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            files.push((name, std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{error}"))));
+        }
+    }
+    files.sort();
+    files
+}
+
+fn assembled(phases: &str, playbooks: Vec<Playbook>) -> Book {
     let settings = Settings {
         zone: jiff::tz::TimeZone::get("Europe/Berlin").expect("a zone"),
         caps: Vec::new(),
         quiet: Vec::new(),
         ..Settings::default()
     };
-    match Book::assemble(lifecycle(phases), vec![playbook(journeys)], settings, 2) {
+    match Book::assemble(lifecycle(phases), playbooks, settings, 2) {
         Ok(book) => book,
-        Err(problems) => panic!("{journeys}\n{problems:#?}"),
+        Err(problems) => panic!("{problems:#?}"),
     }
 }
 
@@ -98,8 +139,12 @@ impl World {
 
     /// The same before the first evaluation.
     pub(crate) fn unseen(phases: &str, journeys: &str) -> Self {
+        Self::of(book(phases, journeys))
+    }
+
+    /// The same with a book from elsewhere.
+    pub(crate) fn of(mut book: Book) -> Self {
         let now = at(START);
-        let mut book = book(phases, journeys);
         for journey in &book.journeys {
             book.active_from.insert(journey.root().to_owned(), now);
         }
