@@ -109,6 +109,10 @@ impl Mode {
     }
 }
 
+/// Stands among the steps a run has acted on once its goal was reached while it went on or after it had ended
+/// otherwise; no step can be called so. A goal that ended the run is [`zyklus_model::RunEnd::Goal`] alone.
+pub const GOAL_STEP: &str = "goal:";
+
 /// When a run has done what it was for (rule R17).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Goal {

@@ -12,11 +12,8 @@ use crate::condition::Group;
 use crate::facts::{RunFacts, events_of};
 use crate::guards::{Permit, permits, refuses};
 use crate::phase::earliest;
-use crate::playbook::{Journey, Mode, Node, Verb, Way};
+use crate::playbook::{GOAL_STEP, Journey, Mode, Node, Verb, Way};
 use crate::wait::Length;
-
-/// Stands among the steps of a run that reached its goal and goes on; no step can be called so.
-const GOAL: &str = "goal:";
 
 /// What a step came to.
 enum Step {
@@ -31,8 +28,9 @@ enum Step {
 impl Work<'_> {
     pub(super) fn advance_runs(&mut self) {
         for index in 0..self.runs.len() {
-            if self.runs[index].state == RunState::Live {
-                self.advance(index);
+            match self.runs[index].state {
+                RunState::Live => self.advance(index),
+                RunState::Ended => self.look_back(index),
             }
         }
     }
@@ -51,8 +49,12 @@ impl Work<'_> {
             return;
         }
         if self.goal_reached(index, journey) {
-            self.end_run(index, RunEnd::Goal, None);
-            return;
+            if journey.goal.as_ref().is_some_and(|goal| goal.stay) {
+                self.mark_goal(index);
+            } else {
+                self.end_run(index, RunEnd::Goal, None);
+                return;
+            }
         }
         if let Some(exit) = &journey.exit {
             let run = &self.runs[index];
@@ -64,6 +66,23 @@ impl Work<'_> {
             self.revisit(verdict.revisit_at);
         }
         self.take_steps(index, journey);
+    }
+
+    /// A goal reached within its window counts after the last step and after an exit too (rule R17).
+    fn look_back(&mut self, index: usize) {
+        let run = &self.runs[index];
+        if !matches!(run.end, Some(RunEnd::Completed | RunEnd::Exit | RunEnd::StepRemoved)) {
+            return;
+        }
+        let Some(journey) = self.book.journey(&run.journey).filter(|j| j.mode != Mode::Off) else { return };
+        if self.goal_reached(index, journey) {
+            self.mark_goal(index);
+        }
+    }
+
+    fn mark_goal(&mut self, index: usize) {
+        self.runs[index].acted.push((GOAL_STEP.into(), "reached".into()));
+        self.changed_runs[index] = true;
     }
 
     fn take_steps(&mut self, index: usize, journey: &Journey) {
@@ -272,14 +291,14 @@ impl Work<'_> {
         let Some(goal) = &journey.goal else { return false };
         let run = &self.runs[index];
         let until = goal.within.after(run.started_at, &self.zone);
-        if goal.stay && run.acted.iter().any(|(step, _)| step == GOAL) {
+        // Late events count if they arrive within a week after the window (rule R17).
+        let accepted = until.plus_days(7);
+        if self.now > accepted || run.acted.iter().any(|(step, _)| step == GOAL_STEP) {
             return false;
         }
         let mut revisit = None;
         let reached = if goal.when.reads().contains(Group::Event) {
             let (started, now) = (run.started_at, self.now);
-            // Late events count if they arrive within a week after the window (rule R17).
-            let accepted = until.plus_days(7);
             let later = |_: &str, at: At, received: At| {
                 at > started && at <= until && at <= now && received <= accepted
             };
@@ -300,11 +319,6 @@ impl Work<'_> {
             false
         };
         self.revisit(revisit);
-        if reached && goal.stay {
-            self.runs[index].acted.push((GOAL.into(), "reached".into()));
-            self.changed_runs[index] = true;
-            return false;
-        }
         reached
     }
 

@@ -95,6 +95,18 @@ fn a_phase_can_follow_what_became_of_a_journey() {
 }
 
 #[test]
+fn a_phase_can_follow_a_journey_that_has_begun() {
+    let phases = LIFECYCLE.replace("when = \"orders.count >= 3\"", "when = \"journey('j').state == 'live'\"");
+    let mut world = World::unseen(&phases, &text("j", "steps = [{ wait = \"1h\" }, { send = \"one\" }]"));
+    world.pass(1);
+    world.event("go", json!({}));
+    assert_eq!(world.phase(), "loyal");
+    world.pass(3_600);
+    world.settle();
+    assert_eq!(world.phase(), "reach");
+}
+
+#[test]
 fn only_what_decides_is_part_of_a_definition() {
     let hash = |text: &str| {
         let (book, _) = Playbook::parse("play.toml", text, &BTreeMap::new()).unwrap();

@@ -213,6 +213,18 @@ fn a_rolling_cap_frees_a_place_when_the_oldest_leaves() {
 }
 
 #[test]
+fn a_rolling_window_is_full_until_its_very_end() {
+    let mut world = with(r#"steps = [{ send = "one" }, { send = "two", expires = "9d" }]"#);
+    world.book.settings.caps = vec![cap(Some(Channel::Email), 1, CapWindow::Rolling(Length::days(3)))];
+    world.event("go", json!({}));
+    let free_at = at("2026-03-05T10:00:00+01:00");
+    let two = world.delivery("two").clone();
+    let just_before = permits(&world.book, &world.snapshot, &two, free_at.plus_micros(-1));
+    assert_eq!(just_before, Permit::Delay(free_at, GuardReason::Capped));
+    assert_eq!(permits(&world.book, &world.snapshot, &two, free_at), Permit::Go);
+}
+
+#[test]
 fn a_cap_over_all_channels_counts_all_channels_and_a_channels_cap_only_its_own() {
     for (channel, goes) in [(None, 1), (Some(Channel::Push), 2)] {
         let mut world = with(r#"steps = [{ send = "one" }, { send = "push", via = "push" }]"#);

@@ -2,7 +2,7 @@
 //! priority and groups (rules R1, R2, R3, R5, R6).
 
 use serde_json::json;
-use zyklus_engine::decide;
+use zyklus_engine::{Lifecycle, decide};
 use zyklus_model::{MarkKind, Origin, RunEnd, TransitionCause};
 
 use crate::world::{LIFECYCLE, World, at, lifecycle};
@@ -503,4 +503,53 @@ fn a_lifecycle_written_anew_moves_people_and_starts_nothing() {
     assert_eq!(world.sent(), Vec::<String>::new());
     let quiet = decide(&world.book, &world.snapshot, world.now);
     assert!(quiet.is_quiet());
+}
+
+#[test]
+fn another_lifecycle_tells_the_past_anew_and_starts_nothing() {
+    let mut world = with(r#"{ phase = "buyer" }"#, "");
+    world.order_at(1_000, at("2026-02-20T08:00:00Z"), Origin::History);
+    world.pass(3_600);
+    let (mut other, _) = Lifecycle::parse("other", "other.toml", LIFECYCLE).unwrap();
+    std::mem::swap(&mut world.book.lifecycle, &mut other);
+    world.event("page.viewed", json!({}));
+    let told = |world: &World| -> Vec<String> {
+        world.transitions.iter().filter(|t| t.lifecycle == "other").map(|t| t.to.clone()).collect()
+    };
+    assert_eq!(told(&world), ["reach", "buyer"]);
+    world.book.lifecycle = other;
+    world.event("page.viewed", json!({}));
+    world.book.lifecycle = Lifecycle::parse("other", "other.toml", LIFECYCLE).unwrap().0;
+    world.event("page.viewed", json!({}));
+    assert_eq!(told(&world), ["reach", "buyer"], "there and back again is told once");
+    assert_eq!(world.sent(), Vec::<String>::new());
+}
+
+#[test]
+fn phases_that_demand_each_other_move_nobody() {
+    let circle = LIFECYCLE
+        .replace("orders.days_since_last > 90 && orders.count > 0", "phase.id == 'loyal'")
+        .replace("orders.count >= 3", "phase.id == 'lapsed' || orders.count >= 3");
+    let mut world = World::unseen(&circle, "");
+    world.settle();
+    for _ in 0..3 {
+        world.order(1_000);
+        world.pass(86_400);
+    }
+    assert_eq!(world.phase(), "buyer");
+    assert_eq!(world.transitions.len(), 2);
+}
+
+#[test]
+fn who_comes_to_qualify_by_time_alone_within_the_patience_is_let_in_then() {
+    for condition in ["when = \"cart.hours_idle >= 1\"", ""] {
+        let filter = if condition.is_empty() { ", where = \"cart.hours_idle >= 1\"" } else { "" };
+        let mut world = with(
+            &format!("{{ event = \"cart.updated\"{filter} }}"),
+            &format!("{condition}\npatience = \"2h\""),
+        );
+        world.cart("c", 5_000, true);
+        world.pass(7_200);
+        assert_eq!(world.sent(), ["hello 03-02 11:00"], "{condition}{filter}");
+    }
 }

@@ -266,6 +266,19 @@ fn an_order_that_arrives_late_still_counts_for_the_goal_of_its_time() {
 }
 
 #[test]
+fn a_goal_that_time_alone_reaches_ends_the_run_at_its_own_instant() {
+    let mut world = World::new(&journey(
+        r#"goal = { when = "orders.days_since_last >= 2", within = "5d" }
+           steps = [{ wait = "10d" }, { send = "later" }]"#,
+    ));
+    world.order(1_000);
+    world.event("go", json!({}));
+    world.go("2026-03-20T10:00:00+01:00");
+    assert_eq!(world.ends(), [Some(RunEnd::Goal)]);
+    assert_eq!(world.last_run().ended_at, Some("2026-03-04T10:00:00+01:00".parse().unwrap()));
+}
+
+#[test]
 fn a_goal_that_stays_lets_the_run_go_on() {
     let mut world = started(
         r#"goal = { when = "event.name == 'order.placed'", within = "2d", stay = true }
@@ -280,6 +293,31 @@ fn a_goal_that_stays_lets_the_run_go_on() {
     assert_eq!(world.sent(), ["later 03-03 10:00"]);
     let reached = outcomes(&world).iter().filter(|o| o.ends_with("reached")).count();
     assert_eq!(reached, 1, "it is reached once");
+}
+
+#[test]
+fn a_goal_within_its_window_counts_after_the_last_step_and_after_an_exit() {
+    for (steps, end) in
+        [(r#"{ send = "one" }"#, RunEnd::Completed), (r#"{ send = "one" }, { exit = "done" }"#, RunEnd::Exit)]
+    {
+        let mut world = started(&format!(
+            r#"goal = {{ when = "event.name == 'order.placed'", within = "7d" }}
+            steps = [{steps}]"#
+        ));
+        assert_eq!(world.ends(), [Some(end)]);
+        world.go("2026-03-08T10:00:00+01:00");
+        world.order(1_000);
+        world.order(1_000);
+        let reached = outcomes(&world).iter().filter(|o| *o == "goal: reached").count();
+        assert_eq!(reached, 1, "{:?}", outcomes(&world));
+    }
+    let mut world = started(
+        r#"goal = { when = "event.name == 'order.placed'", within = "7d" }
+        steps = [{ send = "one" }]"#,
+    );
+    world.go("2026-03-09T10:00:01+01:00");
+    world.order(1_000);
+    assert_eq!(outcomes(&world), ["send:one sent"], "after the window");
 }
 
 #[test]
@@ -322,6 +360,18 @@ fn exit_by_time_alone_comes_at_its_own_instant_and_not_at_the_end_of_a_wait() {
     world.event("go", json!({}));
     world.go("2026-03-20T10:00:00+01:00");
     assert_eq!(world.last_run().ended_at, Some("2026-03-05T10:00:00+01:00".parse().unwrap()));
+}
+
+#[test]
+fn what_is_counted_over_days_leaves_the_count_at_its_very_instant() {
+    let mut world = World::new(&journey(
+        r#"exit = "events.count('page.viewed', 2) == 0"
+        steps = [{ wait = "10d" }, { send = "later" }]"#,
+    ));
+    world.event("page.viewed", json!({}));
+    world.event("go", json!({}));
+    world.go("2026-03-20T10:00:00+01:00");
+    assert_eq!(world.last_run().ended_at, Some("2026-03-04T10:00:00+01:00".parse().unwrap()));
 }
 
 #[test]
