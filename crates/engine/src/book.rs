@@ -1,7 +1,6 @@
 //! Everything the operator wrote, read and checked together: what `decide` decides by.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use zyklus_model::At;
 
@@ -10,6 +9,7 @@ use crate::lifecycle::Lifecycle;
 use crate::playbook::{Journey, Playbook, Start, Verb};
 use crate::problem::{Problem, nearest};
 use crate::settings::Settings;
+use crate::source::Mention;
 
 /// Everything the operator wrote.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct Book {
 }
 
 impl Book {
-    /// Puts the parts together and checks what they say of each other. Places of journeys are their `place`.
+    /// Puts the parts together and checks what they say of each other.
     ///
     /// # Errors
     /// Phases and journeys that are named and do not exist, ids used twice.
@@ -39,59 +39,19 @@ impl Book {
         settings: Settings,
         decimals: u8,
     ) -> Result<Self, Vec<Problem>> {
-        let mut journeys: Vec<Journey> = playbooks.into_iter().flat_map(|p| p.journeys).collect();
+        let (mut journeys, mut mentions) = (Vec::new(), Vec::new());
+        for playbook in playbooks {
+            journeys.extend(playbook.journeys);
+            mentions.extend(playbook.mentions);
+        }
         let mut problems = Vec::new();
-        let ids: Vec<Arc<str>> = journeys.iter().map(|j| Arc::clone(&j.id)).collect();
-        let phases: Vec<&str> = lifecycle.phases.iter().map(|p| &*p.id).collect();
         let mut roots: BTreeMap<&str, &str> = BTreeMap::new();
         for journey in &journeys {
             if let Some(other) = roots.insert(journey.root(), &journey.place) {
-                problems.push(problem_in(
-                    journey,
-                    format!("there is another journey `{}`", journey.root()),
-                    Some(format!("it stands at {other}; give one of them another name")),
-                ));
-            }
-            if let Start::Phase(phase) | Start::Left(phase) = &journey.start
-                && !phases.contains(&phase.as_str())
-            {
-                problems.push(unknown_phase(journey, phase, &lifecycle, &phases));
-            }
-            for condition in conditions(journey) {
-                for reference in condition.references() {
-                    match reference.named {
-                        Named::Phase if !phases.contains(&&*reference.id) => {
-                            problems.push(unknown_phase(journey, &reference.id, &lifecycle, &phases));
-                        }
-                        Named::Journey if !ids.contains(&reference.id) => {
-                            let near = nearest(&reference.id, ids.iter().map(|id| &**id));
-                            problems.push(problem_in(
-                                journey,
-                                format!(
-                                    "a condition names the journey '{}', which does not exist",
-                                    reference.id
-                                ),
-                                near.map(|near| format!("did you mean '{near}'?")),
-                            ));
-                        }
-                        Named::Step if !names_step(journey, &reference.id) => {
-                            let steps = journey.nodes.iter().map(|n| n.id.as_str());
-                            let plain = steps.clone().filter_map(|id| id.strip_prefix("send:"));
-                            let near = nearest(&reference.id, plain.chain(steps));
-                            problems.push(problem_in(
-                                journey,
-                                format!(
-                                    "a condition names the step '{}', which does not exist",
-                                    reference.id
-                                ),
-                                near.map(|near| format!("did you mean '{near}'?")),
-                            ));
-                        }
-                        Named::Phase | Named::Journey | Named::Step | Named::Event | Named::Tag => {}
-                    }
-                }
+                problems.push(twice(journey, other));
             }
         }
+        problems.extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys)));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -132,10 +92,6 @@ impl Book {
     }
 }
 
-fn names_step(journey: &Journey, name: &str) -> bool {
-    journey.nodes.iter().any(|n| n.id == name || n.id.strip_prefix("send:") == Some(name))
-}
-
 /// Every condition of a journey.
 fn conditions(journey: &Journey) -> Vec<&Condition> {
     let mut all: Vec<&Condition> = Vec::new();
@@ -162,23 +118,50 @@ fn conditions(journey: &Journey) -> Vec<&Condition> {
     all
 }
 
-fn unknown_phase(journey: &Journey, phase: &str, lifecycle: &Lifecycle, phases: &[&str]) -> Problem {
-    let help = match nearest(phase, phases.iter().copied()) {
-        Some(near) => format!("did you mean \"{near}\"?"),
-        None => format!("the lifecycle `{}` has {}", lifecycle.id, phases.join(", ")),
+/// What is wrong with naming this, if anything is.
+fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Option<Problem> {
+    let id = &*mention.id;
+    let known: Vec<&str> = match mention.named {
+        Named::Phase => lifecycle.phases.iter().map(|p| &*p.id).collect(),
+        Named::Journey => journeys.iter().map(|j| &*j.id).collect(),
+        Named::Step => {
+            let journey = journeys.iter().find(|j| Some(&j.id) == mention.journey.as_ref())?;
+            let steps = journey.nodes.iter().map(|n| n.id.as_str());
+            // A step that sends can be named by its template alone.
+            steps.clone().filter_map(|step| step.strip_prefix("send:")).chain(steps).collect()
+        }
+        Named::Event | Named::Tag => return None,
     };
-    problem_in(journey, format!("there is no phase \"{phase}\""), Some(help))
+    if known.contains(&id) {
+        return None;
+    }
+    let what = match mention.named {
+        Named::Phase => "phase",
+        Named::Journey => "journey",
+        Named::Step | Named::Event | Named::Tag => "step",
+    };
+    let within = mention.journey.as_ref().map_or(String::new(), |journey| format!("journey `{journey}`: "));
+    let mut problem = mention.place.clone();
+    problem.message = format!("{within}there is no {what} \"{id}\"");
+    problem.help = match nearest(id, known.iter().copied()) {
+        Some(near) => Some(format!("did you mean \"{near}\"?")),
+        None if mention.named == Named::Phase => {
+            Some(format!("the lifecycle `{}` has {}", lifecycle.id, known.join(", ")))
+        }
+        None => None,
+    };
+    Some(problem)
 }
 
-fn problem_in(journey: &Journey, message: String, help: Option<String>) -> Problem {
+fn twice(journey: &Journey, other: &str) -> Problem {
     let (file, line) = journey.place.rsplit_once(':').unwrap_or((&journey.place, "1"));
     Problem {
         file: file.into(),
         line: line.parse().unwrap_or(1),
         column: 1,
         span: 0..0,
-        message: format!("journey `{}`: {message}", journey.id),
-        help,
+        message: format!("journey `{}`: there is another journey `{}`", journey.id, journey.root()),
+        help: Some(format!("it stands at {other}; give one of them another name")),
         is_warning: false,
     }
 }

@@ -8,6 +8,7 @@ use zyklus_model::{Channel, Purpose};
 
 use crate::condition::{Condition, Expression};
 use crate::lifecycle::Label;
+use crate::source::Mention;
 use crate::wait::Length;
 
 /// What starts a journey.
@@ -286,4 +287,6 @@ pub struct Playbook {
     pub segments: BTreeMap<String, Condition>,
     /// Journeys in the order of the file.
     pub journeys: Vec<Journey>,
+    /// Phases, journeys and steps it names, for [`crate::Book::assemble`] to check.
+    pub mentions: Vec<Mention>,
 }

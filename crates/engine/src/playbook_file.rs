@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::condition::{Condition, Scope};
+use crate::condition::{Condition, Named, Scope};
 use crate::lifecycle::{identifier, read_label};
 use crate::playbook::{Every, Goal, Journey, Mode, Overlap, Playbook, Reenter, Start};
 use crate::problem::{Problem, nearest};
@@ -105,7 +105,12 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
                 source.problem(span, error);
                 continue;
             }
-            if let Some(journey) = read_journey(source, &id, span, value, defaults, &segments) {
+            let mentioned = source.mentions.len();
+            let journey = read_journey(source, &id, span, value, defaults, &segments);
+            for mention in &mut source.mentions[mentioned..] {
+                mention.journey = Some(id.as_str().into());
+            }
+            if let Some(journey) = journey {
                 playbook.journeys.push(journey);
             }
         }
@@ -114,6 +119,7 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
         source.array_of("tests", tests);
     }
     root.finish(source);
+    playbook.mentions = std::mem::take(&mut source.mentions);
     Some(playbook)
 }
 
@@ -339,14 +345,16 @@ fn read_start<'a>(
         return None;
     }
     let start = match named[0] {
-        "phase" => table
-            .take("phase")
-            .and_then(|v| source.parsed(&format!("{path}.phase"), v, identifier))
-            .map(Start::Phase),
-        "left" => table
-            .take("left")
-            .and_then(|v| source.parsed(&format!("{path}.left"), v, identifier))
-            .map(Start::Left),
+        "phase" => table.take("phase").and_then(|v| {
+            let phase = source.parsed(&format!("{path}.phase"), v, identifier)?;
+            source.mention(Named::Phase, &phase, v.span());
+            Some(Start::Phase(phase))
+        }),
+        "left" => table.take("left").and_then(|v| {
+            let phase = source.parsed(&format!("{path}.left"), v, identifier)?;
+            source.mention(Named::Phase, &phase, v.span());
+            Some(Start::Left(phase))
+        }),
         "event" => {
             let name =
                 table.take("event").and_then(|v| source.parsed(&format!("{path}.event"), v, event_name));

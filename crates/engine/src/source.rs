@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::condition::{Condition, ConditionError, Expression, Scope};
+use crate::condition::{Condition, ConditionError, Expression, Named, Reference, Scope};
 use crate::problem::{Problem, nearest};
 
 /// A file being read: its text, and the mistakes found so far.
@@ -18,6 +18,21 @@ pub struct Source<'a> {
     pub text: &'a str,
     /// What is wrong with it.
     pub problems: Vec<Problem>,
+    /// What its conditions name, to be checked once all files are read.
+    pub mentions: Vec<Mention>,
+}
+
+/// A phase, journey or step that a file names, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mention {
+    /// What kind of thing.
+    pub named: Named,
+    /// Its id, as written.
+    pub id: Arc<str>,
+    /// The journey it is named in, if it is one.
+    pub journey: Option<Arc<str>>,
+    /// The place, as a problem without words.
+    pub place: Problem,
 }
 
 /// A table being read; what is never asked for is an unknown key.
@@ -33,7 +48,7 @@ pub struct Table<'d, 'a> {
 impl<'a> Source<'a> {
     /// Starts on a file.
     pub fn new(file: &str, text: &'a str) -> Self {
-        Source { file: file.into(), text, problems: Vec::new() }
+        Source { file: file.into(), text, problems: Vec::new(), mentions: Vec::new() }
     }
 
     /// Parses the whole file.
@@ -192,7 +207,10 @@ impl<'a> Source<'a> {
     pub fn condition(&mut self, path: &str, value: &Spanned<DeValue<'a>>, scope: Scope) -> Option<Condition> {
         let text = self.text_of(path, value)?;
         match Condition::parse(&text, scope) {
-            Ok(condition) => Some(condition),
+            Ok(condition) => {
+                self.mention_all(value.span(), &text, condition.references());
+                Some(condition)
+            }
             Err(error) => {
                 self.condition_problem(value.span(), &text, error);
                 None
@@ -209,7 +227,10 @@ impl<'a> Source<'a> {
     ) -> Option<Expression> {
         let text = self.text_of(path, value)?;
         match Expression::parse(&text, scope) {
-            Ok(expression) => Some(expression),
+            Ok(expression) => {
+                self.mention_all(value.span(), &text, expression.references());
+                Some(expression)
+            }
             Err(error) => {
                 self.condition_problem(value.span(), &text, error);
                 None
@@ -217,16 +238,34 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn condition_problem(&mut self, span: Range<usize>, decoded: &str, error: ConditionError) {
+    /// Notes that a file names something.
+    pub fn mention(&mut self, named: Named, id: &str, span: Range<usize>) {
+        let place = Problem::at(&self.file, self.text, span, "");
+        self.mentions.push(Mention { named, id: id.into(), journey: None, place });
+    }
+
+    fn mention_all(&mut self, span: Range<usize>, decoded: &str, references: &[Reference]) {
+        for reference in references {
+            let place = self.inside(span.clone(), decoded, &reference.span);
+            self.mention(reference.named, &reference.id, place);
+        }
+    }
+
+    /// The place in the file of a part of a decoded text.
+    fn inside(&self, span: Range<usize>, decoded: &str, part: &Range<usize>) -> Range<usize> {
         let raw = self.text.get(span.clone()).unwrap_or("");
         // Escapes make the text in the file differ from the decoded one; then the whole value is pointed at.
-        let place = match raw.find(decoded) {
+        match raw.find(decoded) {
             Some(offset) => {
-                let start = span.start + offset + error.span.start.min(decoded.len());
-                start..(span.start + offset + error.span.end.min(decoded.len())).max(start)
+                let start = span.start + offset + part.start.min(decoded.len());
+                start..(span.start + offset + part.end.min(decoded.len())).max(start)
             }
             None => span,
-        };
+        }
+    }
+
+    fn condition_problem(&mut self, span: Range<usize>, decoded: &str, error: ConditionError) {
+        let place = self.inside(span, decoded, &error.span);
         match error.help {
             Some(help) => self.problem_help(place, error.message, help),
             None => self.problem(place, error.message),

@@ -398,6 +398,20 @@ fn going_back_to_shadow_keeps_running_runs_from_sending() {
 }
 
 #[test]
+fn going_back_to_shadow_takes_back_what_has_not_gone_yet() {
+    let mut world = with("steps = [{ send = \"one\" }, { send = \"two\" }]");
+    world.dispatching = false;
+    world.event("go", json!({}));
+    let active_from = world.book.active_from.clone();
+    world.book = with("mode = \"shadow\"\nsteps = [{ send = \"one\" }, { send = \"two\" }]").book;
+    world.book.active_from = active_from;
+    world.snapshot.mark.due_at = world.now;
+    world.pass(60);
+    assert_eq!(world.delivery("one").state, DeliveryState::Cancelled);
+    assert_eq!(world.delivery("two").state, DeliveryState::Shadow);
+}
+
+#[test]
 fn test_mode_writes_to_test_recipients_only_and_calls_nobody() {
     for (recipient, sent) in
         [("somebody@example.com", vec!["one 03-02 10:00"]), ("other@example.com", vec![])]

@@ -397,33 +397,29 @@ fn a_journey_names_only_phases_steps_and_journeys_that_exist() {
             "\n[journeys.j]\nlabel = {{ en = \"J\" }}\nstart = {start}\n{rest}\nsteps = [{{ send = \"hello\" }}]\n"
         )
     };
+    let go = "{ event = \"go\" }";
     let cases = [
-        (
-            with("{ phase = \"lasped\" }", ""),
-            "journey `j`: there is no phase \"lasped\"",
-            "did you mean \"lapsed\"?",
-        ),
-        (
-            with("{ event = \"go\" }", "exit = \"phase.id == 'byuer'\""),
-            "journey `j`: there is no phase \"byuer\"",
-            "did you mean \"buyer\"?",
-        ),
-        (
-            with("{ event = \"go\" }", "exit = \"sent('helo')\""),
-            "journey `j`: a condition names the step 'helo', which does not exist",
-            "did you mean 'hello'?",
-        ),
-        (
-            with("{ event = \"go\" }", "when = \"journey('jj').state == 'live'\""),
-            "journey `j`: a condition names the journey 'jj', which does not exist",
-            "did you mean 'j'?",
-        ),
+        (with("{ phase = »\"lasped\" }", ""), "phase", "lasped", "lapsed"),
+        (with("{ left = »\"byuer\" }", ""), "phase", "byuer", "buyer"),
+        (with("{ segment = \"phase.id == »'byuer'\" }", ""), "phase", "byuer", "buyer"),
+        (with(go, "exit = \"orders.count > 2 || phase.id == »'byuer'\""), "phase", "byuer", "buyer"),
+        (with(go, "exit = \"sent(»'helo')\""), "step", "helo", "hello"),
+        (with(go, "when = \"journey(»'jj').state == 'live'\""), "journey", "jj", "j"),
     ];
-    for (text, message, help) in cases {
+    for (text, what, wrong, near) in cases {
+        let (text, line, column) = marked(&text);
         let problems = assembled(&[&text]);
-        assert_one(&problems, (2, 1), message, Some(help));
+        let message = format!("journey `j`: there is no {what} \"{wrong}\"");
+        assert_one(&problems, (line, column), &message, Some(&format!("did you mean \"{near}\"?")));
         assert_eq!(&*problems[0].file, "play.toml");
     }
+    let (text, line, column) = marked("[segments]\ns = \"phase.id == »'nowhere'\"\n");
+    assert_one(
+        &assembled(&[&text]),
+        (line, column),
+        "there is no phase \"nowhere\"",
+        Some("the lifecycle `test` has lapsed, loyal, buyer, reach"),
+    );
 }
 
 #[test]
