@@ -1,15 +1,18 @@
 //! Properties of deciding over random lifecycles, playbooks and lives: stepping through time gives what looking at
 //! everything at once gives, and nothing happens before `revisit_at`. `ZYKLUS_PROPTEST_CASES` sets how many are tried.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
-use proptest::test_runner::Config;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
 use zyklus_engine::decide;
 use zyklus_engine::facts::Standing;
 use zyklus_engine::phase::{classify, replay};
 use zyklus_engine::settings::{CapWindow, FrequencyCap};
 use zyklus_engine::wait::Length;
 use zyklus_engine::zone::zone_of;
-use zyklus_model::{At, Channel, DAY_MICROS, DeliveryState, RunState};
+use zyklus_model::{At, Channel, DAY_MICROS, DeliveryState, RunEnd, RunState};
 
 use crate::sequences::{
     any_steps, journeys, plain_lifecycle, prompt_steps, remembering_lifecycle, shipped_lifecycle,
@@ -53,6 +56,31 @@ fn assert_never_late(world: &World) {
 
 fn standing(world: &World) -> Option<(String, At, Option<String>)> {
     world.snapshot.phase.as_ref().map(|p| (p.phase.clone(), p.since, p.previous.clone()))
+}
+
+/// The properties say something: random lives hold enough of everything they speak about.
+#[test]
+fn random_lives_are_not_empty() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = (remembering_lifecycle(), journeys(), any_steps(12));
+    let (mut moves, mut runs, mut sent, mut refused, mut ends) = (0, 0, 0, 0, BTreeSet::new());
+    for _ in 0..300 {
+        let (phases, journeys, steps) = strategy.new_tree(&mut runner).expect("a case").current();
+        let mut world = World::unseen(&phases, &journeys);
+        world.settle();
+        steps.iter().for_each(|step| world.take(step));
+        moves += world.transitions.len();
+        runs += world.snapshot.runs.len();
+        sent += world.sent().len();
+        refused += world.snapshot.deliveries.iter().filter(|d| d.state == DeliveryState::Refused).count();
+        ends.extend(world.ends());
+    }
+    assert!(moves > 600 && runs > 300 && sent > 100 && refused > 20, "{moves} {runs} {sent} {refused}");
+    let wanted =
+        [None, Some(RunEnd::Completed), Some(RunEnd::Goal), Some(RunEnd::Exit), Some(RunEnd::Restarted)];
+    for end in wanted {
+        assert!(ends.contains(&end), "no run ended as {end:?}");
+    }
 }
 
 proptest! {

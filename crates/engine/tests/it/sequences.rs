@@ -24,7 +24,7 @@ pub(crate) enum What {
     Consent(bool),
     Cart(i64, bool),
     /// An order or event heard of so many seconds after it happened.
-    LateOrder(i64),
+    LateOrder(i64, Origin),
     LateEvent(&'static str, i64),
     /// The daemon stops, or is there again.
     Sleep(bool),
@@ -51,7 +51,7 @@ pub(crate) fn prompt_steps(count: usize) -> BoxedStrategy<Vec<Step>> {
         5 => (100i64..20_000).prop_map(What::Order),
         2 => (0usize..6, 1i64..20_000).prop_map(|(order, minor)| What::Refund(order, minor)),
         1 => (0usize..6).prop_map(What::Cancel),
-        3 => prop::sample::select(EVENTS.to_vec()).prop_map(What::Event),
+        6 => prop::sample::select(EVENTS.to_vec()).prop_map(What::Event),
         2 => (prop::sample::select(FeedbackKind::ALL.to_vec()), 0u8..11).prop_map(|(k, s)| What::Feedback(k, s)),
         1 => any::<bool>().prop_map(What::Consent),
         1 => any::<bool>().prop_map(What::Sleep),
@@ -65,7 +65,9 @@ pub(crate) fn prompt_steps(count: usize) -> BoxedStrategy<Vec<Step>> {
 pub(crate) fn any_steps(count: usize) -> BoxedStrategy<Vec<Step>> {
     let other = prop_oneof![
         2 => (0i64..20_000, any::<bool>()).prop_map(|(minor, is_open)| What::Cart(minor, is_open)),
-        2 => (0i64..9_000_000).prop_map(What::LateOrder),
+        2 => (0i64..9_000_000, any::<bool>()).prop_map(|(seconds, live)| {
+            What::LateOrder(seconds, if live { Origin::Live } else { Origin::History })
+        }),
         1 => (prop::sample::select(EVENTS.to_vec()), 0i64..200_000).prop_map(|(n, s)| What::LateEvent(n, s)),
     ];
     let step = (after_seconds(), other).prop_map(|(after_seconds, what)| Step { after_seconds, what });
@@ -106,9 +108,9 @@ impl World {
                 self.consent(state, LegalBasis::Consent);
             }
             What::Cart(minor, is_open) => self.cart("c", minor, is_open),
-            What::LateOrder(seconds) => {
+            What::LateOrder(seconds, origin) => {
                 let placed_at = self.now.plus_seconds(-seconds);
-                self.order_at(1_000, placed_at, Origin::Live);
+                self.order_at(1_000, placed_at, origin);
             }
             What::LateEvent(name, seconds) => {
                 let occurred_at = self.now.plus_seconds(-seconds);
@@ -242,8 +244,8 @@ pub(crate) fn journeys() -> BoxedStrategy<String> {
         1 => Just("{ schedule = \"monthly 3 09:00\" }".to_owned()),
         1 => Just("{ date = \"orders.last_at\", offset = \"10d\", at = \"10:00\" }".to_owned()),
     ];
-    let maybe = |key: &'static str, value: BoxedStrategy<String>| {
-        prop::option::weighted(0.4, value)
+    let maybe = |key: &'static str, often: f64, value: BoxedStrategy<String>| {
+        prop::option::weighted(often, value)
             .prop_map(move |v| v.map_or(String::new(), |v| format!("{key} = {v}\n")))
     };
     let quoted = || condition().prop_map(|c| format!("\"{c}\"")).boxed();
@@ -259,11 +261,11 @@ pub(crate) fn journeys() -> BoxedStrategy<String> {
     };
     let journey = (
         start,
-        (maybe("when", quoted()), maybe("exit", quoted()), maybe("goal", goal.boxed())),
-        maybe("reenter", words(&["always", "after 20d", "never"])),
-        maybe("overlap", words(&["ignore", "restart"])),
-        maybe("mode", words(&["live", "shadow", "test"])),
-        maybe("group", words(&["g"])),
+        (maybe("when", 0.2, quoted()), maybe("exit", 0.25, quoted()), maybe("goal", 0.4, goal.boxed())),
+        maybe("reenter", 0.8, words(&["always", "always", "after 20d", "never"])),
+        maybe("overlap", 0.5, words(&["ignore", "restart"])),
+        maybe("mode", 0.4, words(&["live", "shadow", "test"])),
+        maybe("group", 0.3, words(&["g"])),
         prop::sample::select(vec!["", "holdout = 40\n", "key = \"event.name\"\n"]),
         prop::collection::vec(step(), 1..5),
     );

@@ -553,3 +553,32 @@ fn who_comes_to_qualify_by_time_alone_within_the_patience_is_let_in_then() {
         assert_eq!(world.sent(), ["hello 03-02 11:00"], "{condition}{filter}");
     }
 }
+
+#[test]
+fn a_record_that_changes_nothing_moves_nobody_and_starts_nothing() {
+    let mut world = with(r#"{ phase = "buyer" }"#, "reenter = \"always\"");
+    world.order(1_000);
+    world.pass(7_200);
+    let (moves, runs) = (world.transitions.len(), world.snapshot.runs.len());
+    world.commit(Origin::Live, |s| s.customer.first_name = Some("Another".into()));
+    world.commit(Origin::Live, |s| s.orders[0].number = "A-1".into());
+    assert_eq!((world.transitions.len(), world.snapshot.runs.len()), (moves, runs));
+}
+
+#[test]
+fn deciding_twice_gives_the_same_decision_with_the_same_ids() {
+    let mut world = with(r#"{ event = "go" }"#, "");
+    world.pass(60);
+    world.awake = false;
+    world.order(1_000);
+    world.event("go", json!({}));
+    let decision = decide(&world.book, &world.snapshot, world.now);
+    assert_eq!((decision.runs.len(), decision.deliveries.len()), (1, 1));
+    assert_eq!(decision, decide(&world.book, &world.snapshot, world.now));
+    let later = decide(&world.book, &world.snapshot, world.now.plus_seconds(5));
+    assert_eq!(later.runs[0].id, decision.runs[0].id, "decided by another daemon a little later");
+    assert_eq!(later.deliveries[0].id, decision.deliveries[0].id);
+    assert!(world.apply(&decision));
+    assert!(!world.apply(&later), "the fence");
+    assert!(decide(&world.book, &world.snapshot, world.now).is_quiet());
+}
