@@ -1,3 +1,28 @@
-//! The loops: sync, evaluate, dispatch, keep house. Never decides: the engine does.
+//! The loops: sync, ingest, evaluate, dispatch, keep house. Never decides: the engine does.
 
+pub mod clock;
+pub mod connectors;
+pub mod daemon;
+pub mod dispatch;
+mod error;
+pub mod evaluate;
+pub mod mail;
+pub mod plan;
+pub mod project;
+pub mod report;
+pub mod shop;
+mod starter;
+pub mod sync;
 pub mod template;
+
+pub use clock::Clock;
+pub use connectors::{Connectors, open_all};
+pub use dispatch::{DispatchReport, Dispatcher};
+pub use error::RuntimeError;
+pub use evaluate::{EvaluateReport, book_for_reading, evaluate, prepare};
+pub use plan::{Plan, plan};
+pub use project::Project;
+pub use report::{Report, report};
+pub use shop::ShopSettings;
+pub use starter::starter_files;
+pub use sync::{StreamReport, SyncProgress, SyncReport, sync};

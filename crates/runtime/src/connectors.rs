@@ -1,0 +1,96 @@
+//! The connectors of one configuration, opened. One that does not open is kept as failed; the others work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zyklus_connect::model::Channel;
+use zyklus_host::{Host, HostOptions, Opened, Registry};
+
+use crate::clock::Clock;
+use crate::error::RuntimeError;
+use crate::project::Project;
+
+/// The connectors of one configuration.
+#[derive(Debug, Default)]
+pub struct Connectors {
+    /// Those that work, in the file's order.
+    pub opened: Vec<Arc<Opened>>,
+    /// Those that do not: id and what is wrong.
+    pub failed: Vec<(String, String)>,
+}
+
+/// Opens every enabled connector.
+///
+/// # Errors
+/// Only what concerns all of them; a connector that does not open is in [`Connectors::failed`].
+pub async fn open_all(
+    project: &Project,
+    registry: Registry,
+    clock: &Clock,
+) -> Result<Connectors, RuntimeError> {
+    let options =
+        HostOptions::new(clock.as_fn(), project.base_dir.clone(), project.base_dir.join("connectors"));
+    let host = Host::new(registry, options)?;
+    let mut connectors = Connectors::default();
+    let enabled = project.connectors.iter().filter(|c| c.settings.enabled);
+    let opening = enabled.map(|config| {
+        let host = &host;
+        async move { (config.id.clone(), host.open(config).await) }
+    });
+    for (id, opened) in futures::future::join_all(opening).await {
+        match opened {
+            Ok(opened) => connectors.opened.push(Arc::new(opened)),
+            Err(error) => {
+                let words = describe(&error);
+                tracing::error!(connector.id = %id, error = %words, "the connector could not be opened");
+                connectors.failed.push((id, words));
+            }
+        }
+    }
+    Ok(connectors)
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}
+
+/// A connector's error with the detail behind it.
+pub(crate) fn describe_connector(error: &zyklus_connect::Error) -> String {
+    match &error.detail {
+        Some(detail) => format!("{} ({detail})", error.message),
+        None => error.message.clone(),
+    }
+}
+
+impl Connectors {
+    /// By id.
+    pub fn find(&self, id: &str) -> Option<&Arc<Opened>> {
+        self.opened.iter().find(|c| c.id() == id)
+    }
+
+    /// The connector that carries a channel: the named one, or the first that can.
+    pub fn carrier(&self, channel: Channel, named: Option<&str>) -> Option<&Arc<Opened>> {
+        self.opened.iter().find(|c| {
+            named.is_none_or(|id| id == c.id())
+                && c.manifest().channel.as_ref().is_some_and(|spec| spec.channel == channel)
+        })
+    }
+
+    /// Those that read records.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<Opened>> {
+        self.opened.iter().filter(|c| !c.manifest().streams.is_empty())
+    }
+
+    /// Closes all of them.
+    pub async fn close(&self) {
+        futures::future::join_all(self.opened.iter().map(|c| c.close(Duration::from_secs(10)))).await;
+    }
+}

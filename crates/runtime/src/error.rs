@@ -1,0 +1,18 @@
+//! What stops a loop as a whole. What concerns one connector or one delivery is reported there instead.
+
+/// What stops a loop as a whole.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The store failed.
+    #[error("the store: {0}")]
+    Store(#[from] zyklus_store::StoreError),
+    /// The host could not be set up.
+    #[error("the connectors' host could not be set up")]
+    Host(#[from] zyklus_host::HostError),
+    /// Work on another thread panicked; nothing of it was stored.
+    #[error("{what} panicked; this is a defect in zyklus, please report it")]
+    Panicked {
+        /// What was being done.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,217 @@
+//! What the configuration on disk would do to the state in the store, without doing it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use zyklus_engine::playbook::Start;
+use zyklus_engine::{Book, Mode};
+use zyklus_model::{At, CustomerId, Decision, DeliveryState, RunState, Snapshot};
+use zyklus_store::Store;
+
+use crate::error::RuntimeError;
+use crate::evaluate::decide_all;
+
+const BATCH: u32 = 2_000;
+
+/// What would happen.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// As of when.
+    pub at: At,
+    /// How many customers there are.
+    pub customers: u64,
+    /// How many of them the next evaluation looks at.
+    pub due: u64,
+    /// Phase moves the next evaluation finds.
+    pub moves: Vec<PlannedMove>,
+    /// Runs the next evaluation starts.
+    pub starts: Vec<PlannedStart>,
+    /// Messages and actions due within 24 hours, as far as is decided now.
+    pub due_24h: u64,
+    /// The same within 7 days.
+    pub due_7d: u64,
+    /// The same by journey and target.
+    pub messages: Vec<PlannedMessage>,
+    /// Customers inside a phase whose journey they did not start, because they came there before it went live or
+    /// with history (rule R3), by journey.
+    pub inside_without_run: Vec<(String, u64)>,
+    /// Deliveries the next evaluation refuses, by guard.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// Phase moves of one kind.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedMove {
+    /// The phase left; `None` = none yet.
+    pub from: Option<String>,
+    /// The phase entered.
+    pub to: String,
+    /// How many customers.
+    pub customers: u64,
+    /// Some of them.
+    pub samples: Vec<CustomerId>,
+}
+
+/// Runs of one journey.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedStart {
+    /// The journey.
+    pub journey: String,
+    /// How many customers.
+    pub customers: u64,
+    /// Some of them.
+    pub samples: Vec<CustomerId>,
+}
+
+/// Messages of one kind.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedMessage {
+    /// The journey.
+    pub journey: String,
+    /// The template or action.
+    pub target: String,
+    /// How many within 24 hours.
+    pub count_24h: u64,
+    /// How many within 7 days.
+    pub count_7d: u64,
+    /// Some of the customers.
+    pub samples: Vec<CustomerId>,
+}
+
+#[derive(Default)]
+struct Tally {
+    customers: u64,
+    due: u64,
+    moves: BTreeMap<(Option<String>, String), (u64, Vec<CustomerId>)>,
+    starts: BTreeMap<String, (u64, Vec<CustomerId>)>,
+    messages: BTreeMap<(String, String), (u64, u64, Vec<CustomerId>)>,
+    inside: BTreeMap<String, u64>,
+    refused: BTreeMap<String, u64>,
+}
+
+/// Decides for everybody who is due, and counts; writes nothing. `all` decides for everybody, as a change of the
+/// configuration does.
+///
+/// # Errors
+/// The store's.
+pub async fn plan(store: &Store, book: &Book, now: At, samples: usize) -> Result<Plan, RuntimeError> {
+    let book = Arc::new(book.clone());
+    let mut tally = Tally::default();
+    let mut after = None;
+    loop {
+        let ids = store.customer_ids(after, BATCH).await?;
+        let Some(last) = ids.last() else { break };
+        after = Some(*last);
+        let snapshots = store.snapshots(&ids).await?;
+        let decisions = decide_all(Arc::clone(&book), snapshots.clone(), now).await?;
+        for (snapshot, decision) in snapshots.iter().zip(&decisions) {
+            tally.add(&book, snapshot, decision, now, samples);
+        }
+    }
+    Ok(tally.finish(now))
+}
+
+impl Tally {
+    fn add(&mut self, book: &Book, snapshot: &Snapshot, decision: &Decision, now: At, samples: usize) {
+        let customer = snapshot.customer.id;
+        self.customers += 1;
+        let is_due = snapshot.mark.due_at <= now;
+        self.due += u64::from(is_due);
+        let note = |list: &mut Vec<CustomerId>| {
+            if list.len() < samples {
+                list.push(customer);
+            }
+        };
+        if let (Some(to), true) = (&decision.phase, !decision.transitions.is_empty()) {
+            let from = snapshot.phase.as_ref().filter(|p| p.lifecycle == *book.lifecycle.id);
+            let from = from.map(|p| p.phase.clone());
+            if from.as_deref() != Some(to.phase.as_str()) {
+                let entry = self.moves.entry((from, to.phase.clone())).or_default();
+                entry.0 += 1;
+                note(&mut entry.1);
+            }
+        }
+        for run in &decision.runs {
+            if !snapshot.runs.iter().any(|r| r.id == run.id) {
+                let entry = self.starts.entry(run.journey.clone()).or_default();
+                entry.0 += 1;
+                note(&mut entry.1);
+            }
+        }
+        let withdrawn = |id| decision.withdrawals.iter().any(|w| w.delivery == id);
+        let pending = snapshot
+            .deliveries
+            .iter()
+            .filter(|d| d.state == DeliveryState::Pending && !withdrawn(d.id))
+            .chain(decision.deliveries.iter().filter(|d| d.state == DeliveryState::Pending));
+        for delivery in pending {
+            if delivery.due_at > now.plus_days(7) {
+                continue;
+            }
+            let key = (delivery.journey.clone(), delivery.target.clone());
+            let entry = self.messages.entry(key).or_default();
+            entry.0 += u64::from(delivery.due_at <= now.plus_days(1));
+            entry.1 += 1;
+            note(&mut entry.2);
+        }
+        let reasons = decision
+            .deliveries
+            .iter()
+            .filter_map(|d| d.reason)
+            .chain(decision.withdrawals.iter().filter_map(|w| w.reason));
+        for reason in reasons {
+            *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
+        }
+        self.count_inside(book, snapshot, decision);
+    }
+
+    fn count_inside(&mut self, book: &Book, snapshot: &Snapshot, decision: &Decision) {
+        let phase = decision.phase.as_ref().or(snapshot.phase.as_ref());
+        let Some(phase) = phase.filter(|p| p.lifecycle == *book.lifecycle.id) else { return };
+        for journey in book.journeys.iter().filter(|j| j.mode != Mode::Off) {
+            let is_inside = matches!(&journey.start, Start::Phase(p) if *p == phase.phase);
+            let runs = snapshot.runs.iter().chain(&decision.runs);
+            let has_run = runs
+                .filter(|r| r.journey == journey.root())
+                .any(|r| r.state == RunState::Live || r.started_at >= phase.since);
+            if is_inside && !has_run {
+                *self.inside.entry(journey.id.to_string()).or_default() += 1;
+            }
+        }
+    }
+
+    fn finish(self, at: At) -> Plan {
+        let messages: Vec<PlannedMessage> = self
+            .messages
+            .into_iter()
+            .map(|((journey, target), (count_24h, count_7d, samples))| PlannedMessage {
+                journey,
+                target,
+                count_24h,
+                count_7d,
+                samples,
+            })
+            .collect();
+        Plan {
+            at,
+            customers: self.customers,
+            due: self.due,
+            moves: self
+                .moves
+                .into_iter()
+                .map(|((from, to), (customers, samples))| PlannedMove { from, to, customers, samples })
+                .collect(),
+            starts: self
+                .starts
+                .into_iter()
+                .map(|(journey, (customers, samples))| PlannedStart { journey, customers, samples })
+                .collect(),
+            due_24h: messages.iter().map(|m| m.count_24h).sum(),
+            due_7d: messages.iter().map(|m| m.count_7d).sum(),
+            messages,
+            inside_without_run: self.inside.into_iter().collect(),
+            refused: self.refused,
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! A configuration folder, read and checked as a whole: `zyklus.toml`, the lifecycle, playbooks, templates.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeTable;
+use zyklus_engine::source::{Source, Table};
+use zyklus_engine::{Book, Lifecycle, Playbook, Problem, Settings};
+use zyklus_host::config::{ConfigOptions, read_connectors};
+use zyklus_host::{ConfigProblem, ConnectorConfig, Registry};
+use zyklus_model::{Purpose, Rates};
+
+use crate::shop::{ShopSettings, read_rates, read_shop};
+use crate::starter::{starter_lifecycle, starter_lifecycles};
+use crate::template::{LoadOptions, TemplateProblem, Templates};
+
+/// A configuration folder, read and checked.
+#[derive(Debug)]
+pub struct Project {
+    /// `zyklus.toml`.
+    pub file: PathBuf,
+    /// The folder it stands in.
+    pub base_dir: PathBuf,
+    /// The store's address; a relative SQLite path is meant against the folder.
+    pub store_url: String,
+    /// The operator's own shop.
+    pub shop: ShopSettings,
+    /// Exchange rates into the reporting currency.
+    pub rates: Rates,
+    /// Lifecycle, journeys and rules; without `active_from`, which the store knows.
+    pub book: Book,
+    /// All templates.
+    pub templates: Templates,
+    /// All connectors, enabled or not, in the file's order.
+    pub connectors: Vec<ConnectorConfig>,
+    /// What is doubtful.
+    pub warnings: Vec<Problem>,
+}
+
+impl Project {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Every mistake found in any of the files, with its place.
+    pub fn load(file: &Path, registry: &Registry, options: &ConfigOptions) -> Result<Self, Vec<Problem>> {
+        let base_dir = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let name = file.file_name().map_or_else(|| "zyklus.toml".into(), |n| n.to_string_lossy());
+        let text = read_file(file, &name)?;
+        let mut problems = Vec::new();
+        let head = read_head(&name, &text, &base_dir, &mut problems);
+        let source = zyklus_host::Source { file: &name, text: &text };
+        let connectors = match read_connectors(&source, registry, options) {
+            Ok(connectors) => connectors,
+            // What is no TOML at all was reported already.
+            Err(_) if head.is_none() && !problems.is_empty() && DeTable::parse(&text).is_err() => Vec::new(),
+            Err(more) => {
+                problems.extend(more.into_iter().map(connector_problem));
+                Vec::new()
+            }
+        };
+        let model = head.as_ref().map_or("ecommerce", |h| h.model.as_str());
+        let lifecycle = read_lifecycle(&base_dir, model, &name, &text, &mut problems);
+        let playbooks = read_playbooks(&base_dir, &mut problems);
+        let templates = read_templates(&base_dir, &mut problems);
+        let (Some(head), Some(lifecycle)) = (head, lifecycle) else { return Err(problems) };
+        let decimals = head.shop.currency.exponent();
+        let book = match Book::assemble(lifecycle, playbooks, head.settings, decimals) {
+            Ok(book) => book,
+            Err(more) => {
+                problems.extend(more);
+                return Err(problems);
+            }
+        };
+        let Some(templates) = templates else { return Err(problems) };
+        let mut project = Project {
+            file: file.to_path_buf(),
+            base_dir,
+            store_url: head.store_url,
+            shop: head.shop,
+            rates: head.rates,
+            book,
+            templates,
+            connectors,
+            warnings: Vec::new(),
+        };
+        problems.extend(project.cross_check(&name, registry));
+        let (warnings, errors): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.is_warning);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        project.warnings = warnings;
+        Ok(project)
+    }
+
+    /// What the files say of each other.
+    fn cross_check(&self, file: &str, registry: &Registry) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut sends_mail = false;
+        let mut footer_needed = false;
+        for journey in &self.book.journeys {
+            let at = |message: String, help: Option<String>| in_journey(&journey.place, message, help);
+            for node in &journey.nodes {
+                match &node.verb {
+                    zyklus_engine::playbook::Verb::Send(send) => {
+                        sends_mail |= send.channel == zyklus_model::Channel::Email;
+                        for template in [Some(&send.template), send.fallback.as_ref()].into_iter().flatten() {
+                            if !self.templates.has(template) {
+                                let near = self.templates.nearest(template);
+                                let help = near.map_or_else(
+                                    || format!("write templates/{template}/en.mjml"),
+                                    |near| format!("did you mean \"{near}\"?"),
+                                );
+                                let text =
+                                    format!("journey `{}`: there is no template \"{template}\"", journey.id);
+                                problems.push(at(text, Some(help)));
+                            } else if send.purpose == Purpose::Marketing
+                                && send.channel == zyklus_model::Channel::Email
+                            {
+                                footer_needed = true;
+                                if !self.templates.has_footer(template) {
+                                    let text = format!(
+                                        "journey `{}` sends \"{template}\" as marketing, and the template has no footer with a way to unsubscribe",
+                                        journey.id
+                                    );
+                                    let help =
+                                        "add <mj-include path=\"footer\" /> to every language of the template";
+                                    problems.push(at(text, Some(help.into())));
+                                }
+                            }
+                        }
+                    }
+                    zyklus_engine::playbook::Verb::Call { connector, action, .. } => {
+                        let known = self.connectors.iter().find(|c| c.id == *connector);
+                        let manifest = known.and_then(|c| registry.manifest(&c.kind));
+                        if known.is_none() {
+                            let text = format!("journey `{}` calls the connector `{connector}`, which {file} does not have", journey.id);
+                            problems.push(at(text, None));
+                        } else if let Some(manifest) = manifest
+                            && !manifest.actions.iter().any(|a| a.name == *action)
+                        {
+                            let known: Vec<&str> = manifest.actions.iter().map(|a| a.name.as_str()).collect();
+                            let text =
+                                format!("journey `{}`: `{connector}` has no action `{action}`", journey.id);
+                            problems.push(at(text, Some(format!("it has {}", known.join(", ")))));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let whole = |message: &str, help: &str| Problem::at(&file.into(), "", 0..0, message).help(help);
+        if footer_needed {
+            let shop = &self.shop;
+            for (key, is_missing) in [
+                ("url", shop.url.is_empty()),
+                ("email", shop.email.is_empty()),
+                ("legal_name", shop.legal_name.is_empty()),
+                ("address_lines", shop.address_lines.is_empty()),
+            ] {
+                if is_missing {
+                    let message = format!("`shop.{key}` is missing: marketing mails need it");
+                    problems.push(whole(&message, "add it to [shop]"));
+                }
+            }
+        }
+        let carries_mail = self.connectors.iter().filter(|c| c.settings.enabled).any(|c| {
+            let channel = registry.manifest(&c.kind).and_then(|m| m.channel.as_ref());
+            channel.is_some_and(|spec| spec.channel == zyklus_model::Channel::Email)
+        });
+        if sends_mail && !carries_mail {
+            let message = "the playbooks send e-mail, and no connector carries it: nothing will go out";
+            problems.push(whole(message, "add [connectors.mail] with type = \"smtp\"").warning());
+        }
+        problems
+    }
+}
+
+/// What `zyklus.toml` says outside `[connectors]`.
+struct Head {
+    store_url: String,
+    shop: ShopSettings,
+    rates: Rates,
+    model: String,
+    settings: Settings,
+}
+
+fn read_head(name: &str, text: &str, base_dir: &Path, problems: &mut Vec<Problem>) -> Option<Head> {
+    let mut source = Source::new(name, text);
+    let head = read_tables(&mut source, base_dir);
+    let is_sound = source.problems.iter().all(|p| p.is_warning);
+    problems.append(&mut source.problems);
+    head.filter(|_| is_sound)
+}
+
+fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
+    let document = source.parse()?;
+    let mut root = Table::new("", document.span(), document.get_ref());
+    let mut settings = Settings::default();
+    let mut store_url = "sqlite:zyklus.db".to_owned();
+    if let Some(mut table) = root.take("store").and_then(|v| source.table("store", v)) {
+        if let Some(url) = table.take("url").and_then(|v| source.text_of("store.url", v)) {
+            store_url = url;
+        }
+        table.finish(source);
+    }
+    let shop = root.need(source, "shop").and_then(|v| read_shop(source, v));
+    let reporting = shop.as_ref().map_or(zyklus_model::Currency::EUR, |s| s.currency);
+    let mut rates = Rates::only(reporting);
+    if let Some(value) = root.take("rates") {
+        read_rates(source, value, &mut rates);
+    }
+    let mut model = "ecommerce".to_owned();
+    if let Some(mut table) = root.take("lifecycle").and_then(|v| source.table("lifecycle", v)) {
+        if let Some(name) = table.take("model").and_then(|v| source.text_of("lifecycle.model", v)) {
+            model = name;
+        }
+        table.finish(source);
+    }
+    if let Some(value) = root.take("caps") {
+        settings.read_caps(source, value);
+    }
+    if let Some(value) = root.take("quiet") {
+        settings.read_quiet(source, value);
+    }
+    if let Some(mut table) = root.take("consent").and_then(|v| source.table("consent", v)) {
+        if let Some(value) = table.take("existing_customers") {
+            settings.existing_customers =
+                source.bool_of("consent.existing_customers", value).unwrap_or_default();
+        }
+        table.finish(source);
+    }
+    if let Some(mut table) = root.take("test").and_then(|v| source.table("test", v)) {
+        for item in table.take("recipients").and_then(|v| source.array_of("test.recipients", v)).into_iter().flatten()
+        {
+            let folded = source.parsed("test.recipients", item, zyklus_model::Email::parse);
+            settings.test_recipients.extend(folded.map(|email| email.as_str().to_owned()));
+        }
+        table.finish(source);
+    }
+    // Read by the host.
+    root.take("connectors");
+    root.finish(source);
+    let shop = shop?;
+    settings.zone = shop.zone.clone();
+    Some(Head { store_url: place_store(&store_url, base_dir), shop, rates, model, settings })
+}
+
+/// A relative SQLite path is meant against the configuration's folder.
+fn place_store(url: &str, base_dir: &Path) -> String {
+    match url.strip_prefix("sqlite:") {
+        Some(path) if Path::new(path.trim_start_matches("//")).is_relative() => {
+            format!("sqlite:{}", base_dir.join(path.trim_start_matches("//")).display())
+        }
+        _ => url.to_owned(),
+    }
+}
+
+fn read_file(path: &Path, name: &str) -> Result<String, Vec<Problem>> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let message = match error.kind() {
+            std::io::ErrorKind::NotFound => format!("{} does not exist", path.display()),
+            std::io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
+            _ => format!("{} cannot be read: {error}", path.display()),
+        };
+        let problem = Problem::at(&name.into(), "", 0..0, message);
+        vec![if error.kind() == std::io::ErrorKind::NotFound {
+            problem.help("`zyklus init` makes a configuration; --config names another file")
+        } else {
+            problem
+        }]
+    })
+}
+
+fn read_lifecycle(
+    base_dir: &Path,
+    model: &str,
+    file: &str,
+    text: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Lifecycle> {
+    let name = format!("lifecycles/{model}.toml");
+    let path = base_dir.join(&name);
+    let body = if path.exists() {
+        match read_file(&path, &name) {
+            Ok(body) => body,
+            Err(more) => {
+                problems.extend(more);
+                return None;
+            }
+        }
+    } else if let Some(body) = starter_lifecycle(model) {
+        body
+    } else {
+        let mut known: Vec<String> = starter_lifecycles();
+        known.extend(toml_files(&base_dir.join("lifecycles")).into_iter().map(|(stem, _)| stem));
+        known.sort();
+        known.dedup();
+        let near = zyklus_engine::problem::nearest(model, known.iter().map(String::as_str));
+        let help = near.map_or_else(
+            || format!("there are {}", known.join(", ")),
+            |near| format!("did you mean \"{near}\"?"),
+        );
+        let start = text.find(&format!("\"{model}\"")).unwrap_or(0);
+        let span = start..(start + model.len() + 2).min(text.len());
+        let message = format!("there is no lifecycle \"{model}\"");
+        problems.push(Problem::at(&file.into(), text, span, message).help(help));
+        return None;
+    };
+    match Lifecycle::parse(model, &name, &body) {
+        Ok((lifecycle, warnings)) => {
+            problems.extend(warnings);
+            Some(lifecycle)
+        }
+        Err(more) => {
+            problems.extend(more);
+            None
+        }
+    }
+}
+
+/// The `.toml` files of a folder by stem, sorted.
+fn toml_files(folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<(String, PathBuf)> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .filter_map(|path| Some((path.file_stem()?.to_string_lossy().into_owned(), path)))
+        .collect();
+    files.sort();
+    files
+}
+
+fn read_playbooks(base_dir: &Path, problems: &mut Vec<Problem>) -> Vec<Playbook> {
+    let mut segments = BTreeMap::new();
+    let mut playbooks = Vec::new();
+    for (stem, path) in toml_files(&base_dir.join("playbooks")) {
+        let name = format!("playbooks/{stem}.toml");
+        let parsed = read_file(&path, &name).and_then(|text| Playbook::parse(&name, &text, &segments));
+        match parsed {
+            Ok((playbook, warnings)) => {
+                problems.extend(warnings);
+                segments.extend(playbook.segments.clone());
+                playbooks.push(playbook);
+            }
+            Err(more) => problems.extend(more),
+        }
+    }
+    playbooks
+}
+
+fn read_templates(base_dir: &Path, problems: &mut Vec<Problem>) -> Option<Templates> {
+    let folder = base_dir.join("templates");
+    let options = LoadOptions::default();
+    let loaded = if folder.is_dir() {
+        Templates::load(&folder, &options)
+    } else {
+        Templates::from_files(&BTreeMap::new(), &options)
+    };
+    loaded.map_err(|more| problems.extend(more.into_iter().map(template_problem))).ok()
+}
+
+fn template_problem(problem: TemplateProblem) -> Problem {
+    let file = if problem.file.starts_with("templates/") {
+        problem.file
+    } else {
+        format!("templates/{}", problem.file)
+    };
+    Problem {
+        file: file.into(),
+        line: problem.line,
+        column: problem.column,
+        span: 0..0,
+        message: problem.message,
+        help: (!problem.help.is_empty()).then_some(problem.help),
+        is_warning: false,
+    }
+}
+
+fn connector_problem(problem: ConfigProblem) -> Problem {
+    Problem {
+        file: problem.file.into(),
+        line: problem.line,
+        column: problem.column,
+        span: problem.span,
+        message: format!("{}: {}", problem.path, problem.message),
+        help: problem.help,
+        is_warning: false,
+    }
+}
+
+fn in_journey(place: &str, message: String, help: Option<String>) -> Problem {
+    let (file, line) = place.rsplit_once(':').unwrap_or((place, "1"));
+    let file: Arc<str> = file.into();
+    Problem { file, line: line.parse().unwrap_or(1), column: 1, span: 0..0, message, help, is_warning: false }
+}

@@ -1,0 +1,30 @@
+//! The starter configuration, carried in the binary: `zyklus init` writes it, and a lifecycle that is not on
+//! disk is taken from it.
+
+use rust_embed::RustEmbed;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../config"]
+struct Starter;
+
+/// Every file of the starter configuration, by its path below the configuration folder, sorted.
+pub fn starter_files() -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = Starter::iter()
+        .filter_map(|path| Some((path.to_string(), Starter::get(&path)?.data.into_owned())))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A lifecycle's text by its id.
+pub(crate) fn starter_lifecycle(id: &str) -> Option<String> {
+    let file = Starter::get(&format!("lifecycles/{id}.toml"))?;
+    String::from_utf8(file.data.into_owned()).ok()
+}
+
+/// The ids of the lifecycles.
+pub(crate) fn starter_lifecycles() -> Vec<String> {
+    Starter::iter()
+        .filter_map(|path| Some(path.strip_prefix("lifecycles/")?.strip_suffix(".toml")?.to_owned()))
+        .collect()
+}

@@ -1,0 +1,186 @@
+//! Reads connectors page by page into the store. A page and its cursor are one transaction, so that a crash
+//! resumes at the last committed page. Never judges what a record means.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use zyklus_connect::{Cursor, ErrorKind, Mode, Next, ReadRequest};
+use zyklus_host::Opened;
+use zyklus_model::Origin;
+use zyklus_store::{CursorUpdate, Ingest, NewReject, Store};
+
+use crate::clock::Clock;
+use crate::connectors::describe_connector;
+use crate::project::Project;
+
+/// How many records a page is asked for.
+const PAGE: u32 = 1_000;
+/// More pages than this in one sync are left for the next one.
+const MAX_PAGES: u32 = 1_000_000;
+
+/// Where a sync stands.
+#[derive(Debug, Clone)]
+pub struct SyncProgress {
+    /// The connector.
+    pub connector: String,
+    /// The stream.
+    pub stream: String,
+    /// Records read so far in this sync.
+    pub records: u64,
+    /// How many there are, as far as the source knows.
+    pub total: Option<u64>,
+}
+
+/// What a sync of one connector came to.
+#[derive(Debug, Clone, Serialize)]
+pub struct SyncReport {
+    /// The connector.
+    pub connector: String,
+    /// Its streams, in the order they were read.
+    pub streams: Vec<StreamReport>,
+}
+
+impl SyncReport {
+    /// Whether every stream was read to its end.
+    pub fn is_complete(&self) -> bool {
+        self.streams.iter().all(|s| s.error.is_none())
+    }
+
+    /// Records that changed something.
+    pub fn changed(&self) -> u64 {
+        self.streams.iter().map(|s| s.changed).sum()
+    }
+}
+
+/// What a sync of one stream came to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StreamReport {
+    /// The stream.
+    pub stream: String,
+    /// Records read.
+    pub records: u64,
+    /// Records that changed something.
+    pub changed: u64,
+    /// Customers seen for the first time.
+    pub new_customers: u64,
+    /// Records that could not be used.
+    pub rejected: u64,
+    /// The first of them, with place and reason.
+    pub rejects: Vec<String>,
+    /// Amounts in a currency without a rate.
+    pub unrated: BTreeMap<String, u64>,
+    /// Why it stopped before its end.
+    pub error: Option<String>,
+    /// Whether the error is one that waiting may heal.
+    #[serde(skip)]
+    pub is_transient: bool,
+}
+
+/// Reads all streams of a connector until each has caught up. A stream that fails does not keep the others.
+pub async fn sync(
+    store: &Store,
+    connector: &Opened,
+    project: &Project,
+    clock: &Clock,
+    progress: &(dyn Fn(SyncProgress) + Send + Sync),
+) -> SyncReport {
+    let mut report = SyncReport { connector: connector.id().to_owned(), streams: Vec::new() };
+    let wanted = connector.settings().streams.clone();
+    for spec in &connector.manifest().streams {
+        if wanted.as_ref().is_some_and(|names| !names.contains(&spec.name)) {
+            continue;
+        }
+        let mut stream = StreamReport { stream: spec.name.clone(), ..StreamReport::default() };
+        if let Err((error, is_transient)) =
+            read_stream(store, connector, project, clock, progress, &mut stream).await
+        {
+            tracing::warn!(connector.id = connector.id(), stream = %spec.name, error, "the stream stopped");
+            (stream.error, stream.is_transient) = (Some(error), is_transient);
+        }
+        report.streams.push(stream);
+    }
+    report
+}
+
+async fn read_stream(
+    store: &Store,
+    connector: &Opened,
+    project: &Project,
+    clock: &Clock,
+    progress: &(dyn Fn(SyncProgress) + Send + Sync),
+    report: &mut StreamReport,
+) -> Result<(), (String, bool)> {
+    let lost = |error: zyklus_store::StoreError| (format!("the store: {error}"), true);
+    let name = report.stream.clone();
+    let known = store.cursor(connector.id(), &name).await.map_err(lost)?;
+    // Everything before the stream has caught up once is history, and history starts nothing.
+    let is_backfill = known.as_ref().is_none_or(|c| c.caught_up_at.is_none());
+    let (mode, origin) = if is_backfill {
+        (Mode::Backfill { from: None }, Origin::History)
+    } else {
+        (Mode::Incremental, Origin::Live)
+    };
+    let mut cursor = known.map(|c| Cursor(c.cursor));
+    for _ in 0..MAX_PAGES {
+        let request =
+            ReadRequest { stream: name.clone(), cursor: cursor.clone(), mode: mode.clone(), limit: PAGE };
+        let page = connector.read(request).await.map_err(|error| {
+            let waits = matches!(error.kind, ErrorKind::Transient | ErrorKind::RateLimited);
+            (describe_connector(&error), waits)
+        })?;
+        let caught_up = matches!(page.next, Next::CaughtUp { .. });
+        let next = page.next.cursor().clone();
+        for reject in &page.rejects {
+            if report.rejects.len() < 20 {
+                report.rejects.push(format!("{}: {}", reject.place, reject.message));
+            }
+        }
+        report.records += page.records.len() as u64;
+        let update = CursorUpdate {
+            cursor: next.0.clone(),
+            mode: if is_backfill && !caught_up { "backfill" } else { "incremental" }.to_owned(),
+            caught_up,
+        };
+        let rejects = page
+            .rejects
+            .into_iter()
+            .map(|r| NewReject { problem: r.message, record: r.place })
+            .collect();
+        let ingested = store
+            .ingest(Ingest {
+                connector: connector.id().to_owned(),
+                stream: name.clone(),
+                records: page.records,
+                rejects,
+                origin,
+                received_at: clock.now(),
+                next: Some(update),
+                rates: project.rates.clone(),
+            })
+            .await
+            .map_err(lost)?;
+        report.changed += ingested.changed;
+        report.new_customers += ingested.new_customers;
+        report.rejected += ingested.rejected;
+        for (currency, count) in ingested.unrated {
+            *report.unrated.entry(currency.code().to_owned()).or_default() += count;
+        }
+        progress(SyncProgress {
+            connector: connector.id().to_owned(),
+            stream: name.clone(),
+            records: report.records,
+            total: page.total,
+        });
+        if caught_up {
+            return Ok(());
+        }
+        if cursor.as_ref() == Some(&next) {
+            return Err((
+                "the connector says there is more, and its cursor does not move; this is a defect in it".into(),
+                false,
+            ));
+        }
+        cursor = Some(next);
+    }
+    Ok(())
+}
