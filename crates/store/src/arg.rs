@@ -8,7 +8,8 @@ use sqlx::sqlite::{SqliteArguments, SqliteArgumentsBuffer, SqliteTypeInfo, Sqlit
 use sqlx::{Arguments, Decode, Encode, Postgres, Sqlite, Type};
 use uuid::Uuid;
 use zyklus_model::{
-    AttemptId, At, CustomerId, DeliveryId, EventId, FeedbackId, MergeId, OrderId, ProductId, RunId, TransitionId,
+    At, AttemptId, CustomerId, DeliveryId, EventId, FeedbackId, MergeId, OrderId, ProductId, RunId,
+    TransitionId,
 };
 
 /// PostgreSQL counts from 2000-01-01.
@@ -104,7 +105,16 @@ macro_rules! from_ids {
 }
 
 from_ids!(
-    AttemptId, CustomerId, DeliveryId, EventId, FeedbackId, MergeId, OrderId, ProductId, RunId, TransitionId
+    AttemptId,
+    CustomerId,
+    DeliveryId,
+    EventId,
+    FeedbackId,
+    MergeId,
+    OrderId,
+    ProductId,
+    RunId,
+    TransitionId
 );
 
 /// A list of bound arguments.

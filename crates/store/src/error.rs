@@ -7,7 +7,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The address of the store is not understood.
-    #[error("`{url}` is not the address of a store: {problem}; write sqlite:path/to/zyklus.db or postgres://…")]
+    #[error(
+        "`{url}` is not the address of a store: {problem}; write sqlite:path/to/zyklus.db or postgres://…"
+    )]
     Url {
         /// What was given, without a password.
         url: String,
@@ -39,7 +41,9 @@ pub enum StoreError {
         kind: String,
     },
     /// The store was written by a newer program.
-    #[error("the store has version {found}, this program knows version {known}; install the newer zyklus, or restore a backup made before the upgrade")]
+    #[error(
+        "the store has version {found}, this program knows version {known}; install the newer zyklus, or restore a backup made before the upgrade"
+    )]
     NewerVersion {
         /// The version found.
         found: i64,
@@ -47,7 +51,9 @@ pub enum StoreError {
         known: i64,
     },
     /// The store was written by an older program and was opened for reading only.
-    #[error("the store has version {found}, this program needs version {known}; run `zyklus db migrate` (make a backup first)")]
+    #[error(
+        "the store has version {found}, this program needs version {known}; run `zyklus db migrate` (make a backup first)"
+    )]
     OlderVersion {
         /// The version found.
         found: i64,
@@ -103,7 +109,10 @@ impl StoreError {
             StoreError::Full => true,
             StoreError::Database(error) => matches!(
                 **error,
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed
+                sqlx::Error::Io(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::WorkerCrashed
             ),
             _ => false,
         }

@@ -44,7 +44,9 @@ impl Store {
 
 async fn version(tx: &mut Tx) -> Result<i64> {
     let there = match tx.dialect() {
-        Dialect::Sqlite => "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migration'",
+        Dialect::Sqlite => {
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migration'"
+        }
         Dialect::Postgres => {
             "SELECT count(*) FROM information_schema.tables
              WHERE table_schema = current_schema() AND table_name = 'schema_migration'"

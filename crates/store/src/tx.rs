@@ -125,7 +125,11 @@ impl Tx {
     }
 
     /// All rows of a statement. Complete before anything else happens: a RETURNING is done when this is.
-    pub(crate) async fn fetch<T: Load>(&mut self, sql: impl SqlSafeStr + Send, args: Vec<Arg>) -> Result<Vec<T>> {
+    pub(crate) async fn fetch<T: Load>(
+        &mut self,
+        sql: impl SqlSafeStr + Send,
+        args: Vec<Arg>,
+    ) -> Result<Vec<T>> {
         let sql = sql.into_sql_str();
         Ok(on_backend!(self, args => bound, |c| sqlx::query_as_with(sql, bound).fetch_all(c).await?))
     }
@@ -159,8 +163,12 @@ impl Tx {
     /// Runs statements that follow one another, without arguments.
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<()> {
         match &mut self.connection {
-            Connection::Sqlite(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)?,
-            Connection::Postgres(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)?,
+            Connection::Sqlite(connection) => {
+                sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)?
+            }
+            Connection::Postgres(connection) => {
+                sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)?
+            }
         }
         Ok(())
     }

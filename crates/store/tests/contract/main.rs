@@ -2,4 +2,3 @@
 
 #[macro_use]
 mod common;
-

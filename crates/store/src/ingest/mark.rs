@@ -1,0 +1,23 @@
+//! Evaluation marks: who has to be judged again. Never judges.
+
+use std::collections::BTreeMap;
+
+use zyklus_model::{At, CustomerId, bucket_of};
+
+use crate::arg::args;
+use crate::error::Result;
+use crate::tx::Tx;
+
+/// Raises the mark of every customer once: seq grows, and they are due at the latest now.
+pub(super) async fn write(tx: &mut Tx, marks: &BTreeMap<CustomerId, (bool, bool)>, now: At) -> Result<()> {
+    let rows = marks.iter().map(|(customer, (live, history))| {
+        args![bucket_of(*customer), *customer, 1i64, now, *live, *history, 0i64, false, "[]"]
+    });
+    let head = "INSERT INTO evaluation
+        (bucket, customer_id, seq, due_at, live_pending, history_pending, phase_moves, phase_live, segments)";
+    let tail = " ON CONFLICT (bucket, customer_id) DO UPDATE SET seq = evaluation.seq + 1,
+        due_at = CASE WHEN excluded.due_at < evaluation.due_at THEN excluded.due_at ELSE evaluation.due_at END,
+        live_pending = evaluation.live_pending OR excluded.live_pending,
+        history_pending = evaluation.history_pending OR excluded.history_pending";
+    tx.insert(head, rows, tail).await.map(drop)
+}
