@@ -38,7 +38,7 @@ impl Reference {
     /// Reads a reference; `is_guest` says that the system keeps guests under ids of their own.
     pub(crate) fn new(customer: &CustomerRef, system: &str, is_guest: bool) -> Self {
         let email = customer.email.as_deref().and_then(|text| Email::parse(text).ok());
-        let external = customer.external_id.as_deref().and_then(|text| name_of(text));
+        let external = customer.external_id.as_deref().and_then(name_of);
         let mut names = Vec::with_capacity(2);
         let without_id = external.is_none();
         if let Some(value) = external {
@@ -130,7 +130,8 @@ impl People {
             forgotten: BTreeSet::new(),
             folds: Vec::new(),
         };
-        const COLUMNS: &str = "SELECT kind, value, system, customer_id, source_customer_id FROM identity WHERE ";
+        const COLUMNS: &str =
+            "SELECT kind, value, system, customer_id, source_customer_id FROM identity WHERE ";
         let mut rows: Vec<IdentityRow> = Vec::new();
         for some in external.into_iter().collect::<Vec<_>>().chunks(CHUNK) {
             let mut sql = Sql::new(tx.dialect(), COLUMNS);
@@ -194,7 +195,12 @@ impl People {
 
     /// Finds or makes the customer of a record; `since` is when the fact says the customer existed. `None`
     /// when the record names nobody.
-    pub(crate) async fn resolve(&mut self, tx: &mut Tx, reference: &Reference, since: At) -> Result<Option<Who>> {
+    pub(crate) async fn resolve(
+        &mut self,
+        tx: &mut Tx,
+        reference: &Reference,
+        since: At,
+    ) -> Result<Option<Who>> {
         let Some(first) = reference.names.first() else { return Ok(None) };
         let mut found: Vec<(Who, &'static str)> = Vec::new();
         for name in &reference.names {
@@ -246,7 +252,13 @@ impl People {
         Who { customer: id, source: id }
     }
 
-    async fn join(&mut self, tx: &mut Tx, one: CustomerId, other: CustomerId, reason: &'static str) -> Result<()> {
+    async fn join(
+        &mut self,
+        tx: &mut Tx,
+        one: CustomerId,
+        other: CustomerId,
+        reason: &'static str,
+    ) -> Result<()> {
         let (one, other) = (self.root(one), self.root(other));
         if one == other || kept_apart(tx, one, other).await? {
             return Ok(());
@@ -269,24 +281,33 @@ impl People {
 
     /// Takes an id of a system off its customer; the addresses too when no other id is left. Returns whose it
     /// was.
-    pub(crate) async fn forget(&mut self, tx: &mut Tx, system: &str, external_id: &str) -> Result<Option<Who>> {
-        let name = Name {
-            kind: IdentityKind::External,
-            value: external_id.to_owned(),
-            system: system.to_owned(),
-        };
+    pub(crate) async fn forget(
+        &mut self,
+        tx: &mut Tx,
+        system: &str,
+        external_id: &str,
+    ) -> Result<Option<Who>> {
+        let name =
+            Name { kind: IdentityKind::External, value: external_id.to_owned(), system: system.to_owned() };
         let Some(held) = self.names.get(&name) else { return Ok(None) };
         let who = self.settled(held.who);
         let mut its: BTreeSet<Name> = BTreeSet::new();
         // Customers that were folded in within this batch still have their names stored under themselves.
-        for customer in self.persons.keys().copied().filter(|id| self.root(*id) == who.customer).collect::<Vec<_>>() {
+        for customer in
+            self.persons.keys().copied().filter(|id| self.root(*id) == who.customer).collect::<Vec<_>>()
+        {
             let sql = "SELECT kind, value, system, customer_id, source_customer_id FROM identity
                        WHERE bucket = $1 AND customer_id = $2";
             for row in tx.fetch::<IdentityRow>(sql, args![bucket_of(customer), customer]).await? {
                 its.insert(row.read()?.0);
             }
         }
-        its.extend(self.names.iter().filter(|(_, h)| self.root(h.who.customer) == who.customer).map(|(n, _)| n.clone()));
+        its.extend(
+            self.names
+                .iter()
+                .filter(|(_, h)| self.root(h.who.customer) == who.customer)
+                .map(|(n, _)| n.clone()),
+        );
         its.retain(|n| !self.forgotten.contains(n) || self.names.contains_key(n));
         let others = its.iter().any(|n| n.kind == IdentityKind::External && *n != name);
         for gone in its.into_iter().filter(|n| *n == name || !others) {
@@ -344,7 +365,9 @@ fn reason(own: IdentityKind, other: IdentityKind) -> &'static str {
     match (own, other) {
         (IdentityKind::External, _) => "the same id in one system",
         (IdentityKind::Email, IdentityKind::Email) => "the same verified e-mail address",
-        (IdentityKind::GuestEmail, IdentityKind::GuestEmail) => "the same guest's e-mail address in one system",
+        (IdentityKind::GuestEmail, IdentityKind::GuestEmail) => {
+            "the same guest's e-mail address in one system"
+        }
         _ => "a guest's e-mail address that is somebody's verified one",
     }
 }

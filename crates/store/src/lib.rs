@@ -2,21 +2,30 @@
 
 mod apply;
 mod arg;
+mod catalogue;
+mod cursor;
 mod customers;
 mod detail;
 mod error;
+mod identity;
+mod ingest;
 mod journeys;
+mod merge;
 mod migrate;
 mod open;
 mod outbox;
+mod person;
 mod place;
 mod snapshot;
+mod suppress;
 mod tx;
 mod upkeep;
 mod writer;
 
 pub use apply::ApplyReport;
+pub use cursor::{StoredCursor, StoredReject};
 pub use error::{Result, StoreError};
+pub use ingest::{CursorUpdate, Ingest, IngestReport, NewReject};
 pub use journeys::JourneyActivation;
 pub use open::{OpenOptions, Store};
 pub use outbox::{AttemptEnd, Claim, ClaimRequest, Claimed, Completion, DeliveryFilter, Judgement};

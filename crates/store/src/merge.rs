@@ -18,9 +18,8 @@ use crate::person::{Person, Profile, load_persons};
 use crate::tx::{Sql, Tx};
 
 /// Every table whose rows follow their customer.
-const FOLLOWING: &[&str] = &[
-    "identity", "consent", "suppression", "orders", "cart", "feedback", "event", "tag", "run", "delivery",
-];
+const FOLLOWING: &[&str] =
+    &["identity", "consent", "suppression", "orders", "cart", "feedback", "event", "tag", "run", "delivery"];
 
 /// What a merge remembers in order to be undone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -100,7 +99,8 @@ impl Fold {
             tx.execute("DELETE FROM evaluation WHERE bucket = $1 AND customer_id = $2", its).await?;
             move_rows(tx, self.loser, self.winner, None).await?;
         }
-        let pending = memory.evaluation.as_ref().map_or((false, false), |e| (e.live_pending, e.history_pending));
+        let pending =
+            memory.evaluation.as_ref().map_or((false, false), |e| (e.live_pending, e.history_pending));
         let text = serde_json::to_string(&memory).map_err(|e| StoreError::unreadable("merge", e))?;
         let id = MergeId::derive(&[
             self.winner.uuid().as_bytes(),
@@ -115,7 +115,12 @@ impl Fold {
 }
 
 /// Moves rows from one customer to another, all or only those that came in under some customers.
-async fn move_rows(tx: &mut Tx, from: CustomerId, to: CustomerId, only: Option<&BTreeSet<CustomerId>>) -> Result<()> {
+async fn move_rows(
+    tx: &mut Tx,
+    from: CustomerId,
+    to: CustomerId,
+    only: Option<&BTreeSet<CustomerId>>,
+) -> Result<()> {
     let dialect = tx.dialect();
     let of = |sql: &mut Sql| {
         sql.push(" WHERE bucket = ").bind(bucket_of(from)).push(" AND customer_id = ").bind(from);
@@ -283,7 +288,8 @@ async fn folded_into(tx: &mut Tx, customer: CustomerId) -> Result<BTreeSet<Custo
     let mut all = BTreeSet::from([customer]);
     let mut next = vec![customer];
     while let Some(one) = next.pop() {
-        let rows: Vec<(Uuid,)> = tx.fetch("SELECT id FROM customer WHERE merged_into = $1", args![one]).await?;
+        let rows: Vec<(Uuid,)> =
+            tx.fetch("SELECT id FROM customer WHERE merged_into = $1", args![one]).await?;
         for (id,) in rows {
             let id = CustomerId::from_uuid(id);
             if all.insert(id) {

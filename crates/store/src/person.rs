@@ -143,7 +143,8 @@ impl Person {
 
     pub(crate) fn row(&self) -> Result<Vec<Arg>> {
         let p = &self.profile;
-        let attributes = serde_json::to_string(&p.attributes).map_err(|e| StoreError::unreadable("attributes", e))?;
+        let attributes =
+            serde_json::to_string(&p.attributes).map_err(|e| StoreError::unreadable("attributes", e))?;
         Ok(args![
             bucket_of(self.id),
             self.id,
@@ -194,7 +195,9 @@ impl Person {
         self.profile.merge(words, wins);
         let changed = self.profile != before;
         // A word without an instant that says nothing new is the same word, heard again.
-        if wins && self.profile_at != Some(said_at) && (changed || updated_at.is_some() || self.profile_at.is_none())
+        if wins
+            && self.profile_at != Some(said_at)
+            && (changed || updated_at.is_some() || self.profile_at.is_none())
         {
             self.profile_at = Some(said_at);
             self.is_touched = true;

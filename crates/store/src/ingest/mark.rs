@@ -10,9 +10,10 @@ use crate::tx::Tx;
 
 /// Raises the mark of every customer once: seq grows, and they are due at the latest now.
 pub(super) async fn write(tx: &mut Tx, marks: &BTreeMap<CustomerId, (bool, bool)>, now: At) -> Result<()> {
-    let rows = marks.iter().map(|(customer, (live, history))| {
-        args![bucket_of(*customer), *customer, 1i64, now, *live, *history, 0i64, false, "[]"]
-    });
+    let mut rows = Vec::with_capacity(marks.len());
+    for (customer, (live, history)) in marks {
+        rows.push(args![bucket_of(*customer), *customer, 1i64, now, *live, *history, 0i64, false, "[]"]);
+    }
     let head = "INSERT INTO evaluation
         (bucket, customer_id, seq, due_at, live_pending, history_pending, phase_moves, phase_live, segments)";
     let tail = " ON CONFLICT (bucket, customer_id) DO UPDATE SET seq = evaluation.seq + 1,

@@ -20,9 +20,7 @@ use futures::FutureExt;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
-use zyklus_model::{
-    At, Currency, CustomerId, CustomerRecord, EventId, Origin, Rates, Record, bucket_of,
-};
+use zyklus_model::{At, Currency, CustomerId, CustomerRecord, EventId, Origin, Rates, Record, bucket_of};
 
 use crate::arg::args;
 use crate::error::{Result, StoreError};
@@ -124,6 +122,8 @@ struct Batch<'i> {
     report: IngestReport,
     rejects: Vec<NewReject>,
     events: BTreeMap<EventId, NewEvent>,
+    /// What shops say of labels, by whom it came in under.
+    tags: BTreeMap<CustomerId, tags::TagWords>,
     /// Customers to be judged again: whether live and historic facts arrived.
     marks: BTreeMap<CustomerId, (bool, bool)>,
 }
@@ -158,11 +158,18 @@ impl Batch<'_> {
         let people = People::load(tx, system, references, ingest.received_at).await?;
         let report = IngestReport { seen: ingest.records.len() as u64, ..IngestReport::default() };
         let rejects = ingest.rejects.clone();
-        let mut batch =
-            Batch { ingest, people, report, rejects, events: BTreeMap::new(), marks: BTreeMap::new() };
+        let mut batch = Batch {
+            ingest,
+            people,
+            report,
+            rejects,
+            events: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            marks: BTreeMap::new(),
+        };
         let who = batch.resolve(tx, &abouts).await?;
         batch.write_people(tx).await?;
-        batch.tags(tx, &who).await?;
+        batch.write_tags(tx).await?;
         batch.orders(tx, &who).await?;
         batch.carts(tx, &who).await?;
         batch.feedback(tx, &who).await?;
@@ -192,18 +199,26 @@ impl Batch<'_> {
             if who.is_none() && about.is_named {
                 self.reject("names no customer: it has neither an id nor a valid e-mail address", record);
             }
-            if let Some(person) = who.and_then(|who| self.people.person(who.customer)) {
+            let person = who.and_then(|who| Some((who, self.people.person(who.customer)?)));
+            if let Some((who, person)) = person {
                 let email = about.reference.email.as_ref();
                 if let Record::Customer(record) = record {
                     if let Some(at) = record.created_at {
                         person.existed(at);
                     }
-                    let before = (person.is_changed, std::mem::take(&mut person.is_changed)).0;
-                    person.learn(Profile::of(record, email), record.updated_at, ingest.received_at);
-                    self.report.changed += u64::from(person.is_changed || person.is_new && !before);
+                    let before = std::mem::replace(&mut person.is_changed, false);
+                    let wins =
+                        person.learn(Profile::of(record, email), record.updated_at, ingest.received_at);
+                    self.report.changed += u64::from(person.is_changed);
                     person.is_changed |= before;
+                    if let Some(tags) = record.tags.as_ref().filter(|_| wins) {
+                        let tags = tags.iter().filter_map(|tag| name_of(tag)).collect();
+                        let since = record.updated_at.unwrap_or(ingest.received_at);
+                        self.tags.insert(who.source, tags::TagWords { who, tags, since });
+                    }
                 } else if let Some(profile) = about.profile {
-                    let own = zyklus_model::Email::parse(profile.customer.email.as_deref().unwrap_or("")).ok();
+                    let own =
+                        zyklus_model::Email::parse(profile.customer.email.as_deref().unwrap_or("")).ok();
                     person.fill(Profile::of(profile, email.or(own.as_ref())));
                 }
             }
@@ -224,7 +239,8 @@ impl Batch<'_> {
             let mark = self.marks.entry(customer).or_default();
             *mark = (mark.0 || live, mark.1 || history);
         }
-        let mut remaining: Vec<_> = self.people.persons.values().filter(|p| p.merged_into.is_none()).collect();
+        let mut remaining: Vec<_> =
+            self.people.persons.values().filter(|p| p.merged_into.is_none()).collect();
         remaining.sort_unstable_by_key(|p| p.id);
         let mut created = Vec::new();
         let mut changed = Vec::new();
@@ -373,7 +389,11 @@ pub(crate) async fn audit(
         detail.as_bytes(),
     ]);
     let row = args![id, at, actor, what, customer, detail];
-    tx.insert("INSERT INTO audit (id, at, actor, what, customer_id, detail)", [row], " ON CONFLICT DO NOTHING")
-        .await
-        .map(drop)
+    tx.insert(
+        "INSERT INTO audit (id, at, actor, what, customer_id, detail)",
+        [row],
+        " ON CONFLICT DO NOTHING",
+    )
+    .await
+    .map(drop)
 }

@@ -4,8 +4,8 @@ use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{
-    At, CustomerId, Mark, MarkKind, Money, Order, OrderId, OrderLine, OrderRecord, OrderState, Origin, Record,
-    Refund, bucket_of,
+    At, CustomerId, Mark, MarkKind, Money, Order, OrderId, OrderLine, OrderRecord, OrderState, Origin,
+    Record, Refund, bucket_of,
 };
 
 use super::slots::{Fresh, Slots, Stored};
@@ -16,7 +16,8 @@ use crate::error::{Result, StoreError};
 use crate::identity::{Who, name_of};
 use crate::tx::Tx;
 
-const SELECT: &str = "SELECT id, customer_id, updated_at, detail, received_at, origin, content_hash FROM orders";
+const SELECT: &str =
+    "SELECT id, customer_id, updated_at, detail, received_at, origin, content_hash FROM orders";
 const HEAD: &str = "INSERT INTO orders
     (bucket, customer_id, id, source_customer_id, system, external_id, number, state, placed_at, updated_at,
      total_minor, currency, total_reporting_minor, net_reporting_minor, item_count, detail, received_at, origin,
@@ -181,7 +182,8 @@ pub(super) fn order_id(system: &str, external_id: &str) -> OrderId {
 fn read(stored: &OrderRow) -> Result<Known> {
     let detail: OrderDetail =
         serde_json::from_str(&stored.detail).map_err(|e| StoreError::unreadable("order", e))?;
-    let origin = Origin::parse(&stored.origin).ok_or_else(|| StoreError::unreadable("origin", &stored.origin))?;
+    let origin =
+        Origin::parse(&stored.origin).ok_or_else(|| StoreError::unreadable("origin", &stored.origin))?;
     Ok(Known { received_at: stored.received_at.0, origin, refunds: detail.refunds, marks: detail.marks })
 }
 
