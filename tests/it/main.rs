@@ -3,5 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test that is how a failure is reported, helpers included")]
 
+mod cdnow;
+mod life;
 mod peers_smoke;
 mod tidy;

@@ -313,7 +313,8 @@ impl Dispatcher {
     /// Another try later, or the end of trying.
     fn again(&self, opened: &Opened, claim: &Claim, error: &Error, now: At) -> AttemptEnd {
         let detail = words(error);
-        let asked = error.retry_after_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX / 1_000) * 1_000);
+        let asked =
+            error.retry_after_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX / 1_000) * 1_000);
         if matches!(
             error.kind,
             ErrorKind::Auth | ErrorKind::Permission | ErrorKind::Config | ErrorKind::RateLimited

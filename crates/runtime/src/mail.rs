@@ -78,10 +78,11 @@ fn context_of(
     let shop = &project.shop;
     let customer = &snapshot.customer;
     let language = if locale == TemplateLocale::En { "en" } else { "de" };
-    let label = book.journey(&delivery.journey).and_then(|j| {
-        j.label.get(language).or_else(|| j.label.get("en")).cloned()
-    });
-    let payload = |key: &str| delivery.payload.get(key).and_then(|v| v.as_object()).cloned().unwrap_or_default();
+    let label = book
+        .journey(&delivery.journey)
+        .and_then(|j| j.label.get(language).or_else(|| j.label.get("en")).cloned());
+    let payload =
+        |key: &str| delivery.payload.get(key).and_then(|v| v.as_object()).cloned().unwrap_or_default();
     let event = payload("event");
     let name = match (&customer.first_name, &customer.last_name) {
         (Some(first), Some(last)) => Some(format!("{first} {last}")),

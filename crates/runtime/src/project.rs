@@ -126,8 +126,7 @@ impl Project {
                                         "journey `{}` sends \"{template}\" as marketing, and the template has no footer with a way to unsubscribe",
                                         journey.id
                                     );
-                                    let help =
-                                        "add <mj-include path=\"footer\" /> to every language of the template";
+                                    let help = "add <mj-include path=\"footer\" /> to every language of the template";
                                     problems.push(at(text, Some(help.into())));
                                 }
                             }
@@ -137,7 +136,10 @@ impl Project {
                         let known = self.connectors.iter().find(|c| c.id == *connector);
                         let manifest = known.and_then(|c| registry.manifest(&c.kind));
                         if known.is_none() {
-                            let text = format!("journey `{}` calls the connector `{connector}`, which {file} does not have", journey.id);
+                            let text = format!(
+                                "journey `{}` calls the connector `{connector}`, which {file} does not have",
+                                journey.id
+                            );
                             problems.push(at(text, None));
                         } else if let Some(manifest) = manifest
                             && !manifest.actions.iter().any(|a| a.name == *action)
@@ -234,7 +236,8 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
         table.finish(source);
     }
     if let Some(mut table) = root.take("test").and_then(|v| source.table("test", v)) {
-        for item in table.take("recipients").and_then(|v| source.array_of("test.recipients", v)).into_iter().flatten()
+        for item in
+            table.take("recipients").and_then(|v| source.array_of("test.recipients", v)).into_iter().flatten()
         {
             let folded = source.parsed("test.recipients", item, zyklus_model::Email::parse);
             settings.test_recipients.extend(folded.map(|email| email.as_str().to_owned()));

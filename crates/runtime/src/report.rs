@@ -119,12 +119,7 @@ struct Tally {
 ///
 /// # Errors
 /// The store's.
-pub async fn report(
-    store: &Store,
-    project: &Project,
-    book: &Book,
-    now: At,
-) -> Result<Report, RuntimeError> {
+pub async fn report(store: &Store, project: &Project, book: &Book, now: At) -> Result<Report, RuntimeError> {
     let mut tally = Tally::default();
     let mut after = None;
     loop {
@@ -227,8 +222,7 @@ impl Tally {
             .phases
             .iter()
             .map(|phase| {
-                let (customers, revenue_minor) =
-                    self.phases.get(&*phase.id).copied().unwrap_or_default();
+                let (customers, revenue_minor) = self.phases.get(&*phase.id).copied().unwrap_or_default();
                 PhaseRow {
                     phase: phase.id.to_string(),
                     label: book.lifecycle.label_of(&phase.id, &language),

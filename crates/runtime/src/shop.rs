@@ -46,10 +46,7 @@ pub struct ShopSettings {
 const SALUTATIONS: &[(&str, Salutation)] = &[("formal", Salutation::Sie), ("informal", Salutation::Du)];
 
 /// Reads `[shop]`.
-pub(crate) fn read_shop<'a>(
-    source: &mut Source<'a>,
-    value: &Spanned<DeValue<'a>>,
-) -> Option<ShopSettings> {
+pub(crate) fn read_shop<'a>(source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) -> Option<ShopSettings> {
     let mut table = source.table("shop", value)?;
     let mut need = |source: &mut Source<'a>, key: &'static str| {
         let value = table.need(source, key)?;

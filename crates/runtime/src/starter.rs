@@ -4,7 +4,7 @@
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../config"]
+#[folder = "../../config"]
 struct Starter;
 
 /// Every file of the starter configuration, by its path below the configuration folder, sorted.

@@ -141,11 +141,8 @@ async fn read_stream(
             mode: if is_backfill && !caught_up { "backfill" } else { "incremental" }.to_owned(),
             caught_up,
         };
-        let rejects = page
-            .rejects
-            .into_iter()
-            .map(|r| NewReject { problem: r.message, record: r.place })
-            .collect();
+        let rejects =
+            page.rejects.into_iter().map(|r| NewReject { problem: r.message, record: r.place }).collect();
         let ingested = store
             .ingest(Ingest {
                 connector: connector.id().to_owned(),
@@ -176,7 +173,8 @@ async fn read_stream(
         }
         if cursor.as_ref() == Some(&next) {
             return Err((
-                "the connector says there is more, and its cursor does not move; this is a defect in it".into(),
+                "the connector says there is more, and its cursor does not move; this is a defect in it"
+                    .into(),
                 false,
             ));
         }

@@ -12,7 +12,7 @@ use zyklus_model::{At, CustomerId, Merge, MergeId, bucket_of};
 
 use crate::arg::{Stamp, args};
 use crate::error::{Result, StoreError};
-use crate::ingest::audit;
+use crate::journeys::write_audit;
 use crate::open::Store;
 use crate::person::{Person, Profile, load_persons};
 use crate::tx::{Sql, Tx};
@@ -228,7 +228,7 @@ async fn unmerge(tx: &mut Tx, id: MergeId, actor: &str, now: At) -> Result<()> {
                due_at = CASE WHEN due_at > $2 THEN $2 ELSE due_at END WHERE bucket = $3 AND customer_id = $4";
     tx.execute(sql, args![true, now, bucket_of(holder), holder]).await?;
     let detail = json!({ "merge": id, "winner": holder, "loser": loser });
-    audit(tx, now, actor, "customer.unmerged", Some(holder), &detail).await
+    write_audit(tx, now, actor, "customer.unmerged", Some(holder), &detail).await
 }
 
 /// Gives a customer their evaluation row back, due now.

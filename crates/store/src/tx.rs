@@ -4,7 +4,6 @@
 //! Static statements use `$1`, `$2` …, which both databases understand. Statements of many rows are built with
 //! [`Sql`], because SQLite looks numbered names up one after another and plain `?` does not.
 
-use futures::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -141,23 +140,6 @@ impl Tx {
         args: Vec<Arg>,
     ) -> Result<Option<T>> {
         Ok(self.fetch(sql, args).await?.into_iter().next())
-    }
-
-    /// One row after the other, in constant memory.
-    pub(crate) async fn each<T: Load>(
-        &mut self,
-        sql: impl SqlSafeStr + Send,
-        args: Vec<Arg>,
-        mut visit: impl FnMut(T) -> Result<()> + Send,
-    ) -> Result<()> {
-        let sql = sql.into_sql_str();
-        on_backend!(self, args => bound, |c| {
-            let mut rows = sqlx::query_as_with::<_, T, _>(sql, bound).fetch(c);
-            while let Some(row) = rows.try_next().await? {
-                visit(row)?;
-            }
-        });
-        Ok(())
     }
 
     /// Runs statements that follow one another, without arguments.

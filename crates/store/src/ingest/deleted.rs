@@ -3,9 +3,10 @@
 use serde_json::json;
 use zyklus_model::DeletedRecord;
 
-use super::{Batch, audit};
+use super::Batch;
 use crate::error::Result;
 use crate::identity::name_of;
+use crate::journeys::write_audit;
 use crate::tx::Tx;
 
 impl Batch<'_> {
@@ -26,7 +27,7 @@ impl Batch<'_> {
         if let Some(who) = self.people.forget(tx, system, &name).await? {
             let at = self.ingest.received_at;
             let detail = json!({ "system": system, "external_id": name, "at": gone.at });
-            audit(tx, at, system, "customer.deleted", Some(who.customer), &detail).await?;
+            write_audit(tx, at, system, "customer.deleted", Some(who.customer), &detail).await?;
             self.mark(who.customer);
             self.report.changed += 1;
         }

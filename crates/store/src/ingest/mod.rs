@@ -368,32 +368,3 @@ pub(crate) fn content_hash(record: &impl serde::Serialize, reporting: Option<i64
     bytes.copy_from_slice(&digest[..8]);
     Ok(i64::from_be_bytes(bytes))
 }
-
-/// Writes a line of the audit log.
-pub(crate) async fn audit(
-    tx: &mut Tx,
-    at: At,
-    actor: &str,
-    what: &str,
-    customer: Option<CustomerId>,
-    detail: &Value,
-) -> Result<()> {
-    let detail = json_text(detail)?;
-    let whom = customer.map(|id| id.uuid()).unwrap_or_default();
-    let id = EventId::derive(&[
-        b"audit",
-        &at.as_micros().to_be_bytes(),
-        actor.as_bytes(),
-        what.as_bytes(),
-        whom.as_bytes(),
-        detail.as_bytes(),
-    ]);
-    let row = args![id, at, actor, what, customer, detail];
-    tx.insert(
-        "INSERT INTO audit (id, at, actor, what, customer_id, detail)",
-        [row],
-        " ON CONFLICT DO NOTHING",
-    )
-    .await
-    .map(drop)
-}

@@ -1,0 +1,124 @@
+//! The public CDNOW log through connector, store, engine and report, against figures computed here from the raw file.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+use zyklus_engine::why;
+use zyklus_host::ConfigOptions;
+use zyklus_model::{At, CustomerId};
+use zyklus_runtime::{Project, evaluate, prepare, report};
+
+use crate::life::{World, registry};
+
+fn example() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/cdnow")
+}
+
+/// Customer, day (as text) and cents of every row.
+fn raw() -> Vec<(String, String, i64)> {
+    let file = std::fs::File::open(example().join("CDNOW_master.txt.gz")).unwrap();
+    BufReader::new(flate2::read::GzDecoder::new(file))
+        .lines()
+        .map(|line| line.unwrap())
+        .filter(|line| line.trim_start().starts_with(|c: char| c.is_ascii_digit()))
+        .map(|line| {
+            let parts: Vec<&str> = line.split_whitespace().collect();
+            let (whole, cents) = parts[3].split_once('.').unwrap();
+            let cents = whole.parse::<i64>().unwrap() * 100 + cents.parse::<i64>().unwrap();
+            (parts[0].to_owned(), parts[1].to_owned(), cents)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cdnow_report_agrees_with_the_raw_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("cdnow.db").display());
+    let now: At = "1998-06-30T23:59:59Z".parse().unwrap();
+    let world = World::open(&example().join("zyklus.toml"), &url, now).await;
+    world.sync().await;
+    let rows = raw();
+    assert_eq!(rows.len(), 69_659);
+    let mut customers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (customer, day, _) in &rows {
+        customers.entry(customer).or_default().push(day);
+    }
+    assert_eq!(customers.len(), 23_570);
+    assert_eq!(world.store.customer_count().await.unwrap(), 23_570);
+
+    for model in [
+        "ecommerce",
+        "reach-to-advocate",
+        "acquisition-to-win-back",
+        "awareness-to-loyalty",
+        "awareness-to-reactivation",
+    ] {
+        let text = std::fs::read_to_string(example().join("zyklus.toml")).unwrap();
+        let file = dir.path().join(format!("{model}.toml"));
+        std::fs::write(&file, text.replace("model = \"ecommerce\"", &format!("model = \"{model}\"")))
+            .unwrap();
+        std::fs::copy(example().join("CDNOW_master.txt.gz"), dir.path().join("CDNOW_master.txt.gz")).unwrap();
+        let project = Project::load(&file, &registry(), &ConfigOptions::new(dir.path())).unwrap();
+        let book = prepare(&world.store, &project, now, true).await.unwrap();
+        evaluate(&world.store, &book, now, &|_| {}).await.unwrap();
+        let stored: u64 = world.store.phases(model).await.unwrap().values().sum();
+        assert_eq!(stored, 23_570, "{model}: every customer stands in exactly one phase");
+        let report = report(&world.store, &project, &book, now).await.unwrap();
+        assert_eq!(report.phases.iter().map(|p| p.customers).sum::<u64>(), 23_570, "{model}");
+        assert_eq!((report.customers, report.buyers, report.orders), (23_570, 23_570, 69_659));
+        assert_eq!(report.revenue_minor, rows.iter().map(|r| r.2).sum::<i64>());
+        assert_eq!(world.store.count_deliveries().await.unwrap().len(), 0);
+        if model == "ecommerce" {
+            let repeaters = customers.values().filter(|days| days.len() > 1).count();
+            let rate = repeaters as f64 / customers.len() as f64;
+            assert!((report.repeat_rate.unwrap() - rate).abs() < 1e-12);
+            let lapsed = report.phases.iter().find(|p| p.phase == "lapsed").unwrap();
+            assert_eq!(lapsed.customers, lapsed_by_hand(&customers));
+            why_agrees(&world, &book, &customers, now).await;
+        }
+    }
+    world.store.close().await;
+}
+
+/// Days since 1970 of a day written as 19970101.
+fn day_number(day: &str) -> i64 {
+    let date: At = format!("{}-{}-{}T00:00:00Z", &day[..4], &day[4..6], &day[6..]).parse().unwrap();
+    date.as_micros() / 86_400_000_000
+}
+
+/// Whether a customer is lapsed on 1998-06-30 by the shipped lifecycle's thresholds: four times the mean gap between
+/// the first and last order, within 120 to 540 days, or 180 days without a gap of at least a day.
+fn is_lapsed(days: &[&str]) -> bool {
+    let mut numbers: Vec<i64> = days.iter().map(|day| day_number(day)).collect();
+    numbers.sort_unstable();
+    let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+    // The report is as of the last second of the day.
+    let idle = (day_number("19980630") - last) as f64 + 86_399.0 / 86_400.0;
+    let gap = if numbers.len() > 1 { (last - first) as f64 / (numbers.len() - 1) as f64 } else { 0.0 };
+    let limit = if gap >= 1.0 { (4.0 * gap).clamp(120.0, 540.0) } else { 180.0 };
+    idle >= limit
+}
+
+fn lapsed_by_hand(customers: &BTreeMap<&str, Vec<&str>>) -> u64 {
+    customers.values().filter(|days| is_lapsed(days)).count() as u64
+}
+
+async fn why_agrees(
+    world: &World,
+    book: &zyklus_engine::Book,
+    customers: &BTreeMap<&str, Vec<&str>>,
+    now: At,
+) {
+    for (name, days) in customers.iter().step_by(1_500) {
+        let found = world.store.find_customers(name, 10).await.unwrap();
+        let ids: Vec<CustomerId> = found.iter().map(|c| c.id).collect();
+        assert_eq!(ids.len(), 1, "{name}");
+        let snapshot = world.store.snapshots(&ids).await.unwrap().remove(0);
+        assert_eq!(snapshot.orders.len(), days.len(), "{name}");
+        let phase = why(book, &snapshot, now).phase.unwrap();
+        assert_eq!(phase.phase == "lapsed", is_lapsed(days), "{name}: {phase:?}");
+        assert_eq!(phase.rule.phase, phase.phase, "{name}");
+        assert!(phase.lost.iter().all(|rule| !rule.explained.value.is_true()), "{name}");
+    }
+}
