@@ -61,7 +61,8 @@ async fn guest_who_registers_becomes_the_account(bed: Bed) {
     take(&store, "a", vec![Record::Order(order("3", guest("bob@example.com"), 0))]).await;
     take(&store, "a", vec![Record::Order(order("4", account("5", "bob@example.com"), 1))]).await;
     assert_eq!(everybody(&store).await.len(), 3);
-    let report = take_live(&store, "a", 10, vec![Record::Customer(customer(verified("5", "bob@example.com")))]).await;
+    let report =
+        take_live(&store, "a", 10, vec![Record::Customer(customer(verified("5", "bob@example.com")))]).await;
     assert_eq!(report.merges, 1);
     let bob = of_order(&store, "3").await;
     assert_eq!(bob.orders.len(), 2);
@@ -76,7 +77,8 @@ async fn guests_of_two_systems_are_joined_by_a_verified_address(bed: Bed) {
     take(&store, "a", vec![Record::Order(order("1", guest("ann@example.com"), 0))]).await;
     take(&store, "b", vec![Record::Order(order("2", guest("ann@example.com"), 1))]).await;
     assert_eq!(everybody(&store).await.len(), 2, "two shops' guests are nobody's proof");
-    let report = take_live(&store, "c", 3, vec![Record::Customer(customer(verified("1", "ann@example.com")))]).await;
+    let report =
+        take_live(&store, "c", 3, vec![Record::Customer(customer(verified("1", "ann@example.com")))]).await;
     assert_eq!((report.merges, report.new_customers), (1, 0));
     let one = only(&store).await;
     assert_eq!(one.orders.len(), 2);
@@ -94,7 +96,10 @@ async fn unverified_account_never_merges_by_address(bed: Bed) {
         }),
     ];
     assert_eq!(take(&store, "a", records).await.new_customers, 3);
-    assert_eq!(take(&store, "b", vec![Record::Customer(customer(account("1", "ann@example.com")))]).await.merges, 0);
+    assert_eq!(
+        take(&store, "b", vec![Record::Customer(customer(account("1", "ann@example.com")))]).await.merges,
+        0
+    );
     assert_eq!(everybody(&store).await.len(), 4);
 }
 
@@ -133,8 +138,12 @@ async fn merge_is_undone_with_its_facts(bed: Bed) {
         tags: Some(vec![format!("tag-{id}")]),
         ..CustomerRecord::default()
     };
-    take(&store, "a", vec![Record::Customer(ann("1", "Ann", true)), Record::Order(order("1", account("1", ""), 1))])
-        .await;
+    take(
+        &store,
+        "a",
+        vec![Record::Customer(ann("1", "Ann", true)), Record::Order(order("1", account("1", ""), 1))],
+    )
+    .await;
     take_live(
         &store,
         "a",
@@ -238,7 +247,11 @@ async fn record_that_names_nobody_is_rejected(bed: Bed) {
     assert_eq!(only(&store).await.orders.len(), 1);
     let rejects = store.rejects(10).await.unwrap();
     assert_eq!(rejects.len(), 3);
-    assert!(rejects.iter().any(|r| r.record.contains("not an address") && r.problem.contains("names no customer")));
+    assert!(
+        rejects
+            .iter()
+            .any(|r| r.record.contains("not an address") && r.problem.contains("names no customer"))
+    );
     assert_eq!(store.rejects(1).await.unwrap().len(), 1);
 }
 
@@ -263,7 +276,11 @@ async fn latest_word_about_a_customer_wins(bed: Bed) {
     assert_eq!(only(&store).await.customer.first_name.as_deref(), Some("Third"));
     let empty = CustomerRecord { updated_at: Some(minute(40)), ..customer(account("1", "")) };
     take(&store, "a", vec![Record::Customer(empty)]).await;
-    assert_eq!(only(&store).await.customer.first_name.as_deref(), Some("Third"), "nothing said is nothing changed");
+    assert_eq!(
+        only(&store).await.customer.first_name.as_deref(),
+        Some("Third"),
+        "nothing said is nothing changed"
+    );
 }
 
 async fn order_of_a_guest_fills_gaps_only(bed: Bed) {

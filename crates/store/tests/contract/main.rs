@@ -2,3 +2,7 @@
 
 #[macro_use]
 mod common;
+mod identities;
+mod ingest;
+mod make;
+mod parity;

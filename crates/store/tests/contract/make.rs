@@ -1,8 +1,8 @@
 //! Short ways to write records and pages. Never asserts anything.
 
 use zyklus_model::{
-    At, CartRecord, Currency, CustomerId, CustomerRecord, CustomerRef, DeletedRecord, Money, OrderRecord, OrderState,
-    Origin, Rates, Record, Snapshot,
+    At, CartRecord, Currency, CustomerId, CustomerRecord, CustomerRef, DeletedRecord, Money, OrderRecord,
+    OrderState, Origin, Rates, Record, Snapshot,
 };
 use zyklus_store::{Ingest, IngestReport, Store};
 
@@ -29,7 +29,12 @@ pub(crate) async fn take(store: &Store, connector: &str, records: Vec<Record>) -
 }
 
 /// The same, as live records that arrive so many minutes later.
-pub(crate) async fn take_live(store: &Store, connector: &str, minutes: i64, records: Vec<Record>) -> IngestReport {
+pub(crate) async fn take_live(
+    store: &Store,
+    connector: &str,
+    minutes: i64,
+    records: Vec<Record>,
+) -> IngestReport {
     let ingest = Ingest { origin: Origin::Live, received_at: minute(minutes), ..page(connector, records) };
     store.ingest(ingest).await.unwrap()
 }
