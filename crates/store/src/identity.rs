@@ -270,7 +270,8 @@ impl People {
             let before = kept.profile.clone();
             kept.take_over(&folded);
             let after = kept.profile.clone();
-            let is_stored = !folded.is_new;
+            // Somebody new may have stored rows too, from an earlier merge of this batch.
+            let is_stored = !folded.is_new || self.folds.iter().any(|f| f.winner == loser && f.is_stored);
             self.folds.push(Fold::new(winner, loser, reason, self.received_at, before, after, is_stored));
             folded.merged_into = Some(winner);
             folded.is_touched = true;

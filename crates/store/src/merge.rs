@@ -68,8 +68,8 @@ pub(crate) struct Fold {
     reason: &'static str,
     at: At,
     memory: Memory,
-    /// Whether the loser was there before the batch, so that rows have to move.
-    is_stored: bool,
+    /// Whether rows of the loser may be stored, so that they have to move.
+    pub(crate) is_stored: bool,
 }
 
 impl Fold {

@@ -1,5 +1,7 @@
 //! The store's contract: every test runs on SQLite and on PostgreSQL. Never looks into the store's code.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 #[macro_use]
 mod common;
 mod identities;
