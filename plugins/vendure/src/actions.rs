@@ -43,7 +43,8 @@ pub(crate) fn specs() -> Vec<ActionSpec> {
         },
         ActionSpec {
             name: "group.add".into(),
-            description: "Puts the customer into a group, which is made when there is none of that name.".into(),
+            description: "Puts the customer into a group, which is made when there is none of that name."
+                .into(),
             input_schema: schema(schemars::schema_for!(GroupInput)),
             dedup: Dedup::Native,
         },
@@ -71,7 +72,9 @@ impl Actions for VendureConnector {
 }
 
 /// What a failure means for the command.
-fn outcome(Failed { error, may_be_done }: Failed) -> Outcome<Value> {
+fn outcome(failed: Failed) -> Outcome<Value> {
+    let may_be_done = failed.may_be_done;
+    let error = Error::from(failed);
     match error.kind {
         _ if may_be_done => Outcome::Unknown(error),
         ErrorKind::Config
@@ -87,7 +90,7 @@ fn outcome(Failed { error, may_be_done }: Failed) -> Outcome<Value> {
 }
 
 fn refused(kind: ErrorKind, message: impl Into<String>) -> Failed {
-    Failed { error: Error::new(kind, message), may_be_done: false }
+    Failed { error: Box::new(Error::new(kind, message)), may_be_done: false }
 }
 
 fn input<T: serde::de::DeserializeOwned>(action: &Action) -> Result<T, Failed> {
@@ -100,13 +103,18 @@ impl VendureConnector {
         let Keyed { key, attempt, body: action } = command;
         let customer = || {
             action.customer_external_id.as_deref().ok_or_else(|| {
-                refused(ErrorKind::Invalid, "this customer is not known in the shop, so nothing can be done there")
+                refused(
+                    ErrorKind::Invalid,
+                    "this customer is not known in the shop, so nothing can be done there",
+                )
             })
         };
         match action.name.as_str() {
             "note" => self.note(&key, attempt, customer()?, &input::<NoteInput>(&action)?).await,
             "group.add" => self.group_add(customer()?, input::<GroupInput>(&action)?.group.trim()).await,
-            "group.remove" => self.group_remove(customer()?, input::<GroupInput>(&action)?.group.trim()).await,
+            "group.remove" => {
+                self.group_remove(customer()?, input::<GroupInput>(&action)?.group.trim()).await
+            }
             other => Err(refused(ErrorKind::Unsupported, format!("Vendure has no action `{other}`"))),
         }
     }
@@ -141,7 +149,7 @@ impl VendureConnector {
                 .filter(|group| group.get("name").and_then(Value::as_str) == Some(name))
                 .filter_map(|group| group.get("id").and_then(Value::as_str).map(str::to_owned))
                 .collect()),
-            None => Err(Failed { error: unexpected("customer"), may_be_done: false }),
+            None => Err(Failed { error: Box::new(unexpected("customer")), may_be_done: false }),
         }
     }
 
@@ -160,13 +168,14 @@ impl VendureConnector {
     /// The group of that name, made if there is none. One at a time: the shop takes two groups of one name.
     async fn group_named(&self, name: &str) -> Result<String, Failed> {
         let _making = self.making_group.lock().await;
-        let reply = self.api.call(queries::GROUP_BY_NAME, json!({ "name": name })).await.map_err(before_writing)?;
+        let reply =
+            self.api.call(queries::GROUP_BY_NAME, json!({ "name": name })).await.map_err(before_writing)?;
         if let Some(id) = reply.data.pointer("/customerGroups/items/0/id").and_then(Value::as_str) {
             return Ok(id.to_owned());
         }
         let reply = self.api.call(queries::CREATE_GROUP, json!({ "name": name })).await?;
         let id = text(&reply.data, "/createCustomerGroup/id");
-        Ok(id.map_err(|error| Failed { error, may_be_done: true })?.to_owned())
+        Ok(id.map_err(|error| Failed { error: Box::new(error), may_be_done: true })?.to_owned())
     }
 
     async fn group_remove(&self, id: &str, name: &str) -> Result<Value, Failed> {

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 use zyklus_connect::model::{At, Currency};
-use zyklus_connect::{Ctx, Error, ErrorKind, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Result, Secret};
+use zyklus_connect::{
+    Ctx, Error, ErrorKind, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Result, Secret,
+};
 
 use crate::config::{Config, Credentials};
 
@@ -45,14 +47,14 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub(crate) struct Failed {
     /// What happened.
-    pub(crate) error: Error,
+    pub(crate) error: Box<Error>,
     /// Whether the shop may have carried it out all the same.
     pub(crate) may_be_done: bool,
 }
 
 impl From<Failed> for Error {
     fn from(failed: Failed) -> Self {
-        failed.error
+        *failed.error
     }
 }
 
@@ -130,7 +132,7 @@ impl Api {
             Ok(reply) => Ok(text(&reply.data, "/activeChannel/code")?.to_owned()),
             // A shop may guard even this; it answered in Vendure's words, so it is there.
             Err(Refusal::Forbidden(_)) => Ok(String::new()),
-            Err(Refusal::Failed(failed)) => Err(failed.error),
+            Err(Refusal::Failed(failed)) => Err(failed.into()),
         }
     }
 
@@ -191,14 +193,15 @@ impl Api {
         let response = self.ctx.http(self.channel(request)).await?;
         let reply = match self.understand(&response, self.ctx.now()) {
             Ok(reply) => reply,
-            Err(Refusal::Failed(failed)) => return Err(failed.error),
+            Err(Refusal::Failed(failed)) => return Err(failed.into()),
             Err(Refusal::Forbidden(message)) => return Err(wrong_login().with_detail(message)),
         };
         match text(&reply.data, "/login/__typename")? {
             "CurrentUser" => {}
             "InvalidCredentialsError" => return Err(wrong_login().with_code("INVALID_CREDENTIALS_ERROR")),
             other => {
-                let message = reply.data.pointer("/login/message").and_then(Value::as_str).unwrap_or_default();
+                let message =
+                    reply.data.pointer("/login/message").and_then(Value::as_str).unwrap_or_default();
                 return Err(Error::new(ErrorKind::Auth, "the shop refuses to sign this user in")
                     .with_detail(message)
                     .with_code(other));
@@ -244,7 +247,8 @@ impl Api {
     }
 
     fn understand(&self, response: &HttpResponse, before: At) -> Result<Reply, Refusal> {
-        let failed = |error: Error, may_be_done| Err(Refusal::Failed(Failed { error, may_be_done }));
+        let failed =
+            |error: Error, may_be_done| Err(Refusal::Failed(Failed { error: Box::new(error), may_be_done }));
         let body = response.json::<Body>();
         if let Ok(Body { errors, .. }) = &body
             && let Some(first) = errors.as_ref().and_then(|e| e.first())
@@ -253,7 +257,10 @@ impl Api {
             if code == "FORBIDDEN" {
                 return Err(Refusal::Forbidden(first.message.clone()));
             }
-            return failed(graphql_error(code, &first.message), false);
+            let error = graphql_error(code, &first.message);
+            // What failed inside may have failed after the change was made, in answering.
+            let may_be_done = error.kind == ErrorKind::Transient;
+            return failed(error, may_be_done);
         }
         let status = response.status;
         let detail = || body.as_ref().err().and_then(|e| e.detail.clone()).unwrap_or_default();
@@ -267,24 +274,31 @@ impl Api {
             401 | 403 => {
                 let error = Error::new(
                     ErrorKind::Auth,
-                    format!("the shop's web server refuses the request (status {status}) before Vendure sees it"),
+                    format!(
+                        "the shop's web server refuses the request (status {status}) before Vendure sees it"
+                    ),
                 );
                 return failed(error.with_detail(detail()), false);
             }
             300..=399 | 404 | 405 | 410 => {
                 let error = Error::config(
                     "url",
-                    format!("no Admin API at this address (status {status}): check `url` and `admin_api_path`"),
+                    format!(
+                        "no Admin API at this address (status {status}): check `url` and `admin_api_path`"
+                    ),
                 );
                 return failed(error.with_detail(detail()), false);
             }
             500..=599 => {
-                let error = Error::new(ErrorKind::Transient, format!("the shop answers with status {status}"));
+                let error =
+                    Error::new(ErrorKind::Transient, format!("the shop answers with status {status}"));
                 return failed(error.with_detail(detail()), true);
             }
             _ => {
-                let error =
-                    Error::new(ErrorKind::Internal, format!("the shop answers with unexpected status {status}"));
+                let error = Error::new(
+                    ErrorKind::Internal,
+                    format!("the shop answers with unexpected status {status}"),
+                );
                 return failed(error.with_detail(detail()), false);
             }
         }
@@ -306,17 +320,20 @@ impl Api {
     fn forbidden(&self, needs: &str, message: String) -> Error {
         let key = matches!(self.credentials, Credentials::ApiKey(_));
         let error = match (key, needs) {
-            (true, "Authenticated") => {
-                Error::new(ErrorKind::Auth, "the shop does not accept `api_key`: it is wrong or has been rotated")
-            }
+            (true, "Authenticated") => Error::new(
+                ErrorKind::Auth,
+                "the shop does not accept `api_key`: it is wrong or has been rotated",
+            ),
             (true, _) => Error::new(
                 ErrorKind::Permission,
                 format!("the API key may not do this: give its roles the permission {needs} in this channel"),
             ),
             (false, _) => Error::new(
                 ErrorKind::Permission,
-                format!("the administrator may not do this: give a role of theirs the permission {needs} in \
-                     this channel"),
+                format!(
+                    "the administrator may not do this: give a role of theirs the permission {needs} in \
+                     this channel"
+                ),
             ),
         };
         error.with_detail(message).with_code("FORBIDDEN")
@@ -355,9 +372,13 @@ fn graphql_error(code: &str, message: &str) -> Error {
             "page_size",
             "this Vendure allows fewer records a request: make `page_size` smaller",
         ),
-        "CHANNEL_NOT_FOUND" => Error::config("channel_token", "the shop has no channel with this `channel_token`"),
+        "CHANNEL_NOT_FOUND" => {
+            Error::config("channel_token", "the shop has no channel with this `channel_token`")
+        }
         "ENTITY_NOT_FOUND" => Error::new(ErrorKind::NotFound, "the shop does not have what was asked for"),
-        "USER_INPUT_ERROR" | "ILLEGAL_OPERATION" => Error::new(ErrorKind::Invalid, "the shop refuses the request"),
+        "USER_INPUT_ERROR" | "ILLEGAL_OPERATION" => {
+            Error::new(ErrorKind::Invalid, "the shop refuses the request")
+        }
         _ => Error::new(ErrorKind::Transient, "the shop failed inside while answering"),
     };
     let error = if error.detail.is_none() { error.with_detail(message) } else { error };
@@ -365,12 +386,12 @@ fn graphql_error(code: &str, message: &str) -> Error {
 }
 
 fn not_done(error: Error) -> Failed {
-    Failed { error, may_be_done: false }
+    Failed { error: Box::new(error), may_be_done: false }
 }
 
 fn unanswered(error: HttpError) -> Failed {
     let may_be_done = matches!(error.kind, HttpErrorKind::NoAnswer | HttpErrorKind::TooLarge);
-    Failed { error: error.into(), may_be_done }
+    Failed { error: Box::new(error.into()), may_be_done }
 }
 
 fn wrong_login() -> Error {
@@ -381,7 +402,10 @@ fn wrong_login() -> Error {
 pub(crate) fn unexpected(what: &str) -> Error {
     Error::new(
         ErrorKind::Internal,
-        format!("the answer lacks `{}`: is this a Vendure Admin API?", what.trim_start_matches('/').replace('/', ".")),
+        format!(
+            "the answer lacks `{}`: is this a Vendure Admin API?",
+            what.trim_start_matches('/').replace('/', ".")
+        ),
     )
 }
 

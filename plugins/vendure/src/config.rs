@@ -98,8 +98,10 @@ pub(crate) enum Credentials {
 impl Config {
     /// The Admin API's address.
     pub(crate) fn endpoint(&self) -> Result<String> {
-        let wrong = |why: &str| Error::config("url", format!("`url` {why}; write it as https://shop.example"));
-        let mut url = Url::parse(self.url.trim()).map_err(|e| wrong("is not an address").with_detail(e.to_string()))?;
+        let wrong =
+            |why: &str| Error::config("url", format!("`url` {why}; write it as https://shop.example"));
+        let mut url =
+            Url::parse(self.url.trim()).map_err(|e| wrong("is not an address").with_detail(e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(wrong("must begin with https:// or http:// and name a host"));
         }
@@ -121,16 +123,19 @@ impl Config {
     /// The one way to sign in that is configured.
     pub(crate) fn credentials(&self) -> Result<Credentials> {
         match (&self.username, &self.password, &self.api_key) {
-            (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => Err(Error::config(
-                "api_key",
-                "give either `username` and `password`, or `api_key`, not both",
-            )),
+            (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+                Err(Error::config("api_key", "give either `username` and `password`, or `api_key`, not both"))
+            }
             (None, None, Some(key)) => Ok(Credentials::ApiKey(key.clone())),
             (Some(username), Some(password), None) => {
                 Ok(Credentials::Login { username: username.clone(), password: password.clone() })
             }
-            (Some(_), None, None) => Err(Error::config("password", "`username` wants a `password` beside it")),
-            (None, Some(_), None) => Err(Error::config("username", "`password` wants a `username` beside it")),
+            (Some(_), None, None) => {
+                Err(Error::config("password", "`username` wants a `password` beside it"))
+            }
+            (None, Some(_), None) => {
+                Err(Error::config("username", "`password` wants a `username` beside it"))
+            }
             (None, None, None) => {
                 Err(Error::config("username", "no credentials: give `username` and `password`, or `api_key`"))
             }

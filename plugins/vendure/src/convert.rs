@@ -56,7 +56,10 @@ pub(crate) fn customer(config: &Config, raw: raw::Customer) -> CustomerRecord {
 }
 
 /// Who ordered, and what the order says about them.
-fn buyer(config: &Config, order: &mut raw::Order) -> Result<(CustomerRef, Option<Box<CustomerRecord>>), Wrong> {
+fn buyer(
+    config: &Config,
+    order: &mut raw::Order,
+) -> Result<(CustomerRef, Option<Box<CustomerRecord>>), Wrong> {
     let raw = order.customer.take().ok_or("the order has no customer")?;
     let country = (order.shipping_address.as_ref())
         .and_then(|a| a.country_code.clone())
@@ -65,7 +68,12 @@ fn buyer(config: &Config, order: &mut raw::Order) -> Result<(CustomerRef, Option
     Ok((profile.customer.clone(), Some(Box::new(profile))))
 }
 
-fn lines(config: &Config, shop: &Shop, currency: Currency, raw: Vec<raw::Line>) -> Result<Vec<LineRecord>, Wrong> {
+fn lines(
+    config: &Config,
+    shop: &Shop,
+    currency: Currency,
+    raw: Vec<raw::Line>,
+) -> Result<Vec<LineRecord>, Wrong> {
     (raw.into_iter().filter(|line| line.quantity != 0))
         .map(|line| {
             let product = line.product_variant.product;

@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use zyklus_connect::{
-    Actions, CONTRACT, Check, Connector, Ctx, Factory, Manifest, RateLimit, Result, Source, StreamSpec, schemars,
+    Actions, CONTRACT, Check, Connector, Ctx, Factory, Manifest, RateLimit, Result, Source, StreamSpec,
+    schemars,
 };
 
 use crate::api::Api;
@@ -66,9 +67,10 @@ impl Factory for VendureConnector {
         Manifest {
             kind: Self::KIND.into(),
             name: "Vendure".into(),
-            description: "Customers, orders, refunds, carts, products and coupons of a Vendure shop, and notes \
+            description:
+                "Customers, orders, refunds, carts, products and coupons of a Vendure shop, and notes \
                           and customer groups in it."
-                .into(),
+                    .into(),
             version: env!("CARGO_PKG_VERSION").into(),
             contract: CONTRACT,
             streams: Stream::ALL

@@ -8,7 +8,8 @@ use zyklus_connect::model::{Currency, Money};
 /// Vendure's default precision is 2 for every currency: 500000 JPY means ¥5000, and 1500 KWD means 15.000.
 pub(crate) fn minor(amount: i64, currency: Currency, precision: u8) -> Result<i64, String> {
     let exponent = currency.exponent();
-    let wrong = || format!("the amount {amount} with {precision} decimals cannot be written exactly in {currency}");
+    let wrong =
+        || format!("the amount {amount} with {precision} decimals cannot be written exactly in {currency}");
     if exponent >= precision {
         let factor = 10i64.checked_pow(u32::from(exponent - precision)).ok_or_else(wrong)?;
         return amount.checked_mul(factor).ok_or_else(wrong);

@@ -41,8 +41,10 @@ pub(crate) const PROMOTIONS: Op = Op::query(
     "ReadPromotion",
 );
 
-pub(crate) const CUSTOMER_IDS: Op =
-    Op::query("query($o:CustomerListOptions){list:customers(options:$o){totalItems items{id}}}", "ReadCustomer");
+pub(crate) const CUSTOMER_IDS: Op = Op::query(
+    "query($o:CustomerListOptions){list:customers(options:$o){totalItems items{id}}}",
+    "ReadCustomer",
+);
 
 pub(crate) const PRODUCT_IDS: Op = Op::query(
     "query($o:ProductListOptions){list:products(options:$o){totalItems items{id}}}",
@@ -68,8 +70,10 @@ pub(crate) const GROUP_BY_NAME: Op = Op::query(
     "ReadCustomerGroup",
 );
 
-pub(crate) const CREATE_GROUP: Op =
-    Op::mutation("mutation($name:String!){createCustomerGroup(input:{name:$name}){id}}", "CreateCustomerGroup");
+pub(crate) const CREATE_GROUP: Op = Op::mutation(
+    "mutation($name:String!){createCustomerGroup(input:{name:$name}){id}}",
+    "CreateCustomerGroup",
+);
 
 /// Adding twice is the same as adding once, so it may be repeated.
 pub(crate) const ADD_TO_GROUP: Op = Op {

@@ -126,8 +126,11 @@ impl Source for VendureConnector {
         })?;
         let mut place = match (request.cursor, request.mode) {
             (Some(cursor), _) => serde_json::from_value(cursor.0).map_err(|e| {
-                Error::new(ErrorKind::Invalid, "the stored cursor is not one of Vendure's; read the stream afresh")
-                    .with_detail(e.to_string())
+                Error::new(
+                    ErrorKind::Invalid,
+                    "the stored cursor is not one of Vendure's; read the stream afresh",
+                )
+                .with_detail(e.to_string())
             })?,
             (None, Mode::Backfill { from }) => beginning(stream, from),
             (None, Mode::Incremental) => beginning(stream, None),
@@ -140,7 +143,11 @@ impl Source for VendureConnector {
             match self.convert(stream, shop, item) {
                 Ok(made) => records.extend(made),
                 Err(message) => rejects.push(Reject {
-                    place: format!("{} {}", stream.name(), id.unwrap_or_else(|| format!("without id, item {number}"))),
+                    place: format!(
+                        "{} {}",
+                        stream.name(),
+                        id.unwrap_or_else(|| format!("without id, item {number}"))
+                    ),
                     message,
                 }),
             }

@@ -195,11 +195,8 @@ async fn block(
     walk.advance(page.marks.iter().map(|m| m.id.clone()).collect());
     let items = news(place, page);
     place.forget_until(anchor.plus_micros(-TICK).min(pass.started.plus_micros(-plan.overlap)));
-    pass.phase = if full {
-        Phase::Block { anchor, walk }
-    } else {
-        Phase::Changes(Some(anchor.plus_micros(2 * TICK)))
-    };
+    pass.phase =
+        if full { Phase::Block { anchor, walk } } else { Phase::Changes(Some(anchor.plus_micros(2 * TICK))) };
     place.pass = Some(pass);
     Ok(Step { items, ..Step::default() })
 }
@@ -224,7 +221,10 @@ async fn sweep(
     mut found: IdSet,
 ) -> Result<Step> {
     let Some(Sweep { what, .. }) = &plan.sweep else {
-        return Err(Error::new(zyklus_connect::ErrorKind::Internal, "the cursor is not one of this stream's"));
+        return Err(Error::new(
+            zyklus_connect::ErrorKind::Internal,
+            "the cursor is not one of this stream's",
+        ));
     };
     let mut step = Step::default();
     let full = match what {
