@@ -1,1 +1,64 @@
-//! The zyklus binary: arguments, configuration, wiring.
+//! The zyklus binary: arguments, configuration, wiring. Decides nothing.
+
+mod args;
+mod commands;
+mod problems;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use zyklus_host::Registry;
+
+use args::Args;
+
+/// The connectors built into this program.
+pub fn registry() -> Registry {
+    Registry::new()
+        .with::<zyklus_csv::CsvConnector>()
+        .with::<zyklus_maildir::MaildirConnector>()
+        .with::<zyklus_smtp::SmtpConnector>()
+        .with::<zyklus_vendure::VendureConnector>()
+}
+
+/// How a command that did not do what it was asked ended.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The configuration is wrong; it was said what and where. Exit code 2.
+    Configuration,
+    /// What was found is the answer, and the answer is no. Exit code 1.
+    No,
+    /// Something failed. Exit code 1.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Failed(error.into())
+    }
+}
+
+/// Reads the arguments, does what they say, and gives the exit code: 0 done, 1 failed, 2 wrong usage or
+/// configuration.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(args.log_level()));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("zyklus: cannot start: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(commands::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration) => ExitCode::from(2),
+        Err(Failure::No) => ExitCode::from(1),
+        Err(Failure::Failed(error)) => {
+            eprintln!("zyklus: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

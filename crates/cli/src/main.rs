@@ -1,3 +1,7 @@
 //! The `zyklus` command. It only calls into the library beside it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    zyklus_cli::run()
+}

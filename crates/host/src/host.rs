@@ -94,7 +94,7 @@ impl Host {
 
     /// Opens a connector on another HTTP than the host's own, for tests with recorded exchanges.
     pub async fn open_on(&self, config: &ConnectorConfig, http: Arc<dyn Http>) -> Result<Opened, HostError> {
-        let (manifest, opener) = self.registry.find(&config.kind)?;
+        let (_, opener) = self.registry.find(&config.kind)?;
         let opener = Arc::clone(opener);
         let id = || config.id.clone();
         let data_dir = self.options.data_dir.join(&config.id);
@@ -126,7 +126,9 @@ impl Host {
             }
             Err(Lost::TimedOut) => return Err(HostError::OpenTimeout { id: id(), seconds: limit.as_secs() }),
         };
-        Ok(Opened::new(config, manifest.clone(), connector, self.options.limits))
+        // The opened connector knows which of its kind's streams this configuration gives it.
+        let manifest = connector.manifest().clone();
+        Ok(Opened::new(config, manifest, connector, self.options.limits))
     }
 }
 

@@ -1,0 +1,198 @@
+//! The command line. Only its form: `commands` does what it says.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use zyklus_model::At;
+
+/// Self-hosted customer lifecycle engine for online shops.
+#[derive(Debug, Parser)]
+#[command(name = "zyklus", version, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// The configuration file.
+    #[arg(long, global = true, default_value = "zyklus.toml")]
+    pub(crate) config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Args {
+    pub(crate) fn log_level(&self) -> &'static str {
+        if matches!(self.command, Command::Run) { "info" } else { "error" }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a commented configuration with lifecycles, playbooks and templates into an empty folder.
+    Init {
+        /// The folder.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Read the whole configuration and name every mistake with file, line and column.
+    Check,
+    /// Read the shop and work out where every customer stands; send nothing.
+    Sync {
+        /// As if it were this instant.
+        #[arg(long)]
+        now: Option<At>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sync, decide and send until stopped.
+    Run,
+    /// Say what the configuration would do, and change nothing.
+    Plan {
+        /// As of this instant.
+        #[arg(long)]
+        now: Option<At>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Exit with 1 when more messages than this are due within 24 hours.
+        #[arg(long)]
+        fail_above: Option<u64>,
+    },
+    /// Explain where a customer stands and what happens next.
+    Why {
+        /// Our id, e-mail address, the shop's id or an order number.
+        customer: String,
+        /// As of this instant.
+        #[arg(long)]
+        now: Option<At>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Figures over all customers.
+    Report {
+        /// As of this instant.
+        #[arg(long)]
+        now: Option<At>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Customers.
+    #[command(subcommand)]
+    Customer(CustomerCommand),
+    /// Messages and actions.
+    #[command(subcommand)]
+    Delivery(DeliveryCommand),
+    /// Connectors.
+    #[command(subcommand)]
+    Connector(ConnectorCommand),
+    /// The store.
+    #[command(subcommand)]
+    Db(DbCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CustomerCommand {
+    /// Find customers by id, e-mail address, the shop's id, order number or the beginning of a name.
+    Find {
+        /// What to look for.
+        text: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that is known of a customer, as JSON.
+    Show {
+        /// Our id, e-mail address, the shop's id or an order number.
+        customer: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveryCommand {
+    /// List deliveries, soonest due first.
+    List {
+        /// Only in this state.
+        #[arg(long)]
+        state: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one delivery and its tries, as JSON.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Put a delivery that failed or has no known end back into the outbox.
+    Retry {
+        /// Its id.
+        id: String,
+    },
+    /// Withdraw a delivery that is waiting.
+    Cancel {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectorCommand {
+    /// List the connectors of the configuration.
+    List,
+    /// Check connectors against the other system.
+    Check {
+        /// Only this one.
+        id: Option<String>,
+    },
+    /// Read one page of a stream and print its records as JSON lines; store nothing.
+    Read {
+        /// The connector.
+        id: String,
+        /// The stream.
+        stream: String,
+        /// How many records.
+        #[arg(long, default_value_t = 10)]
+        limit: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Create the store, or bring it up to this version.
+    Migrate,
+    /// Copy the store into a new file while the daemon goes on.
+    Backup {
+        /// The file.
+        to: PathBuf,
+    },
+    /// Put a backup in the store's place.
+    Restore {
+        /// The file.
+        from: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn instants_are_read_and_wrong_ones_refused() {
+        let args =
+            Args::try_parse_from(["zyklus", "report", "--now", "1998-06-30T00:00:00Z", "--json"]).unwrap();
+        assert!(matches!(args.command, Command::Report { now: Some(_), json: true }));
+        let error = Args::try_parse_from(["zyklus", "report", "--now", "yesterday"]).unwrap_err();
+        assert!(error.to_string().contains("is not an instant"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}
