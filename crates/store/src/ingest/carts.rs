@@ -106,7 +106,7 @@ impl Batch<'_> {
                 (None, Some(stored)) if !slot.is_gone => Some((stored.content_hash, stored.updated_at.0)),
                 _ => None,
             };
-            if known.is_some_and(|(old, at)| old == hash || cart.updated_at < at) {
+            if known.is_some_and(|(old, _)| old == hash) {
                 continue;
             }
             let lines: Vec<CartLine> = (cart.lines.iter())
@@ -129,13 +129,16 @@ impl Batch<'_> {
                 lines,
                 url: cart.url.as_deref().map(|url| clean_text(url, 2000)),
             };
-            // A cart that was ordered or emptied is no change a customer made to a cart they still have.
-            let event = cart.is_open.then(|| event_data(&resolved, ingest.rates.reporting.exponent()));
-            slot.fresh = Some(FreshCart { id, who, cart: resolved, content_hash: hash });
-            if let Some(data) = event {
+            // A cart that was ordered or emptied is no change a customer made to a cart they still have. A page
+            // read late still tells of a change, though not of how the cart stands now.
+            if cart.is_open {
                 let at = cart.updated_at;
                 let event = EventId::derive(&[b"cart.updated", id.as_bytes(), &at.as_micros().to_be_bytes()]);
+                let data = event_data(&resolved, ingest.rates.reporting.exponent());
                 self.event(event, "cart.updated", who, at, data);
+            }
+            if known.is_none_or(|(_, at)| cart.updated_at >= at) {
+                slots.get(id).fresh = Some(FreshCart { id, who, cart: resolved, content_hash: hash });
             }
         }
         let (whose, count) = slots.write(tx, "cart", HEAD).await?;

@@ -178,7 +178,12 @@ impl Batch<'_> {
         batch.receipts(tx).await?;
         crate::catalogue::write(tx, ingest, &mut batch.report).await?;
         batch.write_events(tx).await?;
-        mark::write(tx, &batch.marks, ingest.received_at).await?;
+        let mut marks: BTreeMap<CustomerId, (bool, bool)> = BTreeMap::new();
+        for (customer, (live, history)) in &batch.marks {
+            let mark = marks.entry(batch.people.root(*customer)).or_default();
+            *mark = (mark.0 || *live, mark.1 || *history);
+        }
+        mark::write(tx, &marks, ingest.received_at).await?;
         batch.report.rejected = batch.rejects.len() as u64;
         crate::cursor::write(tx, ingest, &batch.rejects, &batch.report).await?;
         Ok(batch.report)

@@ -21,6 +21,7 @@ on_both![
     undone_merge_is_not_done_again,
     merge_within_a_merge_is_undone,
     deleted_customer_loses_the_name_and_keeps_the_facts,
+    customer_deleted_and_merged_in_one_page_has_no_mark,
     record_that_names_nobody_is_rejected,
     latest_word_about_a_customer_wins,
     order_of_a_guest_fills_gaps_only,
@@ -232,6 +233,25 @@ async fn deleted_customer_loses_the_name_and_keeps_the_facts(bed: Bed) {
     take_live(&store, "a", 4, vec![deleted("order", "1"), deleted("order", "77")]).await;
     let old = store.snapshots(&[first]).await.unwrap().remove(0);
     assert!(old.orders.is_empty());
+}
+
+async fn customer_deleted_and_merged_in_one_page_has_no_mark(bed: Bed) {
+    let store = &bed.store;
+    take(store, "a", vec![Record::Customer(customer(verified("1", "ann@example.com")))]).await;
+    let both = CustomerRef { external_id: None, ..verified("", "bob@example.com") };
+    take_live(store, "a", 1, vec![Record::Order(order("1", both.clone(), 1))]).await;
+    take_live(store, "b", 1, vec![Record::Customer(customer(verified("2", "bob@example.com")))]).await;
+    // One of Bob's ids goes, and the same page says that Bob is Ann.
+    let records = vec![
+        Record::Customer(customer(verified("3", "bob@example.com"))),
+        deleted("customer", "3"),
+        Record::Customer(customer(verified("1", "bob@example.com"))),
+    ];
+    take_live(store, "a", 3, records).await;
+    let known = store.customer_ids(None, 100).await.unwrap();
+    let due = store.customers_due(minute(9), 100).await.unwrap();
+    assert!(!due.is_empty());
+    assert!(due.iter().all(|id| known.contains(id)), "{due:?} are due, {known:?} are there");
 }
 
 async fn record_that_names_nobody_is_rejected(bed: Bed) {
