@@ -430,7 +430,8 @@ fn backoff(delivery: DeliveryId, attempt: i64) -> i64 {
     hash.update(attempt.to_be_bytes());
     let digest = hash.finalize();
     let draw = i64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
-    1_000_000 + ceiling / (1 << 32) * draw + (ceiling % (1 << 32)) * draw / (1 << 32)
+    let share = (i128::from(ceiling) * i128::from(draw)) >> 32;
+    1_000_000 + i64::try_from(share).expect("a part of the ceiling, which is one")
 }
 
 #[cfg(test)]
