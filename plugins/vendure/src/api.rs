@@ -92,9 +92,9 @@ enum Refusal {
 
 const LOGIN: &str = "mutation($username:String!,$password:String!){login(username:$username,password:$password){\
     __typename ... on ErrorResult{errorCode message}}}";
-const CHANNEL: &str = "{activeChannel{code defaultCurrencyCode}}";
+const CHANNEL: &str = "{activeChannel{code}}";
 const SHOP: Op = Op::query(
-    "{activeChannel{code defaultCurrencyCode} globalSettings{serverConfig{moneyStrategyPrecision}}}",
+    "{activeChannel{code token defaultCurrencyCode} globalSettings{serverConfig{moneyStrategyPrecision}}}",
     "Authenticated",
 );
 
@@ -141,6 +141,12 @@ impl Api {
         self.shop
             .get_or_try_init(|| async {
                 let data = self.call(SHOP, json!({})).await?.data;
+                // A shop with one channel takes any token for it, and a later second channel changes that.
+                if let Some(wanted) = &self.channel_token
+                    && wanted.expose() != text(&data, "/activeChannel/token")?
+                {
+                    return Err(no_such_channel());
+                }
                 let currency = text(&data, "/activeChannel/defaultCurrencyCode")?;
                 let precision = data
                     .pointer("/globalSettings/serverConfig/moneyStrategyPrecision")
@@ -396,6 +402,10 @@ fn unanswered(error: HttpError) -> Failed {
 
 fn wrong_login() -> Error {
     Error::new(ErrorKind::Auth, "the shop does not accept `username` and `password`")
+}
+
+fn no_such_channel() -> Error {
+    Error::config("channel_token", "the shop has no channel with this `channel_token`")
 }
 
 /// An answer that lacks something every Vendure gives.

@@ -104,12 +104,19 @@ pub(crate) fn order(config: &Config, shop: &Shop, mut raw: raw::Order) -> Result
     }
     let currency = currency(&raw.currency_code)?;
     let (who, profile) = buyer(config, &mut raw)?;
-    let total = money(raw.total_with_tax, currency, shop.precision)?;
     let cancelled = raw.state == "Cancelled";
     let payments = raw.payments.unwrap_or_default();
     let fulfillments = raw.fulfillments.unwrap_or_default();
-    let settled = payments.iter().filter(|p| p.state == "Settled").filter_map(|p| p.updated_at).max();
+    let settled = || payments.iter().filter(|p| p.state == "Settled");
+    // Cancelling a line takes it off the total, and paying it back is a refund besides: only what was paid
+    // may be lessened by refunds.
+    let paid: i64 = settled().map(|p| p.amount).sum();
+    let total = money(raw.total_with_tax.max(paid), currency, shop.precision)?;
+    let reached = |state: &str| raw.history.items.iter().find(|t| t.data.to == state).map(|t| t.created_at);
+    let paid_at = reached("PaymentSettled").or_else(|| settled().filter_map(|p| p.updated_at).max());
     let (shipped_at, delivered_at) = moves(&raw.state, &fulfillments);
+    let (shipped_at, delivered_at) = (reached("Shipped").or(shipped_at), reached("Delivered").or(delivered_at));
+    let cancelled_at = cancelled.then(|| reached("Cancelled").unwrap_or(raw.updated_at));
     let refunds = (payments.into_iter().flat_map(|p| p.refunds))
         .filter(|r| r.state != "Failed")
         .map(|r| {
@@ -139,10 +146,10 @@ pub(crate) fn order(config: &Config, shop: &Shop, mut raw: raw::Order) -> Result
         state: if cancelled { OrderState::Cancelled } else { OrderState::Placed },
         placed_at,
         updated_at: Some(raw.updated_at),
-        paid_at: settled,
+        paid_at,
         shipped_at,
         delivered_at,
-        cancelled_at: cancelled.then_some(raw.updated_at),
+        cancelled_at,
         total,
         lines: lines(config, shop, currency, raw.lines)?,
         item_count: None,
@@ -153,7 +160,7 @@ pub(crate) fn order(config: &Config, shop: &Shop, mut raw: raw::Order) -> Result
     Ok(vec![Record::Order(order), Record::Cart(ended)])
 }
 
-/// When all of it left the house, and when all of it arrived. Vendure keeps one date a fulfilment, that of its
+/// When all of it left the house, and when all of it arrived, should the order's history not say. Vendure keeps one date a fulfilment, that of its
 /// last change: once it is delivered, the date of its making is the nearest to its leaving that is left.
 fn moves(state: &str, fulfillments: &[raw::Fulfillment]) -> (Option<At>, Option<At>) {
     let live = || fulfillments.iter().filter(|f| f.state != "Cancelled");

@@ -17,7 +17,9 @@ pub(crate) const ORDERS: Op = Op::query(
      lines{id quantity proratedLinePriceWithTax featuredAsset{preview} \
      productVariant{id sku name product{id slug}}} \
      payments{id state amount createdAt updatedAt refunds{id state total reason createdAt updatedAt}} \
-     fulfillments{id state createdAt updatedAt}}}}",
+     fulfillments{id state createdAt updatedAt} \
+     history(options:{take:100,sort:{createdAt:ASC},filter:{type:{eq:\"ORDER_STATE_TRANSITION\"}}}){\
+     items{createdAt data}}}}}",
     "ReadOrder",
 );
 

@@ -85,6 +85,26 @@ pub(crate) struct Order {
     pub(crate) payments: Option<Vec<Payment>>,
     #[serde(default)]
     pub(crate) fulfillments: Option<Vec<Fulfillment>>,
+    #[serde(default)]
+    pub(crate) history: History,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct History {
+    pub(crate) items: Vec<Transition>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Transition {
+    pub(crate) created_at: At,
+    pub(crate) data: TransitionData,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct TransitionData {
+    #[serde(default)]
+    pub(crate) to: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,6 +148,7 @@ pub(crate) struct Asset {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Payment {
     pub(crate) state: String,
+    pub(crate) amount: i64,
     #[serde(default)]
     pub(crate) updated_at: Option<At>,
     #[serde(default)]
