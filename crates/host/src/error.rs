@@ -15,6 +15,24 @@ pub enum HostError {
         /// The most similar type there is.
         nearest: Option<String>,
     },
+    /// The connector's name cannot be a folder's name.
+    #[error("`{id}` cannot be a connector's name; write lower-case letters, digits, `-` and `_`, at most 40")]
+    BadId {
+        /// The name.
+        id: String,
+    },
+    /// The configuration says `enabled = false`.
+    #[error("connector `{id}` is disabled in the configuration")]
+    Disabled {
+        /// The connector's id.
+        id: String,
+    },
+    /// The configuration was read for checking only, without its secrets.
+    #[error("connector `{id}` was read without its secrets and cannot be opened")]
+    Unready {
+        /// The connector's id.
+        id: String,
+    },
     /// The connector itself refused to open.
     #[error("connector `{id}` could not be opened")]
     Open {

@@ -97,6 +97,15 @@ impl Host {
         let (_, opener) = self.registry.find(&config.kind)?;
         let opener = Arc::clone(opener);
         let id = || config.id.clone();
+        if !crate::config::is_id(&config.id) {
+            return Err(HostError::BadId { id: id() });
+        }
+        if !config.settings.enabled {
+            return Err(HostError::Disabled { id: id() });
+        }
+        if !config.has_secrets {
+            return Err(HostError::Unready { id: id() });
+        }
         let data_dir = self.options.data_dir.join(&config.id);
         std::fs::create_dir_all(&data_dir).map_err(|source| HostError::DataDir {
             id: id(),
@@ -112,9 +121,14 @@ impl Host {
         );
         let limit = self.options.limits.open;
         let value = config.config.clone();
-        let opened = run(async move { opener.open(value, ctx).await }, limit).await;
-        let connector = match opened {
-            Ok(Ok(connector)) => connector,
+        let opening = async move {
+            let connector = opener.open(value, ctx).await?;
+            // The opened connector knows which of its kind's streams and limits this configuration gives it.
+            let manifest = connector.manifest().clone();
+            Ok((connector, manifest))
+        };
+        let (connector, manifest) = match run(opening, limit).await {
+            Ok(Ok(opened)) => opened,
             Ok(Err(source)) => {
                 return Err(HostError::Open {
                     id: id(),
@@ -126,8 +140,6 @@ impl Host {
             }
             Err(Lost::TimedOut) => return Err(HostError::OpenTimeout { id: id(), seconds: limit.as_secs() }),
         };
-        // The opened connector knows which of its kind's streams this configuration gives it.
-        let manifest = connector.manifest().clone();
         Ok(Opened::new(config, manifest, connector, self.options.limits))
     }
 }

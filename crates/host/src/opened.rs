@@ -151,7 +151,7 @@ impl Opened {
             drop(slot);
             outcomes
         };
-        let mut outcomes = match run(work, limit).await {
+        let outcomes = match run(work, limit).await {
             Ok(outcomes) => outcomes,
             // It may have happened after handing over.
             Err(lost) => {
@@ -162,10 +162,9 @@ impl Opened {
         if outcomes.len() != wanted {
             let given = outcomes.len();
             tracing::error!(connector.id = %self.id, given, wanted, "the connector gave the wrong number of outcomes");
-            outcomes.truncate(wanted);
+            // Which outcome belongs to which command can no longer be told.
             let message = format!("the connector gave {given} outcomes for {wanted} commands");
-            outcomes
-                .resize_with(wanted, || Outcome::Unknown(Error::new(ErrorKind::Internal, message.clone())));
+            return all(&|| Outcome::Unknown(Error::new(ErrorKind::Internal, message.clone())));
         }
         outcomes.into_iter().map(|outcome| self.scrub(outcome)).collect()
     }
@@ -211,14 +210,19 @@ impl Opened {
 
     /// Reads one page within so long.
     pub async fn read_within(&self, request: ReadRequest, limit: Duration) -> Result<Page, Error> {
-        self.reading("reading a page", limit, |c| async move {
-            c.source().ok_or_else(|| unsupported("reads nothing"))?.read(request).await
-        })
-        .await
+        let mut page = self
+            .reading("reading a page", limit, |c| async move {
+                c.source().ok_or_else(|| unsupported("reads nothing"))?.read(request).await
+            })
+            .await?;
+        for reject in &mut page.rejects {
+            reject.message = self.redactor.scrub(&reject.message);
+        }
+        Ok(page)
     }
 
     /// Sends a batch: one outcome a message, in order. [`Outcome::Unknown`] for all of them when the connector
-    /// panicked or took too long.
+    /// panicked, took too long or gave the wrong number of outcomes.
     pub async fn send(&self, batch: Vec<Keyed<Message>>) -> Vec<Outcome<model::Receipt>> {
         self.commanding("sending", batch, |c, batch| async move {
             match c.channel() {
@@ -295,7 +299,8 @@ impl Opened {
             return true;
         }
         let (reads, commands) = self.slots;
-        let waiting = async { (all(&self.reads, reads).await, all(&self.commands, commands).await) };
+        // Both queues at once: whoever asks from now on stands behind this in either.
+        let waiting = async { tokio::join!(all(&self.reads, reads), all(&self.commands, commands)) };
         let calm = tokio::time::timeout(grace, waiting).await.is_ok_and(|(r, c)| r.is_some() && c.is_some());
         self.reads.close();
         self.commands.close();

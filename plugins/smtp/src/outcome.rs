@@ -178,7 +178,8 @@ pub(crate) fn refusal(stage: Stage, reply: &Reply, words: String) -> Error {
         _ => format!("the mail server does not take {} at the moment", stage.subject()),
     };
     let error = Error::new(kind, message).with_code(reply.label()).with_detail(words);
-    if kind == ErrorKind::RateLimited { error.after(HOLD_BACK) } else { error }
+    let greylisted = stage == Stage::Recipient && matches!(reply.enhanced(), Some((4, 7, _)));
+    if kind == ErrorKind::RateLimited || greylisted { error.after(HOLD_BACK) } else { error }
 }
 
 /// Whose fault a refusal is. Two things hang on it: 5.7.x and 5.3.x are about us and must never make anybody
@@ -191,6 +192,8 @@ fn refusal_kind(stage: Stage, reply: &Reply) -> ErrorKind {
         530 | 534 | 535 | 538 => ErrorKind::Auth,
         400..=499 => match (stage, about) {
             (Stage::LogIn, _) => ErrorKind::Transient,
+            // Greylisting concerns this recipient only and must not hold up the others.
+            (Stage::Recipient, Some((7, _))) => ErrorKind::Transient,
             (_, Some((7, _))) => ErrorKind::RateLimited,
             (Stage::Recipient, Some((1 | 2, _))) => ErrorKind::Invalid,
             _ => ErrorKind::Transient,
@@ -243,7 +246,7 @@ mod tests {
             (Stage::Recipient, 554, "5.7.1 relay access denied", ("rejected", Permission, "554 5.7.1")),
             (Stage::Recipient, 450, "4.2.2 mailbox full", ("retry", Invalid, "450 4.2.2")),
             (Stage::Recipient, 451, "try again", ("retry", Transient, "451")),
-            (Stage::Recipient, 451, "4.7.1 greylisted", ("retry", RateLimited, "451 4.7.1")),
+            (Stage::Recipient, 451, "4.7.1 greylisted", ("retry", Transient, "451 4.7.1")),
             (Stage::Recipient, 501, "5.5.4 syntax", ("rejected", Internal, "501 5.5.4")),
             (Stage::Sender, 530, "5.7.0 log in first", ("retry", Auth, "530 5.7.0")),
             (Stage::Sender, 553, "5.7.1 not yours", ("retry", Permission, "553 5.7.1")),
@@ -263,6 +266,8 @@ mod tests {
     fn being_told_to_slow_down_says_for_how_long() {
         let reply = Reply { code: 421, lines: vec!["4.7.0 too many".into()] };
         assert_eq!(refusal(Stage::Greeting, &reply, String::new()).retry_after_ms, Some(60_000));
+        let greylisted = Reply { code: 450, lines: vec!["4.7.1 greylisted".into()] };
+        assert_eq!(refusal(Stage::Recipient, &greylisted, String::new()).retry_after_ms, Some(60_000));
     }
 
     #[test]

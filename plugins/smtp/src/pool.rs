@@ -19,6 +19,9 @@ const ASK_AFTER: Duration = Duration::from_secs(30);
 const CLOSE_AFTER: Duration = Duration::from_secs(90);
 /// How often idle connections are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How long a mail waits for a free connection before it is given back unsent: short enough that, with the ten
+/// minutes a server may take over the final dot, the host has its outcome before it stops waiting for it.
+const BEGIN_WITHIN: Duration = Duration::from_secs(200);
 /// How long closing waits for mails under way.
 const CLOSE_WITHIN: Duration = Duration::from_secs(20);
 
@@ -44,8 +47,13 @@ impl Pool {
     /// whether the mail may have gone. To be run in a task of its own: dropped half-way it forgets how the
     /// mail ended.
     pub(crate) async fn send(&self, mail: &Composed, handed_over: &AtomicBool) -> Outcome<Receipt> {
-        let Ok(_permit) = self.free.acquire().await else {
-            return Outcome::Retry(Error::new(ErrorKind::Cancelled, "the connector is closed"));
+        let _permit = match tokio::time::timeout(BEGIN_WITHIN, self.free.acquire()).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) => return Outcome::Retry(Error::new(ErrorKind::Cancelled, "the connector is closed")),
+            Err(_) => {
+                let message = "all connections to the mail server were busy; the mail was not handed over";
+                return Outcome::Retry(Error::new(ErrorKind::Transient, message));
+            }
         };
         if let Some(session) = self.take().await {
             let (result, session) = session.deliver(mail, handed_over).await;
@@ -126,5 +134,33 @@ async fn close_idle(pool: Weak<Pool>) {
         for session in old {
             session.quit().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mail_that_finds_no_free_connection_is_given_back_unsent() {
+        let config = serde_json::json!({ "host": "mail.example", "from": "a@b.example", "tls": "none", "max_connections": 1 });
+        let settings =
+            Settings::check(serde_json::from_value(config).unwrap(), Path::new("/nowhere")).unwrap();
+        let pool = Pool::new(Arc::new(settings));
+        let busy = pool.free.acquire().await.unwrap();
+        let mail = Composed {
+            bytes: b"Subject: x\r\n\r\nx\r\n".to_vec(),
+            message_id: "x@b.example".into(),
+            envelope_from: "a@b.example".into(),
+            envelope_to: "c@d.example".into(),
+            needs_smtputf8: false,
+        };
+        let handed_over = AtomicBool::new(false);
+        let outcome = pool.send(&mail, &handed_over).await;
+        assert!(matches!(&outcome, Outcome::Retry(e) if e.message.contains("were busy")), "{outcome:?}");
+        assert!(!handed_over.into_inner());
+        drop(busy);
     }
 }

@@ -110,7 +110,7 @@ impl Extensions {
         };
         for line in reply.lines.iter().skip(1) {
             // Some old servers write `AUTH=LOGIN`.
-            let line = line.replacen("AUTH=", "AUTH ", 1).to_ascii_uppercase();
+            let line = line.to_ascii_uppercase().replacen("AUTH=", "AUTH ", 1);
             let mut words = line.split_ascii_whitespace();
             let Some(keyword) = words.next() else { continue };
             match keyword {

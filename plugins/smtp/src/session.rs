@@ -58,6 +58,7 @@ impl Session {
         }
         let greeting = wire.read(within).await.map_err(|b| broken_line(&b))?;
         expect(Stage::Greeting, 220, &greeting)?;
+        quiet(&mut wire).await?;
         let mut extensions = greet(&mut wire, &hello, within).await?;
         if settings.tls == Tls::Starttls {
             if !extensions.offers("STARTTLS") {
@@ -81,9 +82,7 @@ impl Session {
         if let Some(credentials) = &settings.credentials {
             log_in(&mut wire, credentials, &extensions, within).await?;
         }
-        if !wire.is_quiet().await {
-            return Err(Error::new(ErrorKind::Transient, "the mail server sends text nobody asked for"));
-        }
+        quiet(&mut wire).await?;
         Ok(Session { wire, settings, extensions, needs_reset: false, used_at: Instant::now() })
     }
 
@@ -268,6 +267,14 @@ fn expect(stage: Stage, code: u16, reply: &Reply) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Transient, "the mail server answered out of turn")
         .with_code(reply.label())
         .with_detail(reply.to_string()))
+}
+
+/// A server that speaks out of turn would have its words taken for the answer to the next command.
+async fn quiet(wire: &mut Wire) -> Result<(), Error> {
+    match wire.is_quiet().await {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::Transient, "the mail server sends text nobody asked for")),
+    }
 }
 
 async fn greet(wire: &mut Wire, hello: &str, within: Duration) -> Result<Extensions, Error> {

@@ -2,6 +2,7 @@
 //! connector's schema, secrets fetched, the host's own keys taken out. Never opens a connector.
 
 mod host_keys;
+mod misplaced;
 pub(crate) mod nearest;
 mod place;
 mod problem;
@@ -79,6 +80,15 @@ pub struct ConnectorConfig {
     pub config: Value,
     /// Knows the secrets in `config`.
     pub redactor: Redactor,
+    /// Whether `config` holds its secrets, so that it can be opened.
+    pub(crate) has_secrets: bool,
+}
+
+/// Whether a text can be a connector's name: it names a folder and stands before a dot in playbooks.
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=40).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
 impl ConnectorConfig {
@@ -91,6 +101,7 @@ impl ConnectorConfig {
             settings: HostSettings::default(),
             config,
             redactor: Redactor::new(secrets),
+            has_secrets: true,
         }
     }
 }
@@ -113,12 +124,7 @@ pub fn read_connectors(
     options: &ConfigOptions,
 ) -> Result<Vec<ConnectorConfig>, Vec<ConfigProblem>> {
     let document = DeTable::parse(source.text).map_err(|e| {
-        vec![ConfigProblem::at(
-            source,
-            source.file.to_owned(),
-            e.span().unwrap_or(0..0),
-            e.message().to_owned(),
-        )]
+        vec![ConfigProblem::at(source, String::new(), e.span().unwrap_or(0..0), e.message().to_owned())]
     })?;
     let Some(connectors) = document.get_ref().get("connectors") else { return Ok(Vec::new()) };
     let Some(tables) = connectors.get_ref().as_table() else {
@@ -182,6 +188,14 @@ impl Reader<'_> {
         if !self.problems.is_empty() {
             return None;
         }
+        if !is_id(id) {
+            let help = "write lower-case letters, digits, `-` and `_`, a letter first, at most 40 in all";
+            let span = self.places.find("").key;
+            let path = self.root.clone();
+            let problem =
+                ConfigProblem::at(self.source, path, span, format!("`{id}` cannot be a connector's name"));
+            self.problems.push(problem.help(help));
+        }
         let kinds = || format!("the types are: {}", registry.kinds().join(", "));
         let kind = match table.shift_remove("type") {
             Some(Value::String(kind)) => kind,
@@ -213,23 +227,33 @@ impl Reader<'_> {
         }
         let mut config = Value::Object(table);
         let found = schema::walk(schema, &config, host_keys::ALL);
-        for (pointer, name, help) in found.unknown {
+        for (pointer, message, help) in misplaced::find(&config, &found) {
+            self.report(&pointer, message, Some(help));
+        }
+        let elsewhere: Vec<&str> = self.problems.iter().map(|p| p.path.as_str()).collect();
+        let unknown = found.unknown.iter().filter(|(pointer, ..)| {
+            let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+            !elsewhere.contains(&dotted(&self.root, parent).as_str())
+        });
+        for (pointer, name, help) in unknown.cloned().collect::<Vec<_>>() {
             let span = self.places.find(&pointer).key;
             let path = dotted(&self.root, &pointer);
             let problem = ConfigProblem::at(self.source, path, span, format!("there is no key `{name}`"));
             self.problems.push(problem.help(help));
         }
-        let secrets = self.secrets(&found.secrets, &mut config);
+        let fetch = self.options.resolve_secrets && settings.enabled;
+        let secrets = self.secrets(&found.secrets, &mut config, fetch);
         let redactor = Redactor::new(secrets.values().flatten().cloned());
         self.values(schema, &config, &secrets);
+        self.addresses(&manifest.url_fields, &config);
         if self.problems.is_empty()
-            && self.options.resolve_secrets
+            && fetch
             && let Err(error) = opener.accepts(&config)
         {
             let detail = redactor.scrub(&error.detail.unwrap_or_default());
             self.report("", format!("{}: {detail}", error.message), None);
         }
-        Some(ConnectorConfig { id: id.to_owned(), kind, settings, config, redactor })
+        Some(ConnectorConfig { id: id.to_owned(), kind, settings, config, redactor, has_secrets: fetch })
     }
 
     fn host_key(&mut self, settings: &mut HostSettings, key: &str, value: &Value, streams: &[&str]) {
@@ -239,13 +263,18 @@ impl Reader<'_> {
     }
 
     /// Replaces each secret's table by its value; `None` = it could not be had, and that was reported.
-    fn secrets(&mut self, pointers: &[String], config: &mut Value) -> HashMap<String, Option<String>> {
+    fn secrets(
+        &mut self,
+        pointers: &[String],
+        config: &mut Value,
+        fetch: bool,
+    ) -> HashMap<String, Option<String>> {
         let mut fetched = HashMap::new();
         for pointer in pointers {
             let Some(slot) = config.pointer_mut(pointer) else { continue };
             let key = dotted(&self.root, pointer);
-            let secret = match secret::resolve(&key, slot, self.options) {
-                Ok(text) => Some(text).filter(|_| self.options.resolve_secrets),
+            let secret = match secret::resolve(&key, slot, self.options, fetch) {
+                Ok(text) => Some(text).filter(|_| fetch),
                 Err((message, help)) => {
                     self.report(pointer, message, help);
                     None
@@ -263,6 +292,10 @@ impl Reader<'_> {
             Err(e) => return self.report("", format!("the connector's schema is broken: {e}"), None),
         };
         for misfit in misfits {
+            let path = dotted(&self.root, &misfit.pointer);
+            if self.problems.iter().any(|p| p.path == path) {
+                continue;
+            }
             match secrets.get(&misfit.pointer) {
                 None => self.report(&misfit.pointer, misfit.message, misfit.help),
                 Some(Some(_)) => {
@@ -274,6 +307,37 @@ impl Reader<'_> {
                 }
                 Some(None) => {}
             }
+        }
+    }
+
+    /// Addresses are checked here, where their line is known, rather than at the first request.
+    fn addresses(&mut self, fields: &[String], config: &Value) {
+        for field in fields {
+            let pointer = field.split('.').fold(String::new(), |pointer, part| step(&pointer, part));
+            let Some(text) = config.pointer(&pointer).and_then(Value::as_str) else { continue };
+            let path = dotted(&self.root, &pointer);
+            if self.problems.iter().any(|p| p.path == path) {
+                continue;
+            }
+            let wrong = match url::Url::parse(text) {
+                Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+                    "is not an http or https address"
+                }
+                Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                    self.report(
+                        &pointer,
+                        "an address must not carry a user name or password".into(),
+                        Some("use the connector's own keys for them".into()),
+                    );
+                    continue;
+                }
+                Ok(_) => continue,
+                Err(_) => "is not an address",
+            };
+            let help = "write it in full, as \"https://shop.example\"".to_owned();
+            // What stands before an @ may be a password.
+            let shown = if text.contains('@') { "this".to_owned() } else { format!("\"{text}\"") };
+            self.report(&pointer, format!("{shown} {wrong}"), Some(help));
         }
     }
 

@@ -10,7 +10,7 @@ use super::place::Source;
 pub struct ConfigProblem {
     /// The file as the operator calls it.
     pub file: String,
-    /// The key: `connectors.shop.page_size`.
+    /// The key: `connectors.shop.page_size`; empty when the problem is the file's.
     pub path: String,
     /// The line, from 1.
     pub line: usize,
@@ -41,7 +41,11 @@ impl ConfigProblem {
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}: {}", self.file, self.line, self.column, self.path, self.message)?;
+        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
         if let Some(help) = &self.help {
             write!(f, "; {help}")?;
         }

@@ -15,10 +15,22 @@ pub(crate) type Wrong = (String, Option<String>);
 
 const FORMS: &str = "write { env = \"NAME\" }, { file = \"PATH\" } or { credential = \"NAME\" }";
 
-/// The secret's value. With `resolve_secrets` off only the form is checked and the text is empty.
-pub(crate) fn resolve(key: &str, value: &Value, options: &ConfigOptions) -> Result<String, Wrong> {
+/// The secret's value. Without `fetch` only the form is checked and the text is empty.
+pub(crate) fn resolve(
+    key: &str,
+    value: &Value,
+    options: &ConfigOptions,
+    fetch: bool,
+) -> Result<String, Wrong> {
     let table = match value {
         Value::Object(table) => table,
+        Value::String(text) if whole_placeholder(text).is_some() => {
+            let name = whole_placeholder(text).unwrap_or_default();
+            return Err((
+                format!("`${{{name}}}` is not replaced here"),
+                Some(format!("write {{ env = \"{name}\" }}")),
+            ));
+        }
         Value::String(text) if options.allow_literal_secrets => return Ok(text.clone()),
         Value::String(_) => {
             return Err((
@@ -32,7 +44,7 @@ pub(crate) fn resolve(key: &str, value: &Value, options: &ConfigOptions) -> Resu
         Some((form, Value::String(name))) if table.len() == 1 => (form.as_str(), name.as_str()),
         _ => return Err(("a secret comes from exactly one place".to_owned(), Some(FORMS.to_owned()))),
     };
-    let wanted = options.resolve_secrets;
+    let wanted = fetch;
     let text = match form {
         "env" if wanted => (options.env)(name).ok_or_else(|| {
             (
@@ -63,6 +75,19 @@ pub(crate) fn resolve(key: &str, value: &Value, options: &ConfigOptions) -> Resu
         return Err((format!("the secret {key} from {form} {name} is empty"), None));
     }
     Ok(text.to_owned())
+}
+
+/// The name in a shell-like `${NAME}`, which other programs replace and this one does not.
+pub(crate) fn placeholder(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("${")?;
+    let (name, _) = rest.split_once('}')?;
+    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    (first && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
+}
+
+/// The same when nothing stands around it: a literal secret may well contain one.
+fn whole_placeholder(text: &str) -> Option<&str> {
+    placeholder(text).filter(|name| text.len() == name.len() + 3)
 }
 
 fn read_file(path: &Path, shown: &str) -> Result<String, Wrong> {

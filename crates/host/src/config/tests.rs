@@ -183,7 +183,6 @@ fn secrets_come_from_env_file_and_credential_and_stay_unseen() {
     let text = r#"
         [connectors.shop]
         type = "shop"
-        enabled = false
         url = "https://shop.example"
         sync_every = "5m"
         streams = ["orders"]
@@ -209,7 +208,7 @@ fn a_secret_that_cannot_be_had_is_a_problem_without_the_secret() {
     write(&dir.path().join("open"), "visible-to-all", 0o644);
     write(&dir.path().join("empty"), "\n", 0o600);
     let check = |secret: &str| {
-        let text = format!("[connectors.s]\ntype = \"shop\"\nurl = \"x\"\npassword = {secret}\n");
+        let text = format!("[connectors.s]\ntype = \"shop\"\nurl = \"http://x\"\npassword = {secret}\n");
         let problems = read(&text, &options(dir.path())).expect_err("no secret");
         assert_eq!(problems.len(), 1, "{problems:?}");
         problems[0].to_string()
@@ -232,9 +231,50 @@ fn a_secret_that_cannot_be_had_is_a_problem_without_the_secret() {
 }
 
 #[test]
+fn values_from_the_environment_in_a_wrong_place_are_told_apart() {
+    insta::assert_snapshot!(problems(
+        r#"
+[connectors.shop]
+type = "shop"
+url = { env = "SHOP_URL" }
+password = "${SHOP_PASSWORD}"
+labels = { greeting = "Hello ${NAME}", price = "$ {5}" }
+
+[connectors.two]
+type = "shop"
+url = "${SHOP_URL}/api"
+password = { env = "SHOP_PASSWORD" }
+
+[connectors."../x"]
+type = "shop"
+url = "shop.example"
+password = { env = "SHOP_PASSWORD" }
+
+[connectors.three]
+type = "shop"
+url = "https://me:pw@shop.example"
+password = { env = "SHOP_PASSWORD" }
+
+[connectors.four]
+type = "shop"
+url = "me:pw@shop.example"
+password = { env = "SHOP_PASSWORD" }
+"#
+    ));
+}
+
+#[test]
+fn a_disabled_connector_needs_no_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[connectors.s]\ntype = \"shop\"\nenabled = false\nurl = \"http://x\"\npassword = { env = \"NOT_HERE\" }\n";
+    assert!(!read(text, &options(dir.path())).unwrap()[0].settings.enabled);
+    assert_eq!(read(&text.replace("false", "true"), &options(dir.path())).unwrap_err().len(), 1);
+}
+
+#[test]
 fn literal_secrets_need_permission_and_checking_needs_no_secrets() {
     let dir = tempfile::tempdir().unwrap();
-    let literal = "[connectors.s]\ntype = \"shop\"\nurl = \"x\"\npassword = \"plain-text\"\n";
+    let literal = "[connectors.s]\ntype = \"shop\"\nurl = \"http://x\"\npassword = \"plain-text\"\n";
     let allowed = ConfigOptions { allow_literal_secrets: true, ..options(dir.path()) };
     let configs = read(literal, &allowed).unwrap();
     assert_eq!(configs[0].config["password"], "plain-text");

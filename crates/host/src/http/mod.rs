@@ -149,8 +149,15 @@ impl Inner {
             })?;
             if next.origin() != url.origin() {
                 headers = headers.into_iter().filter_map(|(n, v)| n.map(|n| (n, v))).collect();
-                let secret: Vec<HeaderName> =
-                    headers.keys().filter(|name| is_secret_header(name.as_str())).cloned().collect();
+                // By name, and whatever carries one of the connector's secrets under another name.
+                let secret: Vec<HeaderName> = headers
+                    .iter()
+                    .filter(|(name, value)| {
+                        let text = String::from_utf8_lossy(value.as_bytes());
+                        is_secret_header(name.as_str()) || self.redactor.scrub(&text) != text
+                    })
+                    .map(|(name, _)| name.clone())
+                    .collect();
                 for name in secret {
                     headers.remove(name);
                 }

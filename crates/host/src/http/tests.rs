@@ -102,13 +102,18 @@ async fn redirects_stay_within_the_allow_list_and_lose_credentials_elsewhere() {
     mount(&other, "GET", "/end", ResponseTemplate::new(200)).await;
     let http = http_for(&server.uri(), |config, _| config.settings.allow_private_network = true);
     let get = |place: &str| {
-        http.send(HttpRequest::get(format!("{}{place}", server.uri())).header("authorization", "Bearer x"))
+        let request = HttpRequest::get(format!("{}{place}", server.uri()));
+        http.send(
+            request.header("authorization", "Bearer x").header("x-shop", "s3cr3t-key").header("x-page", "1"),
+        )
     };
 
     assert_eq!(get("/same").await.unwrap().status, 200);
     assert!(server.received_requests().await.unwrap()[1].headers.contains_key("authorization"));
     assert_eq!(get("/other").await.unwrap().status, 200);
-    assert!(!other.received_requests().await.unwrap()[0].headers.contains_key("authorization"));
+    let elsewhere = other.received_requests().await.unwrap()[0].headers.clone();
+    assert!(!elsewhere.contains_key("authorization") && !elsewhere.contains_key("x-shop"));
+    assert_eq!(elsewhere["x-page"], "1");
     for place in ["/metadata", "/round"] {
         assert_eq!(get(place).await.unwrap_err().kind, HttpErrorKind::Refused, "{place}");
     }
