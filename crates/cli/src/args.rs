@@ -31,6 +31,12 @@ pub(crate) enum Command {
         #[arg(default_value = ".")]
         folder: PathBuf,
     },
+    /// Make a folder with an invented shop, play its last fortnight through, and show what comes of it.
+    Demo {
+        /// The folder; made if it is missing.
+        #[arg(long, default_value = "zyklus-demo")]
+        dir: PathBuf,
+    },
     /// Read the whole configuration and name every mistake with file, line and column.
     Check,
     /// Read the shop and work out where every customer stands; send nothing.

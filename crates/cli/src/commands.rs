@@ -30,6 +30,7 @@ pub(crate) async fn run(args: Args) -> Done {
     let config = args.config.as_path();
     match args.command {
         Command::Init { folder } => init(&folder),
+        Command::Demo { dir } => crate::demo::run(&dir).await,
         Command::Check => check(config),
         Command::Sync { now, json } => sync_all(config, now, json).await,
         Command::Run => run_daemon(config).await,
@@ -43,7 +44,7 @@ pub(crate) async fn run(args: Args) -> Done {
     }
 }
 
-fn print(text: &str) -> Done {
+pub(crate) fn print(text: &str) -> Done {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever read along (`| head`) has had enough.
@@ -57,7 +58,7 @@ fn print_json<T: serde::Serialize>(value: &T) -> Done {
 }
 
 /// Reads the configuration; says every mistake. With `secrets`, they are fetched.
-fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure> {
+pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure> {
     let base_dir = match config.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -77,7 +78,7 @@ fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure> {
     }
 }
 
-async fn open(project: &Project, options: OpenOptions) -> Result<Store, Failure> {
+pub(crate) async fn open(project: &Project, options: OpenOptions) -> Result<Store, Failure> {
     let store =
         Store::open(&project.store_url, options.clone()).await.context("the store cannot be opened")?;
     if !options.read_only {

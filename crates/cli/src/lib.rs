@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+pub mod demo;
 mod problems;
 mod show;
 

@@ -1,5 +1,6 @@
 //! Results as text for people. Never computes a figure.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::Table;
@@ -14,9 +15,36 @@ fn table(head: &[&str]) -> Table {
     table
 }
 
+fn percent(share: Option<f64>) -> String {
+    share.map_or("–".to_owned(), |s| format!("{:.1} %", s * 100.0))
+}
+
+/// The phases of a report.
+pub(crate) fn phases(report: &Report) -> String {
+    let mut phases = table(&["phase", "", "customers", "share", "revenue"]);
+    for row in &report.phases {
+        phases.add_row(vec![
+            row.phase.clone(),
+            row.label.clone(),
+            row.customers.to_string(),
+            percent(Some(row.share)),
+            row.revenue.clone(),
+        ]);
+    }
+    phases.to_string()
+}
+
+/// How often there is what.
+pub(crate) fn counts(head: &[&str], rows: &BTreeMap<(&str, &str), u64>) -> String {
+    let mut counts = table(head);
+    for ((first, second), count) in rows {
+        counts.add_row(vec![(*first).to_owned(), (*second).to_owned(), count.to_string()]);
+    }
+    counts.to_string()
+}
+
 /// A report's tables.
 pub(crate) fn report(report: &Report) -> String {
-    let percent = |share: Option<f64>| share.map_or("–".to_owned(), |s| format!("{:.1} %", s * 100.0));
     let mut text = format!(
         "As of {} · lifecycle {}\n{} customers, {} of them bought · {} orders · {} {} after refunds\n\
          repeat rate {} · churn in 90 days {}\n",
@@ -33,16 +61,7 @@ pub(crate) fn report(report: &Report) -> String {
     for (currency, count) in &report.unrated {
         let _ = writeln!(text, "{count} orders in {currency} are in no sum: add {currency} to [rates]");
     }
-    let mut phases = table(&["phase", "", "customers", "share", "revenue"]);
-    for row in &report.phases {
-        phases.add_row(vec![
-            row.phase.clone(),
-            row.label.clone(),
-            row.customers.to_string(),
-            percent(Some(row.share)),
-            row.revenue.clone(),
-        ]);
-    }
+    let phases = phases(report);
     let mut moves = table(&["from", "to", "last 30 days", "ever", "of all who left"]);
     for row in &report.moves {
         moves.add_row(vec![

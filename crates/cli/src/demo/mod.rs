@@ -1,0 +1,292 @@
+//! `zyklus demo`: a shop to try things on. It is made up by a seeded generator, its history is read as of a
+//! fortnight ago, and the days since then are played through on a clock of their own: what arrives, what is
+//! decided, what is mailed into a folder. A second run goes on where the first ended, so nothing goes out twice.
+//! Never touches a folder it did not make, and never sends anything anywhere.
+
+mod folder;
+pub mod shop;
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use indicatif::ProgressBar;
+use zyklus_engine::{Book, why};
+use zyklus_model::{At, CustomerId, Delivery, DeliveryState};
+use zyklus_runtime::{
+    Clock, Connectors, DispatchReport, Dispatcher, EvaluateReport, Project, evaluate, open_all, plan,
+    prepare, report, sync,
+};
+use zyklus_store::{DeliveryFilter, OpenOptions, Store};
+
+use crate::commands::{load, open, print};
+use crate::{Failure, registry, show};
+use shop::{SEED, Shop, Size};
+
+/// How many of the shop's days are played through.
+const DAYS: i64 = 14;
+/// How far the clock goes in one step.
+const STEP_SECONDS: i64 = 6 * 3_600;
+/// Deciding and handing over follow each other so often at most at one instant.
+const ROUNDS: u32 = 8;
+/// What the store remembers: the newest instant of the shop, and how far it was played through.
+const UNTIL: &str = "demo_until";
+const PLAYED: &str = "demo_now";
+
+/// Makes or continues the demo in a folder and shows what came of it.
+pub(crate) async fn run(dir: &Path) -> Result<(), Failure> {
+    folder::prepare(dir)?;
+    let project = load(&dir.join("zyklus.toml"), true)?;
+    let store = open(&project, OpenOptions::default()).await?;
+    let done = in_store(dir, project, &store).await;
+    store.close().await;
+    done
+}
+
+async fn in_store(dir: &Path, project: Arc<Project>, store: &Store) -> Result<(), Failure> {
+    let known = instant(store, UNTIL).await?;
+    let until = match known {
+        Some(until) => until,
+        None => {
+            let until = At::from_seconds(Clock::System.now().as_micros() / 1_000_000);
+            store.set_meta(UNTIL, &until.to_string()).await?;
+            until
+        }
+    };
+    let clock = Clock::fixed(until);
+    let connectors = Arc::new(open_all(&project, registry(), &clock).await?);
+    let shop = Shop::generate(SEED, until, Size::default());
+    let owner = format!("demo-{}-{}", std::process::id(), Clock::System.now().as_micros());
+    let play = Play {
+        dispatcher: Dispatcher::new(
+            store.clone(),
+            Arc::clone(&project),
+            Arc::clone(&connectors),
+            owner,
+            clock.clone(),
+        ),
+        store: store.clone(),
+        connectors,
+        project,
+        clock,
+        shop,
+        dir: dir.to_path_buf(),
+        bar: bar(),
+    };
+    let done = play.all(until).await;
+    play.bar.finish_and_clear();
+    play.connectors.close().await;
+    done
+}
+
+fn bar() -> ProgressBar {
+    if std::io::stderr().is_terminal() {
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(100));
+        bar
+    } else {
+        ProgressBar::hidden()
+    }
+}
+
+async fn instant(store: &Store, name: &str) -> anyhow::Result<Option<At>> {
+    let text = store.get_meta(name).await?;
+    text.map(|t| t.parse().with_context(|| format!("the store's `{name}`"))).transpose()
+}
+
+/// What the played days came to.
+#[derive(Default)]
+struct Tally {
+    decided: EvaluateReport,
+    handed: DispatchReport,
+}
+
+struct Play {
+    dir: PathBuf,
+    project: Arc<Project>,
+    store: Store,
+    connectors: Arc<Connectors>,
+    dispatcher: Dispatcher,
+    clock: Clock,
+    shop: Shop,
+    bar: ProgressBar,
+}
+
+impl Play {
+    async fn all(&self, until: At) -> Result<(), Failure> {
+        if let Some((id, error)) = self.connectors.failed.first() {
+            return Err(anyhow!("{id}: {error}").into());
+        }
+        let cut = until.plus_days(-DAYS);
+        let (mut now, is_first) = match instant(&self.store, PLAYED).await? {
+            Some(played) => (played.min(until), false),
+            None => (cut, true),
+        };
+        if is_first {
+            self.history(cut).await?;
+        } else {
+            let words =
+                format!("This folder's shop was played through up to {now} before; going on from there.\n");
+            self.say(&words)?;
+        }
+        let book = Arc::new(prepare(&self.store, &self.project, now, true).await?);
+        self.store.set_meta(PLAYED, &now.to_string()).await?;
+        let (from, mut tally, mut steps) = (now, Tally::default(), 0);
+        loop {
+            now = now.plus_seconds(STEP_SECONDS).min(until);
+            self.bar.set_message(format!("{now}: {} mails", tally.handed.sent));
+            self.step(&book, now, &mut tally).await?;
+            self.store.set_meta(PLAYED, &now.to_string()).await?;
+            steps += 1;
+            if now >= until {
+                break;
+            }
+        }
+        self.outcome(from, until, steps, &tally)?;
+        self.pictures(&book, until).await
+    }
+
+    fn say(&self, text: &str) -> Result<(), Failure> {
+        self.bar.suspend(|| print(text))
+    }
+
+    /// Reads what the shop knew a fortnight ago. It is history: nobody is written to for it.
+    async fn history(&self, cut: At) -> Result<(), Failure> {
+        self.bar.set_message("reading the shop's history");
+        self.clock.set(cut);
+        self.shop.write(&self.dir.join("shop"), cut).context("the shop's export cannot be written")?;
+        self.sync().await?;
+        let book = prepare(&self.store, &self.project, cut, false).await?;
+        let decided = evaluate(&self.store, &book, cut, &|_| {}).await?;
+        let counts = self.shop.counts(cut);
+        let outbox: u64 = self.store.count_deliveries().await?.values().sum();
+        self.say(&format!(
+            "{} is a shop that does not exist: tea, coffee, spices and stoneware, its export in {}.\n\n\
+             Its history up to {cut} was read: {} customers, {} orders, {} carts, {} reviews, {} visits.\n\
+             {} customers found their phase. Messages in the outbox: {outbox}. Connecting a shop mails nobody; \
+             only what happens from now on does.\n",
+            shop::NAME,
+            self.dir.join("shop").display(),
+            counts.customers,
+            counts.orders,
+            counts.carts,
+            counts.feedback,
+            counts.events,
+            decided.evaluated,
+        ))
+    }
+
+    /// One step of the clock: what the shop knows by then arrives, is decided on and handed over.
+    async fn step(&self, book: &Arc<Book>, now: At, tally: &mut Tally) -> anyhow::Result<()> {
+        self.clock.set(now);
+        self.shop.write(&self.dir.join("shop"), now).context("the shop's export cannot be written")?;
+        self.sync().await?;
+        for _ in 0..ROUNDS {
+            let decided = evaluate(&self.store, book, now, &|_| {}).await?;
+            let handed = self.dispatcher.dispatch(book, now).await?;
+            tally.decided.evaluated += decided.evaluated;
+            tally.decided.moves += decided.moves;
+            tally.decided.started += decided.started;
+            tally.decided.deliveries += decided.deliveries;
+            tally.handed.sent += handed.sent;
+            tally.handed.failed += handed.failed + handed.unknown;
+            if decided.evaluated == 0 && handed == DispatchReport::default() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is new; the demo's own shop must be readable without a gap.
+    async fn sync(&self) -> anyhow::Result<()> {
+        for source in self.connectors.sources() {
+            let report = sync(&self.store, source, &self.project, &self.clock, &|_| {}).await;
+            for stream in report.streams {
+                if let Some(error) = stream.error {
+                    bail!("{} {}: {error}", report.connector, stream.stream);
+                }
+                if let Some(reject) = stream.rejects.first() {
+                    bail!(
+                        "{} {}: {} records rejected: {reject}",
+                        report.connector,
+                        stream.stream,
+                        stream.rejected
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, from: At, until: At, steps: u32, tally: &Tally) -> Result<(), Failure> {
+        let maildir = self.dir.join("mail");
+        let mails = folder::mails(&maildir);
+        let (decided, handed) = (tally.decided, tally.handed);
+        let mut text = format!(
+            "\nThen the days from {from} to {until} were played through in {steps} steps: {} decisions, {} moves between \
+             phases, {} journeys started, {} mails sent.\n{mails} mails lie in {}; open it with any mail \
+             program.\n",
+            decided.evaluated,
+            decided.moves,
+            decided.started,
+            handed.sent,
+            maildir.display()
+        );
+        if handed.failed > 0 {
+            text += &format!("{} messages failed; `zyklus delivery list --state failed`\n", handed.failed);
+        }
+        self.say(&text)
+    }
+
+    /// The phase table, one customer explained, the plan, and what to try next.
+    async fn pictures(&self, book: &Book, until: At) -> Result<(), Failure> {
+        self.bar.set_message("counting");
+        let figures = report(&self.store, &self.project, book, until).await?;
+        self.say(&format!("\nWhere everybody stands ({})\n{}\n", figures.lifecycle, show::phases(&figures)))?;
+        let filter = DeliveryFilter {
+            state: Some(DeliveryState::Accepted),
+            limit: u32::MAX,
+            ..DeliveryFilter::default()
+        };
+        let sent = self.store.deliveries(&filter).await?;
+        let mut by_target: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for delivery in &sent {
+            *by_target.entry((&delivery.journey, &delivery.target)).or_default() += 1;
+        }
+        self.say(&format!("\nWhat was sent\n{}\n", show::counts(&["journey", "mail", "sent"], &by_target)))?;
+        let mut name = "CUSTOMER".to_owned();
+        if let Some(id) = interesting(&sent) {
+            let snapshot = self.store.snapshots(&[id]).await?.into_iter().next();
+            let snapshot = snapshot.ok_or_else(|| anyhow!("the customer {id} is gone from the store"))?;
+            name = snapshot.customer.email.as_ref().map_or_else(|| id.to_string(), |e| e.as_str().to_owned());
+            let explained = why(book, &snapshot, until);
+            self.say(&format!("\nWhy {name} stands where they stand\n{}", show::why(&explained)))?;
+        }
+        let planned = plan(&self.store, book, until, 3).await?;
+        self.say(&format!("\nWhat comes next\n{}", show::plan(&planned)))?;
+        let dir = self.dir.display();
+        self.say(&format!(
+            "\nTry next, in {dir}:\n\
+             \x20 zyklus report               all figures: moves, repeat rate, cohorts\n\
+             \x20 zyklus why {name}\n\
+             \x20 zyklus delivery list        every message, sent or waiting\n\
+             \x20 change a phase in lifecycles/ecommerce.toml or a journey in playbooks/, then\n\
+             \x20 zyklus check                names every mistake with its place\n\
+             \x20 zyklus plan                 says what your change would do, and changes nothing\n\
+             \x20 zyklus run                  goes on with the real clock, until Ctrl-C\n"
+        ))
+    }
+}
+
+/// Somebody to look at: who got the most different mails, and of them the last one written to.
+fn interesting(sent: &[Delivery]) -> Option<CustomerId> {
+    let mut by_customer: BTreeMap<CustomerId, (usize, Option<At>)> = BTreeMap::new();
+    for delivery in sent {
+        let entry = by_customer.entry(delivery.customer).or_default();
+        *entry = (entry.0 + 1, entry.1.max(delivery.done_at));
+    }
+    by_customer.into_iter().max_by_key(|(id, figures)| (*figures, *id)).map(|(id, _)| id)
+}
