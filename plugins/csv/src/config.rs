@@ -32,10 +32,10 @@ pub struct CsvConfig {
     /// Reviews, survey answers and comments.
     #[serde(default)]
     pub reviews: Option<TableConfig>,
-    /// Things that happened.
+    /// Things that happened; columns that are no field become the event's data.
     #[serde(default)]
     pub events: Option<TableConfig>,
-    /// Consents in a file of their own.
+    /// Consents in a file of their own; columns that are no field are kept as evidence.
     #[serde(default)]
     pub consents: Option<TableConfig>,
     /// Carts; with `line_…` columns, consecutive rows of one cart id are one cart.

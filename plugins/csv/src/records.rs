@@ -43,12 +43,6 @@ fn customer(view: &View<'_>, remarks: &mut Vec<String>) -> Problem<CustomerRecor
     let has_account = view.yes_no("has_account")?;
     let by_default = view.table.emails_verified && has_account != Some(false);
     let verified = view.yes_no("email_verified")?.unwrap_or(by_default);
-    let mut attributes = std::collections::BTreeMap::new();
-    for (name, index) in &view.columns.kept {
-        if let Some(value) = view.value(*index) {
-            attributes.insert(name.clone(), value);
-        }
-    }
     Ok(CustomerRecord {
         customer: view.customer("id", verified, remarks)?,
         phone: view.string("phone"),
@@ -61,7 +55,7 @@ fn customer(view: &View<'_>, remarks: &mut Vec<String>) -> Problem<CustomerRecor
         updated_at: view.at("updated_at")?,
         has_account,
         tags: view.list("tags"),
-        attributes,
+        attributes: kept(view).into_iter().collect(),
     })
 }
 
@@ -110,6 +104,10 @@ fn consent(view: &View<'_>, remarks: &mut Vec<String>) -> Problem<ConsentRecord>
             _ => ConsentState::Withdrawn,
         },
     };
+    // The file's own columns first: where the row stands is our word and wins.
+    let mut evidence = kept(view);
+    evidence.insert("source".into(), view.text("source").unwrap_or("consent list").into());
+    evidence.insert("row".into(), view.place.into());
     Ok(ConsentRecord {
         customer: view.customer("customer_id", view.table.emails_verified, remarks)?,
         channel,
@@ -117,7 +115,7 @@ fn consent(view: &View<'_>, remarks: &mut Vec<String>) -> Problem<ConsentRecord>
         state,
         basis,
         at: view.required_at("at")?,
-        evidence: json!({ "source": view.text("source").unwrap_or("consent list"), "row": view.place }),
+        evidence: evidence.into(),
     })
 }
 
@@ -283,17 +281,17 @@ fn event(view: &View<'_>, remarks: &mut Vec<String>) -> Problem<EventRecord> {
     if !name.bytes().all(plain) {
         return Err(format!("`{name}` is not an event's name; write lower case with dots, as page.viewed"));
     }
-    let mut data = serde_json::Map::new();
-    for (column, index) in &view.columns.kept {
-        if let Some(value) = view.value(*index) {
-            data.insert(column.clone(), value);
-        }
-    }
     Ok(EventRecord {
         external_id: view.string("id"),
         customer: view.customer("customer_id", view.table.emails_verified, remarks)?,
         name: name.to_owned(),
         at: view.required_at("at")?,
-        data,
+        data: kept(view),
     })
+}
+
+/// The columns kept by their own name, as far as the row fills them.
+fn kept(view: &View<'_>) -> serde_json::Map<String, serde_json::Value> {
+    let columns = view.columns.kept.iter();
+    columns.filter_map(|(column, index)| Some((column.clone(), view.value(*index)?))).collect()
 }

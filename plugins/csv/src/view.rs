@@ -10,7 +10,7 @@ use zyklus_connect::model::{At, Currency, CustomerRecord, CustomerRef, Email, Mo
 use zyklus_connect::{Error, Result};
 
 use crate::config::Table;
-use crate::fields::nearest;
+use crate::fields::{Stream, nearest};
 use crate::rows::Row;
 
 /// Where our fields stand in a file.
@@ -18,7 +18,7 @@ use crate::rows::Row;
 pub(crate) struct Columns {
     /// Our field, its position.
     mapped: Vec<(&'static str, usize)>,
-    /// Columns that are kept by their own name: attributes of customers, all others of events.
+    /// Columns that are kept by their own name: attributes of customers, all others of events and consents.
     pub(crate) kept: Vec<(String, usize)>,
     /// The columns' names.
     names: Vec<String>,
@@ -76,7 +76,7 @@ impl Columns {
             return Err(Error::config(format!("{}.currency", stream.name()), message));
         }
         let mut kept = Vec::new();
-        if stream == crate::fields::Stream::Events {
+        if matches!(stream, Stream::Events | Stream::Consents) {
             for (i, name) in names.iter().enumerate() {
                 if !name.is_empty() && !mapped.iter().any(|(_, index)| *index == i) {
                     kept.push((name.clone(), i));

@@ -201,3 +201,12 @@ fn reviews_products_carts_and_consents_are_read() {
     let [Record::Consent(consent)] = records.as_slice() else { panic!("{records:?}") };
     assert_eq!((consent.state, consent.channel.as_str()), (ConsentState::Withdrawn, "sms"));
 }
+
+#[test]
+fn other_columns_of_consents_are_evidence() {
+    let text = "email,state,at,form,wording,row\na@b.example,granted,2026-01-01,footer,v4,x\n";
+    let records = one("map = { source = \"form\" }", "consents", text).unwrap();
+    let [Record::Consent(consent)] = records.as_slice() else { panic!("{records:?}") };
+    let evidence = serde_json::to_string(&consent.evidence).unwrap();
+    assert_eq!(evidence, r#"{"wording":"v4","row":"f.csv:2","source":"footer"}"#);
+}
