@@ -201,4 +201,21 @@ mod tests {
         assert!(error.to_string().contains("is not an instant"), "{error}");
         assert_eq!(error.exit_code(), 2);
     }
+
+    #[test]
+    fn the_demo_has_a_folder_of_its_own_and_another_can_be_named() {
+        let dir = |args: &[&str]| match Args::try_parse_from(args).unwrap().command {
+            Command::Demo { dir } => dir,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(dir(&["zyklus", "demo"]), PathBuf::from("zyklus-demo"));
+        assert_eq!(dir(&["zyklus", "demo", "--dir", "x"]), PathBuf::from("x"));
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_2() {
+        for args in [&["zyklus"][..], &["zyklus", "why"], &["zyklus", "plan", "--fail-above", "many"]] {
+            assert_eq!(Args::try_parse_from(args).unwrap_err().exit_code(), 2, "{args:?}");
+        }
+    }
 }

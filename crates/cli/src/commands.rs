@@ -71,8 +71,8 @@ pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure
             for problem in &problems {
                 eprintln!("{}", rendered(problem, base_dir));
             }
-            let mistakes = if problems.len() == 1 { "1 mistake" } else { "mistakes" };
-            eprintln!("zyklus: {mistakes} in the configuration; nothing was done");
+            let plural = if problems.len() == 1 { "" } else { "s" };
+            eprintln!("zyklus: {} mistake{plural} in the configuration; nothing was done", problems.len());
             Err(Failure::Configuration)
         }
     }

@@ -32,6 +32,8 @@ const DAYS: i64 = 14;
 const STEP_SECONDS: i64 = 6 * 3_600;
 /// Deciding and handing over follow each other so often at most at one instant.
 const ROUNDS: u32 = 8;
+/// Among how many customers one is chosen to be explained.
+const CANDIDATES: usize = 50;
 /// What the store remembers: the newest instant of the shop, and how far it was played through.
 const UNTIL: &str = "demo_until";
 const PLAYED: &str = "demo_now";
@@ -225,10 +227,14 @@ impl Play {
         let maildir = self.dir.join("mail");
         let mails = folder::mails(&maildir);
         let (decided, handed) = (tally.decided, tally.handed);
+        let days = if from == until {
+            "There is nothing left to play through".to_owned()
+        } else {
+            format!("Then the days from {from} to {until} were played through in {steps} steps")
+        };
         let mut text = format!(
-            "\nThen the days from {from} to {until} were played through in {steps} steps: {} decisions, {} moves between \
-             phases, {} journeys started, {} mails sent.\n{mails} mails lie in {}; open it with any mail \
-             program.\n",
+            "\n{days}: {} decisions, {} moves between phases, {} journeys started, {} mails sent.\n\
+             {mails} mails lie in {}; open it with any mail program.\n",
             decided.evaluated,
             decided.moves,
             decided.started,
@@ -258,12 +264,14 @@ impl Play {
         }
         self.say(&format!("\nWhat was sent\n{}\n", show::counts(&["journey", "mail", "sent"], &by_target)))?;
         let mut name = "CUSTOMER".to_owned();
-        if let Some(id) = interesting(&sent) {
-            let snapshot = self.store.snapshots(&[id]).await?.into_iter().next();
-            let snapshot = snapshot.ok_or_else(|| anyhow!("the customer {id} is gone from the store"))?;
-            name = snapshot.customer.email.as_ref().map_or_else(|| id.to_string(), |e| e.as_str().to_owned());
-            let explained = why(book, &snapshot, until);
-            self.say(&format!("\nWhy {name} stands where they stand\n{}", show::why(&explained)))?;
+        let candidates = self.store.snapshots(&most_written_to(&sent)).await?;
+        let explained: Vec<_> = candidates.iter().map(|s| (s, why(book, s, until))).collect();
+        // Somebody a journey has plans for tells more.
+        let telling = explained.iter().find(|(_, why)| !why.inside.is_empty()).or(explained.first());
+        if let Some((snapshot, explained)) = telling {
+            let customer = &snapshot.customer;
+            name = customer.email.as_ref().map_or_else(|| customer.id.to_string(), |e| e.as_str().to_owned());
+            self.say(&format!("\nWhy {name} stands where they stand\n{}", show::why(explained)))?;
         }
         let planned = plan(&self.store, book, until, 3).await?;
         self.say(&format!("\nWhat comes next\n{}", show::plan(&planned)))?;
@@ -281,12 +289,15 @@ impl Play {
     }
 }
 
-/// Somebody to look at: who got the most different mails, and of them the last one written to.
-fn interesting(sent: &[Delivery]) -> Option<CustomerId> {
+/// Who got the most mails; among equals, whose last one is newest.
+fn most_written_to(sent: &[Delivery]) -> Vec<CustomerId> {
     let mut by_customer: BTreeMap<CustomerId, (usize, Option<At>)> = BTreeMap::new();
     for delivery in sent {
         let entry = by_customer.entry(delivery.customer).or_default();
         *entry = (entry.0 + 1, entry.1.max(delivery.done_at));
     }
-    by_customer.into_iter().max_by_key(|(id, figures)| (*figures, *id)).map(|(id, _)| id)
+    let mut ids: Vec<CustomerId> = by_customer.keys().copied().collect();
+    ids.sort_by_key(|id| std::cmp::Reverse((by_customer[id], *id)));
+    ids.truncate(CANDIDATES);
+    ids
 }
