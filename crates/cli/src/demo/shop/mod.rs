@@ -51,7 +51,7 @@ const ANCHOR: &str = "shop.json";
 /// How big a shop is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// How many customers turn up in all; a handful of them only after the newest instant.
+    /// How many customers turn up in all; a handful who come on the last day come after the newest instant.
     pub customers: u32,
     /// Over how many months.
     pub months: u32,

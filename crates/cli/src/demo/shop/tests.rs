@@ -324,7 +324,7 @@ fn live_days_read_step_by_step_end_as_the_last_export_read_at_once() {
     let mut records = reader.read();
     let history = records.len();
     assert_eq!(reader.read(), [], "nothing changed, nothing is read");
-    for step in shop.moments(cut).chunks(25) {
+    for step in shop.moments(cut).chunks(60) {
         assert!(shop.write(&reader.folder(), *step.last().unwrap()).unwrap() > 0);
         records.extend(reader.read());
     }
