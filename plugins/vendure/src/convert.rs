@@ -115,7 +115,8 @@ pub(crate) fn order(config: &Config, shop: &Shop, mut raw: raw::Order) -> Result
     let reached = |state: &str| raw.history.items.iter().find(|t| t.data.to == state).map(|t| t.created_at);
     let paid_at = reached("PaymentSettled").or_else(|| settled().filter_map(|p| p.updated_at).max());
     let (shipped_at, delivered_at) = moves(&raw.state, &fulfillments);
-    let (shipped_at, delivered_at) = (reached("Shipped").or(shipped_at), reached("Delivered").or(delivered_at));
+    let (shipped_at, delivered_at) =
+        (reached("Shipped").or(shipped_at), reached("Delivered").or(delivered_at));
     let cancelled_at = cancelled.then(|| reached("Cancelled").unwrap_or(raw.updated_at));
     let refunds = (payments.into_iter().flat_map(|p| p.refunds))
         .filter(|r| r.state != "Failed")
