@@ -93,8 +93,7 @@ fn is_lapsed(days: &[&str]) -> bool {
     let mut numbers: Vec<i64> = days.iter().map(|day| day_number(day)).collect();
     numbers.sort_unstable();
     let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
-    // The report is as of the last second of the day.
-    let idle = (day_number("19980630") - last) as f64 + 86_399.0 / 86_400.0;
+    let idle = (day_number("19980630") - last) as f64;
     let gap = if numbers.len() > 1 { (last - first) as f64 / (numbers.len() - 1) as f64 } else { 0.0 };
     let limit = if gap >= 1.0 { (4.0 * gap).clamp(120.0, 540.0) } else { 180.0 };
     idle >= limit

@@ -106,8 +106,8 @@ type = "csv"
 path = "orders.csv"
 currency = "EUR"
 [connectors.shop.orders.map]
-external_id = "id"
-customer_email = "email"
+id = "id"
+email = "email"
 placed_at = "placed_at"
 total = "total"
 

@@ -38,8 +38,6 @@ on_both![
     same_reject_is_kept_once,
     nul_and_line_breaks_do_not_get_in,
     many_records_of_one_new_customer_are_one,
-    order_of_pages_does_not_matter_for_facts,
-    pages_at_once_make_no_customer_twice,
 ];
 
 /// Judged up to now: nobody is due before the end of time.
@@ -101,7 +99,7 @@ fn coupon(id: &str) -> CouponRecord {
     }
 }
 
-fn review(id: &str, score: f64) -> FeedbackRecord {
+pub(crate) fn review(id: &str, score: f64) -> FeedbackRecord {
     FeedbackRecord {
         external_id: id.into(),
         customer: account("1", ""),
@@ -123,7 +121,7 @@ fn event(id: Option<&str>, name: &str, minutes: i64) -> EventRecord {
     }
 }
 
-fn consent(state: ConsentState, minutes: i64) -> ConsentRecord {
+pub(crate) fn consent(state: ConsentState, minutes: i64) -> ConsentRecord {
     ConsentRecord {
         customer: account("1", ""),
         channel: Channel::Email,
@@ -530,99 +528,4 @@ async fn many_records_of_one_new_customer_are_one(bed: Bed) {
     let one = only(&store).await;
     assert_eq!((one.orders.len(), one.mark.seq), (1200, 1), "a page raises the mark once");
     assert_eq!(one.customer.created_at, minute(0));
-}
-
-/// What is known of everybody, without ids: those follow from which record came first.
-async fn known(bed: &Bed) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    for mut one in everybody(&bed.store).await {
-        one.identities.sort_by_key(|i| (i.kind, i.value.clone()));
-        let names: Vec<_> = one.identities.iter().map(|i| (i.kind, &i.value)).collect();
-        // Since when a label holds is when it was first seen, so that depends on what was read.
-        let mut tags: Vec<&str> = one.tags.iter().map(|t| t.tag.as_str()).collect();
-        tags.sort_unstable();
-        let events: Vec<_> = one.events.iter().map(|e| (e.occurred_at, &e.name, &e.data)).collect();
-        let customer =
-            zyklus_model::Customer { id: zyklus_model::CustomerId::derive(&[]), ..one.customer.clone() };
-        let facts = (names, customer, &one.orders, &one.carts, events, tags, &one.feedback, &one.consents);
-        all.push(serde_json::to_string_pretty(&facts).unwrap());
-    }
-    all.sort_unstable();
-    all
-}
-
-async fn order_of_pages_does_not_matter_for_facts(bed: Bed) {
-    let mut records =
-        vec![Record::Feedback(review("1", 3.0)), Record::Consent(consent(ConsentState::Granted, 7))];
-    for n in 0..30i64 {
-        let who =
-            || if n % 3 == 0 { verified("1", "ann@example.com") } else { account("1", "ann@example.com") };
-        records.push(Record::Customer(zyklus_model::CustomerRecord {
-            first_name: Some(format!("Name {n}")),
-            tags: Some(vec![format!("t{}", n % 4)]),
-            updated_at: Some(minute(n - 100)),
-            ..customer(who())
-        }));
-        let mut changed = order(&(n % 4).to_string(), who(), n % 4 - 200);
-        changed.updated_at = Some(minute(n - 90));
-        changed.total = Money::new(n, Currency::EUR);
-        changed.paid_at = (n % 4 == 3).then(|| minute(-50));
-        records.push(Record::Order(changed));
-        let mut basket = cart("1", guest("ann@example.com"), n - 80);
-        basket.is_open = n % 5 != 0;
-        records.push(Record::Cart(basket));
-    }
-    for page in records.chunks(13) {
-        take(&bed.store, "a", page.to_vec()).await;
-    }
-    let expected = known(&bed).await;
-    assert_eq!(expected.len(), 1);
-    for seed in 0..4 {
-        crate::parity::shuffle(&mut records, seed);
-        let read = std::sync::Mutex::new(Vec::new());
-        crate::common::on_sqlite(async |other: Bed| {
-            for page in records.chunks(7) {
-                take(&other.store, "a", page.to_vec()).await;
-            }
-            let known = known(&other).await;
-            read.lock().unwrap().extend(known);
-        })
-        .await;
-        let read = read.into_inner().unwrap();
-        assert_eq!(read.len(), 1);
-        for (line, expected) in read[0].lines().zip(expected[0].lines()) {
-            assert_eq!(line, expected, "seed {seed}");
-        }
-        assert_eq!(read[0].len(), expected[0].len(), "seed {seed}");
-    }
-}
-
-async fn pages_at_once_make_no_customer_twice(bed: Bed) {
-    // A second daemon beside the first; SQLite allows only one.
-    let other = if bed.store.is_sqlite() { bed.store.clone() } else { crate::common::open(&bed.url).await };
-    let mut running = Vec::new();
-    for n in 0..12i64 {
-        let store = if n % 2 == 0 { bed.store.clone() } else { other.clone() };
-        running.push(tokio::spawn(async move {
-            let orders = (0..40).map(|c| {
-                Record::Order(order(
-                    &format!("{n}-{c}"),
-                    verified(&c.to_string(), &format!("m{c}@example.com")),
-                    n,
-                ))
-            });
-            take(&store, "a", orders.collect()).await.new_customers
-        }));
-    }
-    let mut new = 0;
-    for one in running {
-        new += one.await.unwrap();
-    }
-    assert_eq!(new, 40);
-    let all = everybody(&bed.store).await;
-    assert_eq!(all.len(), 40);
-    assert!(all.iter().all(|s| s.orders.len() == 12 && s.mark.seq == 12));
-    if !bed.store.is_sqlite() {
-        other.close().await;
-    }
 }

@@ -7,4 +7,5 @@ mod common;
 mod identities;
 mod ingest;
 mod make;
+mod pages;
 mod parity;
