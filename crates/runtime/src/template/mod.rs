@@ -10,7 +10,7 @@
 //! +++
 //! ```
 //! MJML is compiled once, when templates load; per mail only minijinja runs, over HTML. The language is a part of
-//! minijinja's ([`language`]), values are bounded ([`MailContext`]), output is bounded, links are checked. This module
+//! minijinja's (`language.rs`), values are bounded ([`MailContext`]), output is bounded, links are checked. This module
 //! knows neither the store nor the engine: it is files and data. It never fetches anything.
 
 mod compile;
