@@ -133,8 +133,12 @@ async fn what_cannot_be_told_is_reported_by_its_id_and_the_rest_is_told() {
         _ => None,
     });
     assert_eq!(ids.collect::<Vec<_>>(), ["12"]);
-    let expected =
-        [("orders 8", "no customer"), ("orders 9", "EURO"), ("orders 10", "JPY"), ("orders 11", "understood")];
+    let expected = [
+        ("orders 8", "no customer"),
+        ("orders 9", "EURO"),
+        ("orders 10", "JPY"),
+        ("orders 11", "understood"),
+    ];
     assert_eq!(rejects.len(), expected.len(), "{rejects:?}");
     for (reject, (place, words)) in rejects.iter().zip(expected) {
         assert!(reject.starts_with(place) && reject.contains(words), "{reject}");
