@@ -7,3 +7,4 @@ mod cdnow;
 mod life;
 mod peers_smoke;
 mod tidy;
+mod vendure_connector;
