@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use sqlx::FromRow;
 use uuid::Uuid;
-use zyklus_model::{At, CustomerId, Decision, Run, bucket_of};
+use zyklus_model::{At, CustomerId, Decision, Run, TagChange, bucket_of};
 
 use crate::arg::{Arg, Stamp, args};
+use crate::column::columns;
 use crate::error::{Result, StoreError};
 use crate::open::Store;
-use crate::snapshot::{EVALUATION_COLUMNS, EvaluationRow};
-use crate::tx::{CHUNK, Sql, Tx};
+use crate::snapshot::from_wanted;
+use crate::tx::{CHUNK, Dialect, Sql, Tx, Wanted};
 
 /// What applying decisions came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,15 +29,10 @@ pub struct ApplyReport {
     pub runs_started: u64,
 }
 
-#[derive(FromRow)]
-pub(crate) struct IdRow {
-    pub(crate) id: Uuid,
-}
+columns!(MarkRow { customer_id: Uuid, seq: i64, evaluated_at: Option<Stamp> });
 
-#[derive(FromRow)]
-pub(crate) struct StampRow {
-    pub(crate) at: Option<Stamp>,
-}
+/// How many decisions one set of statements writes.
+const BATCH: usize = 4_000;
 
 impl Store {
     /// Applies decisions in one transaction. A decision whose customer was evaluated since its snapshot was read
@@ -56,61 +51,6 @@ impl Store {
         })
         .await
     }
-
-    /// Customers to be evaluated at an instant, longest due first.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn customers_due(&self, now: At, limit: u32) -> Result<Vec<CustomerId>> {
-        let mut tx = self.peek().await?;
-        let rows: Vec<IdRow> = tx
-            .fetch(
-                "SELECT customer_id AS id FROM evaluation WHERE due_at <= $1 ORDER BY due_at, customer_id LIMIT $2",
-                args![now, i64::from(limit)],
-            )
-            .await?;
-        Ok(rows.into_iter().map(|r| CustomerId::from_uuid(r.id)).collect())
-    }
-
-    /// When the next customer is to be evaluated; `None` = never, unless something is recorded.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn next_due(&self) -> Result<Option<At>> {
-        let mut tx = self.peek().await?;
-        let row: Option<StampRow> =
-            tx.first("SELECT due_at AS at FROM evaluation ORDER BY due_at LIMIT 1", args![]).await?;
-        Ok(row.and_then(|r| r.at).map(|s| s.0).filter(|at| *at < At::MAX))
-    }
-
-    /// Makes everybody due at `now`, because the configuration is another; how many were not due before.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn reconsider(&self, now: At) -> Result<u64> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                tx.execute("UPDATE evaluation SET due_at = $1 WHERE due_at > $1", args![now]).await
-            })
-        })
-        .await
-    }
-}
-
-/// Makes customers due, as after a new fact.
-pub(crate) async fn touch(tx: &mut Tx, customers: &[CustomerId], at: At) -> Result<()> {
-    let unique: HashSet<CustomerId> = customers.iter().copied().collect();
-    let mut unique: Vec<CustomerId> = unique.into_iter().collect();
-    unique.sort_unstable();
-    for chunk in unique.chunks(CHUNK) {
-        let mut sql =
-            Sql::new(tx.dialect(), "UPDATE evaluation SET seq = seq + 1, due_at = CASE WHEN due_at > ");
-        sql.bind(at).push(" THEN ").bind(at).push(" ELSE due_at END WHERE customer_id IN ");
-        sql.list(chunk.iter().copied());
-        sql.push(" AND bucket IN ").list(chunk.iter().map(|id| bucket_of(*id)));
-        tx.run(sql).await?;
-    }
-    Ok(())
 }
 
 pub(crate) fn text<T: serde::Serialize>(value: &T) -> Result<String> {
@@ -118,52 +58,96 @@ pub(crate) fn text<T: serde::Serialize>(value: &T) -> Result<String> {
 }
 
 async fn apply(tx: &mut Tx, decisions: &[Decision]) -> Result<ApplyReport> {
+    // Always in the same order, so that two who apply do not wait for each other.
+    let mut sorted: Vec<&Decision> = decisions.iter().collect();
+    sorted.sort_by_key(|d| d.customer);
     let mut report = ApplyReport::default();
-    for chunk in decisions.chunks(CHUNK) {
-        let ids: Vec<CustomerId> = chunk.iter().map(|d| d.customer).collect();
-        let mut sql = Sql::wanted(tx.dialect(), &ids);
-        sql.push("SELECT ").push(EVALUATION_COLUMNS).push(
-            " FROM wanted JOIN evaluation e ON e.bucket = wanted.bucket AND e.customer_id = wanted.id \
-             ORDER BY e.customer_id",
-        );
-        sql.push(if tx.for_update().is_empty() { "" } else { " FOR UPDATE OF e" });
-        let rows: Vec<EvaluationRow> = tx.rows(sql).await?;
-        let marks: HashMap<Uuid, EvaluationRow> = rows.into_iter().map(|r| (r.customer_id, r)).collect();
-        let fresh: Vec<(&Decision, &EvaluationRow)> = chunk
+    for some in sorted.chunks(BATCH) {
+        let marks = lock(tx, some).await?;
+        let mut seen = HashSet::with_capacity(some.len());
+        let fresh: Vec<(&Decision, &MarkRow)> = some
             .iter()
-            .filter_map(|d| Some((d, marks.get(&d.customer.uuid())?)))
+            .filter_map(|d| Some((*d, marks.get(&d.customer.uuid())?)))
             .filter(|(d, mark)| mark.evaluated_at.map(|s| s.0) == d.evaluated_before)
+            .filter(|(d, _)| seen.insert(d.customer))
             .collect();
         report.applied += fresh.len() as u64;
-        report.stale += (chunk.len() - fresh.len()) as u64;
+        report.stale += (some.len() - fresh.len()) as u64;
         write_marks(tx, &fresh).await?;
-        let fresh: Vec<&Decision> = fresh.into_iter().map(|(d, _)| d).filter(|d| !d.is_quiet()).collect();
-        report.transitions += write_transitions(tx, &fresh).await?;
-        report.runs_started += write_runs(tx, &fresh).await?;
-        report.deliveries += write_deliveries(tx, &fresh).await?;
-        write_withdrawals(tx, &fresh).await?;
-        write_tags(tx, &fresh).await?;
+        let loud: Vec<&Decision> = fresh.into_iter().map(|(d, _)| d).filter(|d| !d.is_quiet()).collect();
+        write_standings(tx, &loud).await?;
+        report.transitions += write_transitions(tx, &loud).await?;
+        report.runs_started += write_runs(tx, &loud).await?;
+        report.deliveries += write_deliveries(tx, &loud).await?;
+        write_withdrawals(tx, &loud).await?;
+        write_tags(tx, &loud).await?;
     }
     Ok(report)
 }
 
-async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &EvaluationRow)]) -> Result<()> {
-    let mut rows = Vec::with_capacity(fresh.len());
-    for (decision, mark) in fresh {
-        let is_current = mark.seq == decision.seq;
-        let due_at = if is_current { decision.revisit_at.unwrap_or(At::MAX) } else { mark.due_at.0 };
-        let mut row = args![
-            bucket_of(decision.customer),
-            decision.customer,
-            mark.seq,
-            // Grows with every evaluation, so that it fences even two within one microsecond.
-            decision.evaluated_before.map_or(decision.now, |before| decision.now.max(before.plus_micros(1))),
-            due_at,
-            !is_current && mark.live_pending,
-            !is_current && mark.history_pending
-        ];
-        match &decision.phase {
-            Some(phase) => row.extend(args![
+/// Where evaluating stands for each customer; nobody else changes it until this transaction ends. A customer who
+/// was merged away has no such row.
+async fn lock(tx: &mut Tx, decisions: &[&Decision]) -> Result<HashMap<Uuid, MarkRow>> {
+    let ids: Vec<CustomerId> = decisions.iter().map(|d| d.customer).collect();
+    let mut sql = Sql::wanted(tx.dialect(), &ids);
+    sql.push("SELECT e.customer_id, e.seq, e.evaluated_at");
+    from_wanted(&mut sql, tx.dialect(), "evaluation e", "customer_id");
+    if tx.dialect() == Dialect::Postgres {
+        sql.push(" ORDER BY e.customer_id FOR UPDATE OF e");
+    }
+    let rows: Vec<MarkRow> = tx.rows(sql).await?;
+    Ok(rows.into_iter().map(|row| (row.customer_id, row)).collect())
+}
+
+async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &MarkRow)]) -> Result<()> {
+    let (current, overtaken): (Vec<_>, Vec<_>) = fresh.iter().partition(|(d, mark)| d.seq == mark.seq);
+    for (group, is_current) in [(current, true), (overtaken, false)] {
+        if group.is_empty() {
+            continue;
+        }
+        // Grows with every evaluation, so that it fences even two within one microsecond.
+        let evaluated = |d: &Decision| d.evaluated_before.map_or(d.now, |at| d.now.max(at.plus_micros(1)));
+        let instants = Arg::Ats(group.iter().map(|(d, _)| evaluated(d)).collect());
+        let due = Arg::Ats(group.iter().map(|(d, _)| d.revisit_at.unwrap_or(At::MAX)).collect());
+        let ids: Vec<CustomerId> = group.iter().map(|(d, _)| d.customer).collect();
+        let (buckets, ids) = Wanted::new(&ids).into_args();
+        let mut sql = Sql::new(tx.dialect(), "UPDATE evaluation SET evaluated_at = v.evaluated_at");
+        if is_current {
+            sql.push(", due_at = v.due_at, live_pending = FALSE, history_pending = FALSE");
+        }
+        sql.push(" FROM (SELECT ");
+        match tx.dialect() {
+            Dialect::Sqlite => {
+                sql.push("j.value AS bucket, substr(").bind(ids).push(", j.key * 16 + 1, 16) AS id, ");
+                sql.push("CAST(substr(")
+                    .bind(instants)
+                    .push(", j.key * 20 + 1, 20) AS INTEGER) AS evaluated_at, ");
+                sql.push("CAST(substr(").bind(due).push(", j.key * 20 + 1, 20) AS INTEGER) AS due_at ");
+                sql.push("FROM json_each(").bind(buckets).push(") j");
+            }
+            Dialect::Postgres => {
+                sql.push("* FROM unnest(").bind(buckets).push("::int2[], ").bind(ids).push("::uuid[], ");
+                sql.bind(instants).push("::timestamptz[], ").bind(due).push("::timestamptz[])");
+                sql.push(" AS u (bucket, id, evaluated_at, due_at)");
+            }
+        }
+        sql.push(") AS v WHERE evaluation.bucket = v.bucket AND evaluation.customer_id = v.id");
+        tx.run(sql).await?;
+    }
+    Ok(())
+}
+
+/// Phases and segments, where they changed.
+async fn write_standings(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
+    const THEIRS: &str = ") AS v WHERE evaluation.bucket = v.column1 AND evaluation.customer_id = v.column2";
+    let mut phases = Vec::new();
+    let mut segments = Vec::new();
+    for decision in decisions {
+        let (bucket, customer) = (bucket_of(decision.customer), decision.customer);
+        if let Some(phase) = &decision.phase {
+            phases.push(args![
+                bucket,
+                customer,
                 &phase.lifecycle,
                 &phase.definition,
                 &phase.phase,
@@ -172,50 +156,34 @@ async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &EvaluationRow)]) -> Resu
                 phase.moves,
                 phase.live,
                 phase.has_live_moves
-            ]),
-            None => row.extend(args![
-                mark.lifecycle.clone(),
-                mark.definition.clone(),
-                mark.phase.clone(),
-                mark.phase_since.map(|s| s.0),
-                mark.phase_previous.clone(),
-                mark.phase_moves,
-                mark.phase_live,
-                mark.phase_has_live
-            ]),
+            ]);
         }
-        row.push(match &decision.segments {
-            Some(segments) => Arg::from(text(segments)?),
-            None => Arg::from(&mark.segments),
-        });
-        rows.push(row);
+        if let Some(all) = &decision.segments {
+            segments.push(args![bucket, customer, text(all)?]);
+        }
     }
-    tx.insert(
-        "INSERT INTO evaluation (bucket, customer_id, seq, evaluated_at, due_at, live_pending, history_pending, \
-         lifecycle, definition, phase, phase_since, phase_previous, phase_moves, phase_live, phase_has_live, segments)",
-        rows,
-        " ON CONFLICT (bucket, customer_id) DO UPDATE SET evaluated_at = excluded.evaluated_at, \
-         due_at = excluded.due_at, live_pending = excluded.live_pending, \
-         history_pending = excluded.history_pending, lifecycle = excluded.lifecycle, \
-         definition = excluded.definition, phase = excluded.phase, phase_since = excluded.phase_since, \
-         phase_previous = excluded.phase_previous, phase_moves = excluded.phase_moves, \
-         phase_live = excluded.phase_live, phase_has_live = excluded.phase_has_live, segments = excluded.segments",
-    )
-    .await
-    .map(drop)
+    let head = "UPDATE evaluation SET lifecycle = v.column3, definition = v.column4, phase = v.column5, \
+                phase_since = v.column6, phase_previous = v.column7, phase_moves = v.column8, \
+                phase_live = v.column9, phase_has_live = v.column10 FROM (";
+    tx.insert(head, phases, THEIRS).await?;
+    tx.insert("UPDATE evaluation SET segments = v.column3 FROM (", segments, THEIRS).await.map(drop)
 }
 
 async fn write_transitions(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
     let mut rewritten: BTreeMap<&str, Vec<CustomerId>> = BTreeMap::new();
     for decision in decisions.iter().filter(|d| d.rewrites_history) {
-        if let Some(phase) = &decision.phase {
-            rewritten.entry(&phase.lifecycle).or_default().push(decision.customer);
+        let lifecycle = decision.phase.as_ref().map(|p| p.lifecycle.as_str());
+        let lifecycle = lifecycle.or_else(|| decision.transitions.first().map(|t| t.lifecycle.as_str()));
+        if let Some(lifecycle) = lifecycle {
+            rewritten.entry(lifecycle).or_default().push(decision.customer);
         }
     }
     for (lifecycle, customers) in rewritten {
         let mut sql = Sql::new(tx.dialect(), "DELETE FROM transition WHERE lifecycle = ");
-        sql.bind(lifecycle).push(" AND customer_id IN ").list(customers.iter().copied());
-        sql.push(" AND bucket IN ").list(customers.iter().map(|id| bucket_of(*id)));
+        sql.bind(lifecycle)
+            .push(" AND (bucket, customer_id) IN (")
+            .select(&Wanted::new(&customers))
+            .push(")");
         tx.run(sql).await?;
     }
     let mut rows = Vec::new();
@@ -252,7 +220,7 @@ async fn write_runs(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
     for chunk in runs.chunks(CHUNK) {
         let mut sql = Sql::new(tx.dialect(), "SELECT id FROM run WHERE id IN ");
         sql.list(chunk.iter().map(|r| r.id));
-        known += tx.rows::<IdRow>(sql).await?.len() as u64;
+        known += tx.rows::<(Uuid,)>(sql).await?.len() as u64;
     }
     let mut rows = Vec::with_capacity(runs.len());
     for run in &runs {
@@ -324,53 +292,44 @@ async fn write_deliveries(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
          connector, target, purpose, capped, state, reason, created_at, due_at, expires_at, done_at, attempt_count, \
          payload)",
         rows,
-        " ON CONFLICT (bucket, customer_id, id) DO NOTHING",
+        " ON CONFLICT DO NOTHING",
     )
     .await
 }
 
 async fn write_withdrawals(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
+    let mut rows = Vec::new();
     for decision in decisions {
-        for withdrawal in &decision.withdrawals {
-            tx.execute(
-                "UPDATE delivery SET state = $1, reason = $2, done_at = $3 \
-                 WHERE bucket = $4 AND customer_id = $5 AND id = $6 AND state = 'pending'",
-                args![
-                    withdrawal.state.as_str(),
-                    withdrawal.reason.map(|r| r.as_str()),
-                    withdrawal.at,
-                    bucket_of(decision.customer),
-                    decision.customer,
-                    withdrawal.delivery
-                ],
-            )
-            .await?;
+        for w in &decision.withdrawals {
+            let (bucket, customer) = (bucket_of(decision.customer), decision.customer);
+            let reason = w.reason.map(|r| r.as_str());
+            rows.push(args![bucket, customer, w.delivery, w.state.as_str(), reason, w.at]);
         }
     }
-    Ok(())
+    let head = "UPDATE delivery SET state = v.column4, reason = v.column5, done_at = v.column6 FROM (";
+    let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
+                AND delivery.id = v.column3 AND delivery.state = 'pending'";
+    tx.insert(head, rows, tail).await.map(drop)
 }
 
 async fn write_tags(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
-    for decision in decisions {
-        for change in &decision.tags {
-            let (bucket, customer) = (bucket_of(decision.customer), decision.customer);
-            if change.on {
-                tx.execute(
-                    "INSERT INTO tag (bucket, customer_id, source, tag, source_customer_id, since, until) \
-                     VALUES ($1, $2, 'journey', $3, $2, $4, $5) \
-                     ON CONFLICT (bucket, customer_id, source, tag, source_customer_id) \
-                     DO UPDATE SET since = excluded.since, until = excluded.until",
-                    args![bucket, customer, &change.tag, change.at, change.until],
-                )
-                .await?;
-            } else {
-                tx.execute(
-                    "DELETE FROM tag WHERE bucket = $1 AND customer_id = $2 AND source = 'journey' AND tag = $3",
-                    args![bucket, customer, &change.tag],
-                )
-                .await?;
-            }
+    let changes = decisions.iter().flat_map(|d| d.tags.iter().map(|change| (d.customer, change)));
+    // The last word about a label counts.
+    let last: BTreeMap<(CustomerId, &str), &TagChange> =
+        changes.map(|(customer, change)| ((customer, change.tag.as_str()), change)).collect();
+    let mut on = Vec::new();
+    for ((customer, tag), change) in last {
+        let bucket = bucket_of(customer);
+        if change.on {
+            on.push(args![bucket, customer, "journey", tag, customer, change.at, change.until]);
+        } else {
+            let sql = "DELETE FROM tag \
+                       WHERE bucket = $1 AND customer_id = $2 AND source = 'journey' AND tag = $3";
+            tx.execute(sql, args![bucket, customer, tag]).await?;
         }
     }
-    Ok(())
+    let head = "INSERT INTO tag (bucket, customer_id, source, tag, source_customer_id, since, until)";
+    let tail = " ON CONFLICT (bucket, customer_id, source, tag, source_customer_id) \
+                DO UPDATE SET since = excluded.since, until = excluded.until";
+    tx.insert(head, on, tail).await.map(drop)
 }

@@ -3,7 +3,7 @@
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::sqlite::{SqliteArguments, SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Arguments, Decode, Encode, Postgres, Sqlite, Type};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use zyklus_model::{
 /// PostgreSQL counts from 2000-01-01.
 const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
 const PG_TIMESTAMPTZ: sqlx::postgres::types::Oid = sqlx::postgres::types::Oid(1184);
+const PG_TIMESTAMPTZ_ARRAY: sqlx::postgres::types::Oid = sqlx::postgres::types::Oid(1185);
 
 /// An instant as the databases see it.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,12 @@ impl Type<Postgres> for Stamp {
     }
 }
 
+impl PgHasArrayType for Stamp {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(PG_TIMESTAMPTZ_ARRAY)
+    }
+}
+
 impl Encode<'_, Postgres> for Stamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         <i64 as Encode<'_, Postgres>>::encode_by_ref(&(self.0.as_micros() - PG_EPOCH_MICROS), buffer)
@@ -72,6 +79,12 @@ pub(crate) enum Arg {
     Text(Option<String>),
     Uuid(Option<Uuid>),
     At(Option<At>),
+    /// Many buckets at once: a JSON list in SQLite; like the next two an array in PostgreSQL.
+    Buckets(Vec<i16>),
+    /// Many ids at once: in SQLite one BLOB, 16 bytes after 16 bytes.
+    Ids(Vec<Uuid>),
+    /// Many instants at once: in SQLite one BLOB of decimals, 20 digits after 20 digits.
+    Ats(Vec<At>),
 }
 
 macro_rules! from {
@@ -141,9 +154,34 @@ pub(crate) fn sqlite(args: Vec<Arg>) -> SqliteArguments {
             Arg::Text(v) => add!(list, v),
             Arg::Uuid(v) => add!(list, v),
             Arg::At(v) => add!(list, v.map(Stamp)),
+            Arg::Buckets(v) => add!(list, list_text(&v)),
+            Arg::Ids(v) => add!(list, v.into_iter().flat_map(Uuid::into_bytes).collect::<Vec<u8>>()),
+            Arg::Ats(v) => add!(list, decimals(&v)),
         }
     }
     list
+}
+
+/// `[1,2,3]`.
+fn list_text(values: &[i16]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::from("[");
+    for (n, value) in values.iter().enumerate() {
+        let comma = if n > 0 { "," } else { "" };
+        write!(text, "{comma}{value}").expect("writing to a String");
+    }
+    text.push(']');
+    text
+}
+
+/// Microseconds as decimals of equal width, so that SQLite finds the n-th without counting.
+fn decimals(instants: &[At]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut bytes = Vec::with_capacity(instants.len() * 20);
+    for at in instants {
+        write!(bytes, "{:020}", at.as_micros()).expect("writing to a Vec");
+    }
+    bytes
 }
 
 pub(crate) fn postgres(args: Vec<Arg>) -> PgArguments {
@@ -157,6 +195,9 @@ pub(crate) fn postgres(args: Vec<Arg>) -> PgArguments {
             Arg::Text(v) => add!(list, v),
             Arg::Uuid(v) => add!(list, v),
             Arg::At(v) => add!(list, v.map(Stamp)),
+            Arg::Buckets(v) => add!(list, v),
+            Arg::Ids(v) => add!(list, v),
+            Arg::Ats(v) => add!(list, v.into_iter().map(Stamp).collect::<Vec<_>>()),
         }
     }
     list

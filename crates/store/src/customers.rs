@@ -1,42 +1,15 @@
-//! Finding customers, and walking over all of them in constant memory.
+//! Finding customers, and walking over all of them in constant memory. Never reads what belongs to them.
 
 use std::collections::BTreeMap;
 
-use sqlx::FromRow;
 use uuid::Uuid;
-use zyklus_model::{Customer, CustomerId, Run, RunId, Transition, TransitionId, bucket_of};
+use zyklus_model::{Customer, CustomerId, Email, bucket_of};
 
-use crate::apply::IdRow;
-use crate::arg::{Stamp, args};
-use crate::error::{Result, StoreError};
+use crate::arg::args;
+use crate::error::Result;
 use crate::open::Store;
-use crate::snapshot::{CUSTOMER_COLUMNS, CustomerRow, RUN_COLUMNS, RunRow, word};
-use crate::tx::Sql;
-
-#[derive(FromRow)]
-struct CountRow {
-    name: Option<String>,
-    count: i64,
-}
-
-#[derive(FromRow)]
-struct MergedRow {
-    id: Uuid,
-    merged_into: Option<Uuid>,
-}
-
-#[derive(FromRow)]
-struct TransitionRow {
-    customer_id: Uuid,
-    id: Uuid,
-    lifecycle: String,
-    from_phase: Option<String>,
-    to_phase: String,
-    at: Stamp,
-    recorded_at: Stamp,
-    cause: String,
-    origin: String,
-}
+use crate::rows::{CUSTOMER_COLUMNS, CustomerRow};
+use crate::tx::{Sql, Tx};
 
 impl Store {
     /// Customers in the order of their keys, after one of them; those merged into others are left out.
@@ -50,7 +23,8 @@ impl Store {
             sql.push(" AND (bucket, id) > (").bind(bucket_of(after)).push(", ").bind(after).push(")");
         }
         sql.push(" ORDER BY bucket, id LIMIT ").bind(i64::from(limit));
-        Ok(tx.rows::<IdRow>(sql).await?.into_iter().map(|r| CustomerId::from_uuid(r.id)).collect())
+        let rows: Vec<(Uuid,)> = tx.rows(sql).await?;
+        Ok(rows.into_iter().map(|(id,)| CustomerId::from_uuid(id)).collect())
     }
 
     /// How many customers there are.
@@ -58,11 +32,9 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn customer_count(&self) -> Result<u64> {
-        let mut tx = self.peek().await?;
-        let row: Option<CountRow> = tx
-            .first("SELECT NULL AS name, COUNT(*) AS count FROM customer WHERE merged_into IS NULL", args![])
-            .await?;
-        Ok(row.and_then(|r| u64::try_from(r.count).ok()).unwrap_or(0))
+        let sql = "SELECT COUNT(*) FROM customer WHERE merged_into IS NULL";
+        let row: Option<(i64,)> = self.peek().await?.first(sql, args![]).await?;
+        Ok(row.map_or(0, |(count,)| count.unsigned_abs()))
     }
 
     /// The customer an id leads to after merges; `None` if there is none.
@@ -71,15 +43,15 @@ impl Store {
     /// The database's.
     pub async fn resolve(&self, id: CustomerId) -> Result<Option<CustomerId>> {
         let mut tx = self.peek().await?;
-        let mut id = id.uuid();
+        let mut id = id;
         // Merges point to the customer that remains; chains are short.
         for _ in 0..64 {
-            let row: Option<MergedRow> =
-                tx.first("SELECT id, merged_into FROM customer WHERE id = $1", args![id]).await?;
+            let sql = "SELECT merged_into FROM customer WHERE bucket = $1 AND id = $2";
+            let row: Option<(Option<Uuid>,)> = tx.first(sql, args![bucket_of(id), id]).await?;
             match row {
                 None => return Ok(None),
-                Some(MergedRow { id, merged_into: None }) => return Ok(Some(CustomerId::from_uuid(id))),
-                Some(MergedRow { merged_into: Some(next), .. }) => id = next,
+                Some((None,)) => return Ok(Some(id)),
+                Some((Some(next),)) => id = CustomerId::from_uuid(next),
             }
         }
         Ok(None)
@@ -92,42 +64,41 @@ impl Store {
     /// The database's.
     pub async fn find_customers(&self, text: &str, limit: u32) -> Result<Vec<Customer>> {
         let text = text.trim();
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found: Vec<CustomerId> = Vec::new();
         if let Ok(id) = text.parse::<CustomerId>() {
-            let found = self.resolve(id).await?;
-            return match found {
-                Some(id) => Ok(self.snapshots(&[id]).await?.into_iter().map(|s| s.customer).collect()),
-                None => Ok(Vec::new()),
-            };
+            found.extend(self.resolve(id).await?);
+        } else {
+            let folded = Email::parse(text).map_or_else(|_| text.to_lowercase(), |e| e.as_str().to_owned());
+            let mut tx = self.peek().await?;
+            // One statement for each way, so that each has its index.
+            let ways = [
+                ("SELECT id FROM customer WHERE email = $1 AND merged_into IS NULL", folded.as_str()),
+                (
+                    "SELECT customer_id FROM identity WHERE kind IN ('email', 'guest_email') AND value = $1",
+                    &folded,
+                ),
+                ("SELECT customer_id FROM identity WHERE kind = 'external' AND value = $1", text),
+                ("SELECT customer_id FROM orders WHERE number = $1", text),
+            ];
+            for (sql, value) in ways {
+                let rows: Vec<(Uuid,)> = tx.fetch(sql, args![value]).await?;
+                found.extend(rows.into_iter().map(|(id,)| CustomerId::from_uuid(id)));
+            }
+            if found.is_empty() {
+                found = beginning_with(&mut tx, text, limit).await?;
+            }
         }
-        let folded =
-            zyklus_model::Email::parse(text).map_or_else(|_| text.to_lowercase(), |e| e.as_str().to_owned());
+        found.sort_unstable_by_key(|id| (bucket_of(*id), *id));
+        found.dedup();
+        found.truncate(limit as usize);
         let mut tx = self.peek().await?;
-        let mut sql = Sql::new(tx.dialect(), "SELECT ");
-        sql.push(CUSTOMER_COLUMNS).push(" FROM customer c WHERE c.merged_into IS NULL AND (c.email = ");
-        sql.bind(&folded);
-        sql.push(" OR c.id IN (SELECT i.customer_id FROM identity i WHERE i.kind <> 'email' AND i.value = ");
-        sql.bind(text)
-            .push(") OR c.id IN (SELECT i.customer_id FROM identity i WHERE i.value = ")
-            .bind(&folded);
-        sql.push(") OR c.id IN (SELECT o.customer_id FROM orders o WHERE o.number = ").bind(text);
-        sql.push(")) ORDER BY c.bucket, c.id LIMIT ").bind(i64::from(limit));
-        let mut rows: Vec<CustomerRow> = tx.rows(sql).await?;
-        if rows.is_empty() && !text.is_empty() {
-            let escaped: String = text
-                .to_lowercase()
-                .chars()
-                .flat_map(|c| if ['%', '_', '!'].contains(&c) { vec!['!', c] } else { vec![c] })
-                .collect();
-            let pattern = format!("{escaped}%");
-            let mut sql = Sql::new(tx.dialect(), "SELECT ");
-            sql.push(CUSTOMER_COLUMNS);
-            sql.push(" FROM customer c WHERE c.merged_into IS NULL AND (LOWER(c.email) LIKE ").bind(&pattern);
-            sql.push(" ESCAPE '!' OR LOWER(c.first_name) LIKE ").bind(&pattern);
-            sql.push(" ESCAPE '!' OR LOWER(c.last_name) LIKE ").bind(&pattern);
-            sql.push(" ESCAPE '!') ORDER BY c.bucket, c.id LIMIT ").bind(i64::from(limit));
-            rows = tx.rows(sql).await?;
-        }
-        rows.into_iter().map(CustomerRow::customer).collect()
+        let mut sql = Sql::wanted(tx.dialect(), &found);
+        sql.push("SELECT ").push(CUSTOMER_COLUMNS).push(" FROM wanted JOIN customer c");
+        sql.push(" ON c.bucket = wanted.bucket AND c.id = wanted.id ORDER BY c.bucket, c.id");
+        Ok(tx.rows::<CustomerRow>(sql).await?.into_iter().map(CustomerRow::customer).collect())
     }
 
     /// How many customers stand in each phase of a lifecycle, as last evaluated.
@@ -135,70 +106,24 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn phases(&self, lifecycle: &str) -> Result<BTreeMap<String, u64>> {
-        let mut tx = self.peek().await?;
-        let rows: Vec<CountRow> = tx
-            .fetch(
-                "SELECT phase AS name, COUNT(*) AS count FROM evaluation WHERE lifecycle = $1 GROUP BY phase",
-                args![lifecycle],
-            )
-            .await?;
-        Ok(rows.into_iter().filter_map(|r| Some((r.name?, u64::try_from(r.count).unwrap_or(0)))).collect())
+        let sql = "SELECT phase, COUNT(*) FROM evaluation \
+                   WHERE lifecycle = $1 AND phase IS NOT NULL GROUP BY phase";
+        let rows: Vec<(String, i64)> = self.peek().await?.fetch(sql, args![lifecycle]).await?;
+        Ok(rows.into_iter().map(|(phase, count)| (phase, count.unsigned_abs())).collect())
     }
+}
 
-    /// Transitions of a lifecycle in the order of the customers' keys.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn transitions_page(
-        &self,
-        lifecycle: &str,
-        after: Option<(CustomerId, TransitionId)>,
-        limit: u32,
-    ) -> Result<Vec<(CustomerId, Transition)>> {
-        let mut tx = self.peek().await?;
-        let mut sql = Sql::new(
-            tx.dialect(),
-            "SELECT customer_id, id, lifecycle, from_phase, to_phase, at, recorded_at, cause, origin \
-             FROM transition WHERE lifecycle = ",
-        );
-        sql.bind(lifecycle);
-        if let Some((customer, id)) = after {
-            sql.push(" AND (bucket, customer_id, id) > (").bind(bucket_of(customer)).push(", ");
-            sql.bind(customer).push(", ").bind(id).push(")");
-        }
-        sql.push(" ORDER BY bucket, customer_id, id LIMIT ").bind(i64::from(limit));
-        let mut page = Vec::new();
-        for row in tx.rows::<TransitionRow>(sql).await? {
-            page.push((
-                CustomerId::from_uuid(row.customer_id),
-                Transition {
-                    id: TransitionId::from_uuid(row.id),
-                    lifecycle: row.lifecycle,
-                    from: row.from_phase,
-                    to: row.to_phase,
-                    at: row.at.0,
-                    recorded_at: row.recorded_at.0,
-                    cause: word!(zyklus_model::TransitionCause, row.cause),
-                    origin: word!(zyklus_model::Origin, row.origin),
-                },
-            ));
-        }
-        Ok(page)
-    }
-
-    /// Runs in the order of the customers' keys.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn runs_page(&self, after: Option<(CustomerId, RunId)>, limit: u32) -> Result<Vec<Run>> {
-        let mut tx = self.peek().await?;
-        let mut sql = Sql::new(tx.dialect(), "SELECT ");
-        sql.push(RUN_COLUMNS).push(" FROM run r WHERE 1 = 1");
-        if let Some((customer, id)) = after {
-            sql.push(" AND (r.bucket, r.customer_id, r.id) > (").bind(bucket_of(customer)).push(", ");
-            sql.bind(customer).push(", ").bind(id).push(")");
-        }
-        sql.push(" ORDER BY r.bucket, r.customer_id, r.id LIMIT ").bind(i64::from(limit));
-        tx.rows::<RunRow>(sql).await?.into_iter().map(RunRow::run).collect()
-    }
+/// Customers whose address or name begins with a text, looking at everybody.
+async fn beginning_with(tx: &mut Tx, text: &str, limit: u32) -> Result<Vec<CustomerId>> {
+    let escaped: String = text
+        .to_lowercase()
+        .chars()
+        .flat_map(|c| if matches!(c, '%' | '_' | '!') { vec!['!', c] } else { vec![c] })
+        .collect();
+    let sql = "SELECT id FROM customer WHERE merged_into IS NULL AND (email LIKE $1 ESCAPE '!' \
+               OR lower(first_name) LIKE $1 ESCAPE '!' OR lower(last_name) LIKE $1 ESCAPE '!' \
+               OR lower(coalesce(first_name, '') || ' ' || coalesce(last_name, '')) LIKE $1 ESCAPE '!') \
+               ORDER BY bucket, id LIMIT $2";
+    let rows: Vec<(Uuid,)> = tx.fetch(sql, args![format!("{escaped}%"), i64::from(limit)]).await?;
+    Ok(rows.into_iter().map(|(id,)| CustomerId::from_uuid(id)).collect())
 }

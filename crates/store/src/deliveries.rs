@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::FromRow;
 use zyklus_model::{At, Attempt, CustomerId, Delivery, DeliveryId, DeliveryState, bucket_of};
 
-use crate::apply::touch;
-use crate::arg::args;
-use crate::error::{Result, StoreError};
+use crate::arg::{Stamp, args};
+use crate::column::Word;
+use crate::error::Result;
+use crate::evaluation::touch;
+use crate::journeys::write_audit;
 use crate::open::Store;
-use crate::outbox::{attempts, delivery};
-use crate::snapshot::{DELIVERY_COLUMNS, DeliveryRow};
-use crate::tx::Sql;
+use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, DELIVERY_COLUMNS, DeliveryRow};
+use crate::tx::{Sql, Tx};
 
 /// Which deliveries to list.
 #[derive(Debug, Clone)]
@@ -24,23 +24,36 @@ pub struct DeliveryFilter {
     pub customer: Option<CustomerId>,
     /// Due before.
     pub due_before: Option<At>,
+    /// Those that follow this one in the list.
+    pub after: Option<DeliveryId>,
     /// How many at most.
     pub limit: u32,
 }
 
 impl Default for DeliveryFilter {
     fn default() -> Self {
-        DeliveryFilter { state: None, journey: None, customer: None, due_before: None, limit: 100 }
+        DeliveryFilter {
+            state: None,
+            journey: None,
+            customer: None,
+            due_before: None,
+            after: None,
+            limit: 100,
+        }
     }
 }
 
-#[derive(FromRow)]
-struct StateRow {
-    state: String,
-    count: i64,
-}
-
 impl Store {
+    /// When the next delivery may go; `None` = none is waiting.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn next_delivery_due(&self) -> Result<Option<At>> {
+        let sql = "SELECT due_at FROM delivery WHERE state = 'pending' ORDER BY due_at LIMIT 1";
+        let row: Option<(Stamp,)> = self.peek().await?.first(sql, args![]).await?;
+        Ok(row.map(|(due,)| due.0))
+    }
+
     /// Deliveries, soonest due first.
     ///
     /// # Errors
@@ -50,22 +63,25 @@ impl Store {
         let mut sql = Sql::new(tx.dialect(), "SELECT ");
         sql.push(DELIVERY_COLUMNS).push(" FROM delivery d WHERE 1 = 1");
         if let Some(state) = filter.state {
-            sql.push(" AND d.state = ").bind(state.as_str());
+            // In the text, because an index over one state is only used for a state that is.
+            sql.push(" AND d.state = '").push(state.as_str()).push("'");
         }
         if let Some(journey) = &filter.journey {
             sql.push(" AND d.journey = ").bind(journey);
         }
         if let Some(customer) = filter.customer {
-            sql.push(" AND d.bucket = ")
-                .bind(bucket_of(customer))
-                .push(" AND d.customer_id = ")
-                .bind(customer);
+            sql.push(" AND d.bucket = ").bind(bucket_of(customer));
+            sql.push(" AND d.customer_id = ").bind(customer);
         }
         if let Some(before) = filter.due_before {
             sql.push(" AND d.due_at < ").bind(before);
         }
+        if let Some(after) = filter.after {
+            sql.push(" AND (d.due_at, d.id) > (SELECT due_at, id FROM delivery WHERE id = ");
+            sql.bind(after).push(")");
+        }
         sql.push(" ORDER BY d.due_at, d.id LIMIT ").bind(i64::from(filter.limit));
-        tx.rows::<DeliveryRow>(sql).await?.into_iter().map(DeliveryRow::delivery).collect()
+        Ok(tx.rows::<DeliveryRow>(sql).await?.into_iter().map(DeliveryRow::delivery).collect())
     }
 
     /// One delivery and its tries.
@@ -90,27 +106,35 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn count_deliveries(&self) -> Result<BTreeMap<DeliveryState, u64>> {
-        let mut tx = self.peek().await?;
-        let rows: Vec<StateRow> =
-            tx.fetch("SELECT state, COUNT(*) AS count FROM delivery GROUP BY state", args![]).await?;
-        rows.into_iter()
-            .map(|r| {
-                let state = DeliveryState::parse(&r.state)
-                    .ok_or_else(|| StoreError::unreadable("delivery's state", &r.state))?;
-                Ok((state, u64::try_from(r.count).unwrap_or(0)))
-            })
-            .collect()
+        let sql = "SELECT state, COUNT(*) FROM delivery GROUP BY state";
+        let rows: Vec<(Word<DeliveryState>, i64)> = self.peek().await?.fetch(sql, args![]).await?;
+        Ok(rows.into_iter().map(|(state, count)| (state.0, count.unsigned_abs())).collect())
     }
 
-    /// Puts a delivery that failed, was given up or has no known end back into the outbox. `false`: it is in none
-    /// of these states.
+    /// Puts a delivery that failed, was given up or has no known end back into the outbox, with all its tries
+    /// before it; one whose time has passed gets as much time as it had. `false`: it is in none of these states.
     ///
     /// # Errors
     /// The database's.
     pub async fn retry_delivery(&self, id: DeliveryId, now: At, actor: &str) -> Result<bool> {
-        let change = "UPDATE delivery SET state = 'pending', reason = NULL, done_at = NULL, due_at = $1 \
-                      WHERE id = $2 AND state IN ('failed', 'dead', 'unknown')";
-        self.operate(id, now, actor, "delivery retried", change).await
+        let actor = actor.to_owned();
+        self.write(move |tx| {
+            let actor = actor.clone();
+            Box::pin(async move {
+                let Some(found) = delivery(tx, id).await? else { return Ok(false) };
+                let span = found.expires_at.micros_since(found.created_at).max(1);
+                let is_late = found.expires_at <= now;
+                let expires_at = if is_late { now.plus_micros(span) } else { found.expires_at };
+                let sql = "UPDATE delivery SET state = 'pending', reason = NULL, done_at = NULL, due_at = $1, \
+                           expires_at = $2, attempt_count = 0 \
+                           WHERE id = $3 AND state IN ('failed', 'dead', 'unknown')";
+                if tx.execute(sql, args![now, expires_at, id]).await? == 0 {
+                    return Ok(false);
+                }
+                note(tx, &found, now, &actor, "delivery retried").await
+            })
+        })
+        .await
     }
 
     /// Withdraws a delivery that is waiting. `false`: it is not.
@@ -118,33 +142,41 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn cancel_delivery(&self, id: DeliveryId, now: At, actor: &str) -> Result<bool> {
-        let change =
-            "UPDATE delivery SET state = 'cancelled', done_at = $1 WHERE id = $2 AND state = 'pending'";
-        self.operate(id, now, actor, "delivery cancelled", change).await
-    }
-
-    async fn operate(
-        &self,
-        id: DeliveryId,
-        now: At,
-        actor: &str,
-        what: &'static str,
-        change: &'static str,
-    ) -> Result<bool> {
         let actor = actor.to_owned();
         self.write(move |tx| {
             let actor = actor.clone();
             Box::pin(async move {
-                let Some(delivery) = delivery(tx, id).await? else { return Ok(false) };
-                if tx.execute(change, args![now, id]).await? == 0 {
+                let Some(found) = delivery(tx, id).await? else { return Ok(false) };
+                let sql =
+                    "UPDATE delivery SET state = 'cancelled', done_at = $1 WHERE id = $2 AND state = 'pending'";
+                if tx.execute(sql, args![now, id]).await? == 0 {
                     return Ok(false);
                 }
-                touch(tx, &[delivery.customer], now).await?;
-                let detail = serde_json::json!({ "delivery": id.to_string() });
-                crate::journeys::write_audit(tx, now, &actor, what, Some(delivery.customer), &detail).await?;
-                Ok(true)
+                note(tx, &found, now, &actor, "delivery cancelled").await
             })
         })
         .await
     }
+}
+
+/// What an operator did is remembered, and the customer's runs are looked at again.
+async fn note(tx: &mut Tx, delivery: &Delivery, now: At, actor: &str, what: &str) -> Result<bool> {
+    touch(tx, &[delivery.customer], now).await?;
+    let detail = serde_json::json!({ "delivery": delivery.id });
+    write_audit(tx, now, actor, what, Some(delivery.customer), &detail).await?;
+    Ok(true)
+}
+
+async fn delivery(tx: &mut Tx, id: DeliveryId) -> Result<Option<Delivery>> {
+    let mut sql = Sql::new(tx.dialect(), "SELECT ");
+    sql.push(DELIVERY_COLUMNS).push(" FROM delivery d WHERE d.id = ").bind(id);
+    Ok(tx.rows::<DeliveryRow>(sql).await?.into_iter().next().map(DeliveryRow::delivery))
+}
+
+async fn attempts(tx: &mut Tx, delivery: &Delivery) -> Result<Vec<Attempt>> {
+    let mut sql = Sql::new(tx.dialect(), "SELECT ");
+    sql.push(ATTEMPT_COLUMNS).push(" FROM delivery_attempt a WHERE a.bucket = ");
+    sql.bind(bucket_of(delivery.customer)).push(" AND a.delivery_id = ").bind(delivery.id);
+    sql.push(" ORDER BY a.number");
+    Ok(tx.rows::<AttemptRow>(sql).await?.into_iter().map(AttemptRow::attempt).collect())
 }

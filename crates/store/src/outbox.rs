@@ -1,22 +1,21 @@
-//! The outbox: what is due is claimed under a lease, with the guards asked again inside the claiming transaction,
-//! and completed under a fence. Never sends, never asks a clock.
+//! The outbox: what is due is claimed under a lease, with the guards asked again inside the claiming transaction.
+//! Never sends, never asks a clock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::{
-    At, Attempt, AttemptId, CustomerId, Delivery, DeliveryId, DeliveryState, GuardReason, Snapshot,
-    Suppression, bucket_of,
+    At, Attempt, AttemptId, CustomerId, Delivery, DeliveryId, DeliveryState, GuardReason, Snapshot, bucket_of,
 };
 
-use crate::apply::{StampRow, touch};
-use crate::arg::{Arg, Stamp, args};
+use crate::arg::{Arg, args};
 use crate::error::Result;
+use crate::evaluation::touch;
 use crate::open::Store;
-use crate::snapshot::{DELIVERY_COLUMNS, DeliveryRow, load_snapshots};
-use crate::tx::{Sql, Tx};
+use crate::rows::{DELIVERY_COLUMNS, DeliveryRow};
+use crate::snapshot::load_snapshots;
+use crate::tx::{CHUNK, Dialect, Sql, Tx};
 
 /// What to claim.
 #[derive(Debug, Clone)]
@@ -29,7 +28,8 @@ pub struct ClaimRequest {
     pub lease_micros: i64,
     /// How many at most.
     pub limit: u32,
-    /// Only those addressed to these connectors; `None` = all.
+    /// Only those addressed to these connectors by name; `None` = all, also those that leave it to the channel's
+    /// default connector.
     pub connectors: Option<Vec<String>>,
 }
 
@@ -42,7 +42,8 @@ pub enum Judgement {
     Postpone(At),
     /// Not at all.
     Refuse(GuardReason),
-    /// Leave it as it is: who would carry it is not there.
+    /// Leave it as it is: who would carry it is not there. Others of the same kind, channel and connector may not
+    /// be asked about any more in this call.
     NotNow,
 }
 
@@ -57,7 +58,8 @@ pub struct Claimed {
     pub postponed: u64,
     /// Too late.
     pub expired: u64,
-    /// Left alone, because their customers have to be evaluated first or nobody carries them.
+    /// Left alone, because nobody carries them now or because their customers have to be evaluated first; the
+    /// latter are counted only when less than the limit was claimed, and only up to 10,000.
     pub unready: u64,
 }
 
@@ -72,105 +74,8 @@ pub struct Claim {
     pub snapshot: Snapshot,
 }
 
-/// How a try ended.
-#[derive(Debug, Clone)]
-pub struct Completion {
-    /// Of which delivery.
-    pub delivery: DeliveryId,
-    /// Which try.
-    pub attempt: i64,
-    /// Who claimed it.
-    pub owner: String,
-    /// When it ended.
-    pub at: At,
-    /// How.
-    pub end: AttemptEnd,
-    /// Never write to this address again.
-    pub suppress: Option<Suppression>,
-}
-
-/// How a try ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttemptEnd {
-    /// The provider took it.
-    Accepted {
-        /// Its name for it.
-        provider_ref: Option<String>,
-    },
-    /// Refused for good.
-    Failed {
-        /// Why.
-        detail: String,
-    },
-    /// Handed over without an answer.
-    Unknown {
-        /// What is known.
-        detail: String,
-    },
-    /// Given up.
-    Dead {
-        /// Why.
-        detail: String,
-    },
-    /// To be tried again.
-    Retry {
-        /// When.
-        due_at: At,
-        /// Why.
-        detail: String,
-    },
-    /// Not handed over at all, through no fault of its own.
-    Release {
-        /// When it may be claimed again.
-        due_at: At,
-        /// Why.
-        detail: String,
-    },
-}
-
-impl AttemptEnd {
-    fn parts(&self) -> (DeliveryState, &'static str, Option<&str>, Option<At>) {
-        match self {
-            AttemptEnd::Accepted { .. } => (DeliveryState::Accepted, "accepted", None, None),
-            AttemptEnd::Failed { detail } => (DeliveryState::Failed, "failed", Some(detail), None),
-            AttemptEnd::Unknown { detail } => (DeliveryState::Unknown, "unknown", Some(detail), None),
-            AttemptEnd::Dead { detail } => (DeliveryState::Dead, "dead", Some(detail), None),
-            AttemptEnd::Retry { due_at, detail } => {
-                (DeliveryState::Pending, "retry", Some(detail), Some(*due_at))
-            }
-            AttemptEnd::Release { due_at, detail } => {
-                (DeliveryState::Pending, "released", Some(detail), Some(*due_at))
-            }
-        }
-    }
-}
-
-#[derive(FromRow)]
-struct AttemptRow {
-    id: Uuid,
-    delivery_id: Uuid,
-    number: i64,
-    owner: String,
-    started_at: Stamp,
-    ended_at: Option<Stamp>,
-    outcome: Option<String>,
-    detail: Option<String>,
-}
-
-impl AttemptRow {
-    fn attempt(self) -> Attempt {
-        Attempt {
-            id: AttemptId::from_uuid(self.id),
-            delivery: DeliveryId::from_uuid(self.delivery_id),
-            number: self.number,
-            owner: self.owner,
-            started_at: self.started_at.0,
-            ended_at: self.ended_at.map(|s| s.0),
-            outcome: self.outcome,
-            detail: self.detail,
-        }
-    }
-}
+/// How many are looked at together, at least.
+const PAGE: usize = 64;
 
 impl Store {
     /// Claims what is due, oldest first. A customer whose evaluation is due waits for it: what is sent is what was
@@ -190,106 +95,14 @@ impl Store {
         })
         .await
     }
-
-    /// Ends a try. `false`: the claim was lost (its lease ran out and somebody settled it), nothing was written.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn complete(&self, completion: Completion) -> Result<bool> {
-        let completion = Arc::new(completion);
-        self.write(move |tx| {
-            let completion = Arc::clone(&completion);
-            Box::pin(async move { complete(tx, &completion, Some(&completion.owner)).await })
-        })
-        .await
-    }
-
-    /// Prolongs the leases of deliveries one daemon is sending; how many still were its own.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn heartbeat(&self, owner: &str, deliveries: &[DeliveryId], lease_until: At) -> Result<u64> {
-        let (owner, deliveries) = (owner.to_owned(), deliveries.to_vec());
-        if deliveries.is_empty() {
-            return Ok(0);
-        }
-        self.write(move |tx| {
-            let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET lease_until = ");
-            sql.bind(lease_until).push(" WHERE state = 'sending' AND owner = ").bind(&owner);
-            sql.push(" AND id IN ").list(deliveries.iter().copied());
-            Box::pin(async move { tx.run(sql).await })
-        })
-        .await
-    }
-
-    /// Deliveries whose daemon did not come back before its lease ended, with the try that is open.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn expired_leases(&self, now: At, limit: u32) -> Result<Vec<(Delivery, Attempt)>> {
-        let mut tx = self.reader().await?;
-        let mut sql = Sql::new(tx.dialect(), "SELECT ");
-        sql.push(DELIVERY_COLUMNS).push(" FROM delivery d WHERE d.state = 'sending' AND d.lease_until <= ");
-        sql.bind(now).push(" ORDER BY d.lease_until, d.id LIMIT ").bind(i64::from(limit));
-        let mut lost = Vec::new();
-        for row in tx.rows::<DeliveryRow>(sql).await? {
-            let delivery = row.delivery()?;
-            let attempts = attempts(&mut tx, &delivery).await?;
-            if let Some(attempt) = attempts.into_iter().find(|a| a.number == delivery.attempt_count) {
-                lost.push((delivery, attempt));
-            }
-        }
-        tx.commit().await?;
-        Ok(lost)
-    }
-
-    /// Ends a try whose daemon did not come back. `false`: it did after all.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn settle_lost(
-        &self,
-        delivery: DeliveryId,
-        attempt: i64,
-        end: AttemptEnd,
-        at: At,
-    ) -> Result<bool> {
-        let completion =
-            Arc::new(Completion { delivery, attempt, owner: String::new(), at, end, suppress: None });
-        self.write(move |tx| {
-            let completion = Arc::clone(&completion);
-            Box::pin(async move { complete(tx, &completion, None).await })
-        })
-        .await
-    }
-
-    /// When the next delivery may go.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn next_delivery_due(&self) -> Result<Option<At>> {
-        let mut tx = self.peek().await?;
-        let row: Option<StampRow> =
-            tx.first("SELECT MIN(due_at) AS at FROM delivery WHERE state = 'pending'", args![]).await?;
-        Ok(row.and_then(|r| r.at).map(|s| s.0))
-    }
 }
 
-pub(crate) async fn delivery(tx: &mut Tx, id: DeliveryId) -> Result<Option<Delivery>> {
-    let mut sql = Sql::new(tx.dialect(), "SELECT ");
-    sql.push(DELIVERY_COLUMNS).push(" FROM delivery d WHERE d.id = ").bind(id);
-    tx.rows::<DeliveryRow>(sql).await?.into_iter().next().map(DeliveryRow::delivery).transpose()
-}
+/// Who would carry a delivery: kind, channel and connector as they are stored.
+type Carrier = (&'static str, &'static str, String);
 
-pub(crate) async fn attempts(tx: &mut Tx, delivery: &Delivery) -> Result<Vec<Attempt>> {
-    let rows: Vec<AttemptRow> = tx
-        .fetch(
-            "SELECT id, delivery_id, number, owner, started_at, ended_at, outcome, detail FROM delivery_attempt \
-             WHERE bucket = $1 AND delivery_id = $2 ORDER BY number",
-            args![bucket_of(delivery.customer), delivery.id],
-        )
-        .await?;
-    Ok(rows.into_iter().map(AttemptRow::attempt).collect())
+fn carrier(delivery: &Delivery) -> Carrier {
+    let channel = delivery.channel.map_or("", |c| c.as_str());
+    (delivery.kind.as_str(), channel, delivery.connector.clone().unwrap_or_default())
 }
 
 async fn claim<F>(tx: &mut Tx, request: &ClaimRequest, judge: &F) -> Result<Claimed>
@@ -297,55 +110,70 @@ where
     F: Fn(&Snapshot, &Delivery) -> Judgement + Send + Sync,
 {
     let mut claimed = Claimed::default();
-    let mut after: Option<(At, DeliveryId)> = None;
+    if request.connectors.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(claimed);
+    }
     let limit = request.limit as usize;
+    let mut after: Option<(At, DeliveryId)> = None;
+    let mut absent: BTreeSet<Carrier> = BTreeSet::new();
     while claimed.claims.len() < limit {
-        let page = pending(tx, request, after).await?;
+        let size = (limit - claimed.claims.len()).clamp(PAGE, CHUNK);
+        let page = pending(tx, request, after, &absent, size).await?;
         let Some(last) = page.last() else { break };
         after = Some((last.due_at, last.id));
-        let is_last = page.len() < limit;
-        judge_page(tx, request, page, judge, &mut claimed).await?;
+        let is_last = page.len() < size;
+        judge_page(tx, request, page, judge, &mut claimed, &mut absent).await?;
         if is_last {
             break;
         }
     }
+    if claimed.claims.len() < limit {
+        claimed.unready += unevaluated(tx, request).await?;
+    }
     Ok(claimed)
 }
 
+/// ` FROM delivery … WHERE …`: what is due, with the evaluation of its customer.
+fn due(sql: &mut Sql, request: &ClaimRequest) {
+    sql.push(" FROM delivery d JOIN evaluation e ON e.bucket = d.bucket AND e.customer_id = d.customer_id");
+    sql.push(" WHERE d.state = 'pending' AND d.due_at <= ").bind(request.now);
+    if let Some(connectors) = &request.connectors {
+        sql.push(" AND d.connector IN ").list(connectors.iter());
+    }
+}
+
+/// Due deliveries of customers who have nothing left to evaluate. On PostgreSQL both rows are locked until the
+/// transaction ends, so that no fact slips in between judging and claiming; what others hold is passed over.
 async fn pending(
     tx: &mut Tx,
     request: &ClaimRequest,
     after: Option<(At, DeliveryId)>,
+    absent: &BTreeSet<Carrier>,
+    size: usize,
 ) -> Result<Vec<Delivery>> {
     let mut sql = Sql::new(tx.dialect(), "SELECT ");
-    sql.push(DELIVERY_COLUMNS).push(" FROM delivery d WHERE d.state = 'pending' AND d.due_at <= ");
-    sql.bind(request.now);
+    sql.push(DELIVERY_COLUMNS);
+    due(&mut sql, request);
+    sql.push(" AND e.due_at > ").bind(request.now);
     if let Some((due_at, id)) = after {
         sql.push(" AND (d.due_at, d.id) > (").bind(due_at).push(", ").bind(id).push(")");
     }
-    if let Some(connectors) = request.connectors.as_ref().filter(|c| !c.is_empty()) {
-        sql.push(" AND d.connector IN ").list(connectors.iter());
+    for (kind, channel, connector) in absent {
+        sql.push(" AND NOT (d.kind = ").bind(*kind).push(" AND coalesce(d.channel, '') = ").bind(*channel);
+        sql.push(" AND coalesce(d.connector, '') = ").bind(connector).push(")");
     }
-    sql.push(" ORDER BY d.due_at, d.id LIMIT ").bind(i64::from(request.limit));
-    if !tx.for_update().is_empty() {
-        sql.push(" FOR UPDATE OF d SKIP LOCKED");
+    sql.push(" ORDER BY d.due_at, d.id LIMIT ").bind(size as i64);
+    if tx.dialect() == Dialect::Postgres {
+        sql.push(" FOR UPDATE OF d, e SKIP LOCKED");
     }
-    tx.rows::<DeliveryRow>(sql).await?.into_iter().map(DeliveryRow::delivery).collect()
+    Ok(tx.rows::<DeliveryRow>(sql).await?.into_iter().map(DeliveryRow::delivery).collect())
 }
 
-/// Of these customers, those who have nothing left to evaluate; locked until the transaction ends, so that no fact
-/// slips in between judging and claiming.
-async fn evaluated(tx: &mut Tx, customers: &[CustomerId], now: At) -> Result<HashSet<Uuid>> {
-    let mut sql = Sql::wanted(tx.dialect(), customers);
-    sql.push(
-        "SELECT e.customer_id AS id FROM wanted JOIN evaluation e \
-         ON e.bucket = wanted.bucket AND e.customer_id = wanted.id WHERE e.due_at > ",
-    );
-    sql.bind(now).push(" ORDER BY e.customer_id");
-    if !tx.for_update().is_empty() {
-        sql.push(" FOR UPDATE OF e");
-    }
-    Ok(tx.rows::<crate::apply::IdRow>(sql).await?.into_iter().map(|r| r.id).collect())
+async fn unevaluated(tx: &mut Tx, request: &ClaimRequest) -> Result<u64> {
+    let mut sql = Sql::new(tx.dialect(), "SELECT COUNT(*) FROM (SELECT 1");
+    due(&mut sql, request);
+    sql.push(" AND e.due_at <= ").bind(request.now).push(" LIMIT 10000) AS waiting");
+    Ok(tx.rows::<(i64,)>(sql).await?.first().map_or(0, |(count,)| count.unsigned_abs()))
 }
 
 async fn judge_page<F>(
@@ -354,6 +182,7 @@ async fn judge_page<F>(
     page: Vec<Delivery>,
     judge: &F,
     claimed: &mut Claimed,
+    absent: &mut BTreeSet<Carrier>,
 ) -> Result<()>
 where
     F: Fn(&Snapshot, &Delivery) -> Judgement + Send + Sync,
@@ -362,156 +191,131 @@ where
     let mut customers: Vec<CustomerId> = page.iter().map(|d| d.customer).collect();
     customers.sort_unstable();
     customers.dedup();
-    let ready = evaluated(tx, &customers, now).await?;
-    customers.retain(|c| ready.contains(&c.uuid()));
-    let mut snapshots: HashMap<Uuid, Snapshot> = HashMap::new();
-    if !customers.is_empty() {
-        for snapshot in load_snapshots(tx, &customers).await? {
-            snapshots.insert(snapshot.customer.id.uuid(), snapshot);
-        }
+    let mut snapshots: HashMap<CustomerId, Snapshot> = HashMap::with_capacity(customers.len());
+    for snapshot in load_snapshots(tx, &customers).await? {
+        snapshots.insert(snapshot.customer.id, snapshot);
     }
-    let mut touched = Vec::new();
+    let mut changes = Changes::default();
+    let mut sent = Vec::new();
     for mut delivery in page {
-        let room = claimed.claims.len() < request.limit as usize;
-        let Some(snapshot) = snapshots.get_mut(&delivery.customer.uuid()).filter(|_| room) else {
+        if claimed.claims.len() + sent.len() >= request.limit as usize {
+            break;
+        }
+        let Some(snapshot) = snapshots.get_mut(&delivery.customer) else {
             claimed.unready += 1;
             continue;
         };
-        match judge(snapshot, &delivery) {
-            Judgement::NotNow => claimed.unready += 1,
+        let judgement = if delivery.expires_at <= now {
+            Judgement::Refuse(GuardReason::Expired)
+        } else {
+            judge(snapshot, &delivery)
+        };
+        match judgement {
+            Judgement::NotNow => {
+                claimed.unready += 1;
+                absent.insert(carrier(&delivery));
+                continue;
+            }
             Judgement::Postpone(until) => {
                 claimed.postponed += 1;
-                tx.execute(
-                    "UPDATE delivery SET due_at = $1 WHERE bucket = $2 AND customer_id = $3 AND id = $4",
-                    args![until, bucket_of(delivery.customer), delivery.customer, delivery.id],
-                )
-                .await?;
+                delivery.due_at = until;
             }
             Judgement::Refuse(reason) => {
-                let state = if reason == GuardReason::Expired {
-                    claimed.expired += 1;
-                    DeliveryState::Expired
-                } else {
-                    claimed.refused += 1;
-                    DeliveryState::Refused
-                };
-                tx.execute(
-                    "UPDATE delivery SET state = $1, reason = $2, done_at = $3 \
-                     WHERE bucket = $4 AND customer_id = $5 AND id = $6",
-                    args![
-                        state.as_str(),
-                        reason.as_str(),
-                        now,
-                        bucket_of(delivery.customer),
-                        delivery.customer,
-                        delivery.id
-                    ],
-                )
-                .await?;
-                touched.push(delivery.customer);
+                let is_late = reason == GuardReason::Expired;
+                delivery.state = if is_late { DeliveryState::Expired } else { DeliveryState::Refused };
+                delivery.reason = Some(reason);
+                delivery.done_at = Some(now);
+                claimed.expired += u64::from(is_late);
+                claimed.refused += u64::from(!is_late);
+                changes.touched.push(delivery.customer);
             }
             Judgement::Send => {
                 delivery.state = DeliveryState::Sending;
                 delivery.attempt_count += 1;
-                let attempt = start(tx, request, &delivery).await?;
-                if let Some(known) = snapshot.deliveries.iter_mut().find(|d| d.id == delivery.id) {
-                    known.clone_from(&delivery);
-                }
-                claimed.claims.push(Claim { delivery, attempt, snapshot: snapshot.clone() });
             }
         }
+        if let Some(known) = snapshot.deliveries.iter_mut().find(|d| d.id == delivery.id) {
+            known.clone_from(&delivery);
+        }
+        changes.push(request, &delivery);
+        if delivery.state == DeliveryState::Sending {
+            sent.push((delivery, snapshot.clone()));
+        }
     }
-    touch(tx, &touched, now).await
+    changes.write(tx, now).await?;
+    start(tx, request, sent, claimed).await
 }
 
-async fn start(tx: &mut Tx, request: &ClaimRequest, delivery: &Delivery) -> Result<Attempt> {
-    let number = delivery.attempt_count;
-    let bucket = bucket_of(delivery.customer);
-    let attempt = Attempt {
-        id: AttemptId::derive(&[delivery.id.uuid().as_bytes(), &number.to_be_bytes()]),
-        delivery: delivery.id,
-        number,
-        owner: request.owner.clone(),
-        started_at: request.now,
-        ended_at: None,
-        outcome: None,
-        detail: None,
-    };
-    tx.execute(
-        "UPDATE delivery SET state = 'sending', owner = $1, lease_until = $2, attempt_count = $3 \
-         WHERE bucket = $4 AND customer_id = $5 AND id = $6",
-        args![
-            &request.owner,
-            request.now.plus_micros(request.lease_micros),
-            number,
-            bucket,
+/// What judging changed, written together.
+#[derive(Default)]
+struct Changes {
+    rows: Vec<Vec<Arg>>,
+    touched: Vec<CustomerId>,
+}
+
+impl Changes {
+    fn push(&mut self, request: &ClaimRequest, delivery: &Delivery) {
+        let is_sent = delivery.state == DeliveryState::Sending;
+        self.rows.push(args![
+            bucket_of(delivery.customer),
             delivery.customer,
-            delivery.id
-        ],
-    )
-    .await?;
-    tx.execute(
-        "INSERT INTO delivery_attempt (bucket, delivery_id, number, id, owner, started_at) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
-        args![bucket, delivery.id, number, attempt.id, &request.owner, request.now],
-    )
-    .await?;
-    Ok(attempt)
+            delivery.id,
+            delivery.state.as_str(),
+            delivery.reason.map(|r| r.as_str()),
+            delivery.due_at,
+            delivery.done_at,
+            delivery.attempt_count,
+            is_sent.then_some(request.owner.as_str()),
+            is_sent.then(|| request.now.plus_micros(request.lease_micros))
+        ]);
+    }
+
+    async fn write(self, tx: &mut Tx, now: At) -> Result<()> {
+        let head = "UPDATE delivery SET state = v.column4, reason = v.column5, due_at = v.column6, \
+                    done_at = v.column7, attempt_count = v.column8, owner = v.column9, \
+                    lease_until = v.column10 FROM (";
+        let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
+                    AND delivery.id = v.column3";
+        tx.insert(head, self.rows, tail).await?;
+        touch(tx, &self.touched, now).await
+    }
 }
 
-async fn complete(tx: &mut Tx, completion: &Completion, owner: Option<&String>) -> Result<bool> {
-    let Some(found) = delivery(tx, completion.delivery).await? else { return Ok(false) };
-    let (state, outcome, detail, due_at) = completion.end.parts();
-    let provider_ref = match &completion.end {
-        AttemptEnd::Accepted { provider_ref } => provider_ref.clone(),
-        _ => None,
-    };
-    let bucket = bucket_of(found.customer);
-    let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET owner = NULL, lease_until = NULL, state = ");
-    sql.bind(state.as_str()).push(", done_at = ").bind(state.is_final().then_some(completion.at));
-    sql.push(", last_error = ").bind(detail);
-    sql.push(", provider_ref = ").bind(provider_ref);
-    if let Some(due_at) = due_at {
-        sql.push(", due_at = ").bind(due_at);
+/// Notes a try for each delivery before anybody sends it. Numbers only grow, also over tries that did not count,
+/// so that nobody ends another's.
+async fn start(
+    tx: &mut Tx,
+    request: &ClaimRequest,
+    sent: Vec<(Delivery, Snapshot)>,
+    claimed: &mut Claimed,
+) -> Result<()> {
+    let mut numbers: HashMap<Uuid, i64> = HashMap::new();
+    for some in sent.chunks(CHUNK) {
+        let head = "SELECT a.delivery_id, MAX(a.number) FROM delivery_attempt a \
+                    WHERE (a.bucket, a.delivery_id) IN (";
+        let mut sql = Sql::new(tx.dialect(), head);
+        sql.values(some.iter().map(|(d, _)| args![bucket_of(d.customer), d.id]));
+        sql.push(") GROUP BY a.delivery_id");
+        numbers.extend(tx.rows::<(Uuid, i64)>(sql).await?);
     }
-    sql.push(" WHERE bucket = ").bind(bucket).push(" AND customer_id = ").bind(found.customer);
-    sql.push(" AND id = ").bind(found.id);
-    sql.push(" AND state = 'sending' AND attempt_count = ").bind(completion.attempt);
-    if let Some(owner) = owner {
-        sql.push(" AND owner = ").bind(owner);
-    }
-    if tx.run(sql).await? == 0 {
-        return Ok(false);
-    }
-    tx.execute(
-        "UPDATE delivery_attempt SET ended_at = $1, outcome = $2, detail = $3 \
-         WHERE bucket = $4 AND delivery_id = $5 AND number = $6",
-        args![completion.at, outcome, detail, bucket, found.id, completion.attempt],
-    )
-    .await?;
-    if let Some(suppression) = &completion.suppress {
-        let id = AttemptId::derive(&[b"suppression", found.id.uuid().as_bytes()]).uuid();
-        let row: Vec<Arg> = args![
-            bucket,
-            found.customer,
+    let mut rows = Vec::with_capacity(sent.len());
+    for (delivery, snapshot) in sent {
+        let number = numbers.get(&delivery.id.uuid()).copied().unwrap_or(0) + 1;
+        let id = AttemptId::derive(&[delivery.id.uuid().as_bytes(), &number.to_be_bytes()]);
+        let bucket = bucket_of(delivery.customer);
+        rows.push(args![bucket, delivery.id, number, id, &request.owner, request.now]);
+        let attempt = Attempt {
             id,
-            found.customer,
-            None::<String>,
-            suppression.channel.map(|c| c.as_str()),
-            suppression.all_purposes,
-            suppression.reason.as_str(),
-            suppression.at
-        ];
-        tx.insert(
-            "INSERT INTO suppression (bucket, customer_id, id, source_customer_id, address_hash, channel, \
-             all_purposes, reason, at)",
-            [row],
-            " ON CONFLICT (bucket, customer_id, id) DO NOTHING",
-        )
-        .await?;
+            delivery: delivery.id,
+            number,
+            owner: request.owner.clone(),
+            started_at: request.now,
+            ended_at: None,
+            outcome: None,
+            detail: None,
+        };
+        claimed.claims.push(Claim { delivery, attempt, snapshot });
     }
-    if state.is_final() || completion.suppress.is_some() {
-        touch(tx, &[found.customer], completion.at).await?;
-    }
-    Ok(true)
+    let head = "INSERT INTO delivery_attempt (bucket, delivery_id, number, id, owner, started_at)";
+    tx.insert(head, rows, "").await.map(drop)
 }

@@ -8,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, SqlSafeStr, Sqlite};
+use uuid::Uuid;
 use zyklus_model::{CustomerId, bucket_of};
 
 use crate::arg::{self, Arg};
@@ -69,14 +70,6 @@ impl Tx {
         match self.connection {
             Connection::Sqlite(_) => Dialect::Sqlite,
             Connection::Postgres(_) => Dialect::Postgres,
-        }
-    }
-
-    /// Locks the rows a PostgreSQL SELECT returns; SQLite has one writer and needs none.
-    pub(crate) fn for_update(&self) -> &'static str {
-        match self.dialect() {
-            Dialect::Sqlite => "",
-            Dialect::Postgres => " FOR UPDATE",
         }
     }
 
@@ -270,11 +263,51 @@ impl Sql {
         self
     }
 
-    /// `WITH wanted(bucket, id) AS (VALUES …) ` for joining on the customers wanted.
+    /// `WITH wanted (bucket, id) AS (…) ` for joining on the customers wanted. The text is the same however many
+    /// they are, so that it is prepared once.
     pub(crate) fn wanted(dialect: Dialect, customers: &[CustomerId]) -> Self {
+        Sql::with(dialect, &Wanted::new(customers))
+    }
+
+    /// The same for customers that several statements are about.
+    pub(crate) fn with(dialect: Dialect, wanted: &Wanted) -> Self {
         let mut sql = Sql::new(dialect, "WITH wanted (bucket, id) AS (");
-        sql.values(customers.iter().map(|id| vec![Arg::from(bucket_of(*id)), Arg::from(*id)]));
-        sql.push(") ");
+        sql.select(wanted).push(") ");
         sql
+    }
+
+    /// A SELECT of the buckets and ids of customers.
+    pub(crate) fn select(&mut self, wanted: &Wanted) -> &mut Self {
+        let (buckets, ids) = wanted.clone().into_args();
+        match self.dialect {
+            Dialect::Sqlite => {
+                self.push("SELECT j.value, substr(").bind(ids).push(", j.key * 16 + 1, 16) FROM json_each(");
+                self.bind(buckets).push(") j")
+            }
+            Dialect::Postgres => {
+                self.push("SELECT u.b, u.i FROM unnest(").bind(buckets).push("::int2[], ").bind(ids);
+                self.push("::uuid[]) AS u (b, i)")
+            }
+        }
+    }
+}
+
+/// Customers that statements are about, with their buckets, which are worth computing once.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    buckets: Vec<i16>,
+    ids: Vec<Uuid>,
+}
+
+impl Wanted {
+    pub(crate) fn new(customers: &[CustomerId]) -> Self {
+        Wanted {
+            buckets: customers.iter().map(|id| bucket_of(*id)).collect(),
+            ids: customers.iter().map(|id| id.uuid()).collect(),
+        }
+    }
+
+    pub(crate) fn into_args(self) -> (Arg, Arg) {
+        (Arg::Buckets(self.buckets), Arg::Ids(self.ids))
     }
 }

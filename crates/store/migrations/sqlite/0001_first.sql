@@ -270,7 +270,7 @@ CREATE TABLE delivery (
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX delivery_id ON delivery (id);
-CREATE INDEX delivery_pending ON delivery (due_at) WHERE state = 'pending';
+CREATE INDEX delivery_pending ON delivery (due_at, id) WHERE state = 'pending';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
 CREATE INDEX delivery_reference ON delivery (provider_ref) WHERE provider_ref IS NOT NULL;
 

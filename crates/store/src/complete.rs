@@ -1,0 +1,268 @@
+//! Ending what was claimed: completions under a fence, leases that are prolonged or run out. Never claims.
+
+use std::sync::Arc;
+
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+use zyklus_model::{
+    At, Attempt, AttemptId, Channel, CustomerId, Delivery, DeliveryId, DeliveryState, Suppression, bucket_of,
+};
+
+use crate::arg::args;
+use crate::error::Result;
+use crate::evaluation::touch;
+use crate::open::Store;
+use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, DELIVERY_COLUMNS, DeliveryRow};
+use crate::suppress::address_hash;
+use crate::tx::{Sql, Tx};
+
+/// How a try ended.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// Which try: [`Attempt::number`].
+    pub attempt: i64,
+    /// Who claimed it.
+    pub owner: String,
+    /// When it ended.
+    pub at: At,
+    /// How.
+    pub end: AttemptEnd,
+    /// Never write to this address again.
+    pub suppress: Option<Suppression>,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// The provider took it.
+    Accepted {
+        /// Its name for it.
+        provider_ref: Option<String>,
+    },
+    /// Refused for good.
+    Failed {
+        /// Why.
+        detail: String,
+    },
+    /// Handed over without an answer.
+    Unknown {
+        /// What is known.
+        detail: String,
+    },
+    /// Given up.
+    Dead {
+        /// Why.
+        detail: String,
+    },
+    /// To be tried again.
+    Retry {
+        /// When.
+        due_at: At,
+        /// Why.
+        detail: String,
+    },
+    /// Not handed over at all, through no fault of its own: it does not count as a try.
+    Release {
+        /// When it may be claimed again.
+        due_at: At,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl AttemptEnd {
+    fn parts(&self) -> (DeliveryState, &'static str, Option<&str>, Option<At>) {
+        match self {
+            AttemptEnd::Accepted { .. } => (DeliveryState::Accepted, "accepted", None, None),
+            AttemptEnd::Failed { detail } => (DeliveryState::Failed, "failed", Some(detail), None),
+            AttemptEnd::Unknown { detail } => (DeliveryState::Unknown, "unknown", Some(detail), None),
+            AttemptEnd::Dead { detail } => (DeliveryState::Dead, "dead", Some(detail), None),
+            AttemptEnd::Retry { due_at, detail } => {
+                (DeliveryState::Pending, "retry", Some(detail), Some(*due_at))
+            }
+            AttemptEnd::Release { due_at, detail } => {
+                (DeliveryState::Pending, "released", Some(detail), Some(*due_at))
+            }
+        }
+    }
+}
+
+/// A delivery being sent, with the try that is open.
+struct OpenRow {
+    delivery: DeliveryRow,
+    attempt: AttemptRow,
+}
+
+impl<'r> FromRow<'r, SqliteRow> for OpenRow {
+    fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
+        let attempt = AttemptRow::from_sqlite(row, DeliveryRow::WIDTH)?;
+        Ok(OpenRow { delivery: DeliveryRow::from_row(row)?, attempt })
+    }
+}
+
+impl<'r> FromRow<'r, PgRow> for OpenRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        let attempt = AttemptRow::from_postgres(row, DeliveryRow::WIDTH)?;
+        Ok(OpenRow { delivery: DeliveryRow::from_row(row)?, attempt })
+    }
+}
+
+impl Store {
+    /// Ends a try. `false`: the claim was lost (its lease ran out and somebody settled it), nothing was written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn complete(&self, completion: Completion) -> Result<bool> {
+        let completion = Arc::new(completion);
+        self.write(move |tx| {
+            let completion = Arc::clone(&completion);
+            Box::pin(async move { complete(tx, &completion, Fence::Owner).await })
+        })
+        .await
+    }
+
+    /// Prolongs the leases of deliveries one daemon is sending; how many still were its own.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn heartbeat(&self, owner: &str, deliveries: &[DeliveryId], lease_until: At) -> Result<u64> {
+        if deliveries.is_empty() {
+            return Ok(0);
+        }
+        let (owner, deliveries) = (owner.to_owned(), deliveries.to_vec());
+        self.write(move |tx| {
+            let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET lease_until = ");
+            sql.bind(lease_until).push(" WHERE state = 'sending' AND owner = ").bind(&owner);
+            sql.push(" AND id IN ").list(deliveries.iter().copied());
+            Box::pin(async move { tx.run(sql).await })
+        })
+        .await
+    }
+
+    /// Deliveries whose daemon did not come back before its lease ended, with the try that is open; longest
+    /// ended first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn expired_leases(&self, now: At, limit: u32) -> Result<Vec<(Delivery, Attempt)>> {
+        let mut tx = self.peek().await?;
+        let mut sql = Sql::new(tx.dialect(), "SELECT ");
+        sql.push(DELIVERY_COLUMNS).push(", ").push(ATTEMPT_COLUMNS);
+        sql.push(" FROM delivery d JOIN delivery_attempt a ON a.bucket = d.bucket AND a.delivery_id = d.id");
+        sql.push(" AND a.ended_at IS NULL WHERE d.state = 'sending' AND d.lease_until <= ").bind(now);
+        sql.push(" ORDER BY d.lease_until, d.id LIMIT ").bind(i64::from(limit));
+        let rows: Vec<OpenRow> = tx.rows(sql).await?;
+        Ok(rows.into_iter().map(|row| (row.delivery.delivery(), row.attempt.attempt())).collect())
+    }
+
+    /// Ends a try whose daemon did not come back; it is noted as `lost`. `false`: the daemon came back after all,
+    /// by ending the try or by prolonging its lease beyond `at`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn settle_lost(
+        &self,
+        delivery: DeliveryId,
+        attempt: i64,
+        end: AttemptEnd,
+        at: At,
+    ) -> Result<bool> {
+        let completion =
+            Arc::new(Completion { delivery, attempt, owner: String::new(), at, end, suppress: None });
+        self.write(move |tx| {
+            let completion = Arc::clone(&completion);
+            Box::pin(async move { complete(tx, &completion, Fence::Lease).await })
+        })
+        .await
+    }
+}
+
+/// What must still be so for a try to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fence {
+    /// It belongs to the daemon that ends it.
+    Owner,
+    /// Its lease has run out.
+    Lease,
+}
+
+async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<bool> {
+    let (state, outcome, detail, due_at) = completion.end.parts();
+    let outcome = if fence == Fence::Lease { "lost" } else { outcome };
+    let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET owner = NULL, lease_until = NULL, state = ");
+    sql.bind(state.as_str()).push(", done_at = ").bind(state.is_final().then_some(completion.at));
+    sql.push(", last_error = ").bind(detail);
+    match &completion.end {
+        AttemptEnd::Accepted { provider_ref: Some(name) } => {
+            sql.push(", provider_ref = ").bind(name);
+        }
+        AttemptEnd::Release { .. } => {
+            sql.push(", attempt_count = attempt_count - 1");
+        }
+        _ => {}
+    }
+    if let Some(due_at) = due_at {
+        sql.push(", due_at = ").bind(due_at);
+    }
+    // By id alone: a merge may have given it to another customer meanwhile.
+    sql.push(" WHERE state = 'sending' AND id = ").bind(completion.delivery);
+    match fence {
+        Fence::Owner => sql.push(" AND owner = ").bind(&completion.owner),
+        Fence::Lease => sql.push(" AND lease_until <= ").bind(completion.at),
+    };
+    sql.push(" AND EXISTS (SELECT 1 FROM delivery_attempt a WHERE a.bucket = delivery.bucket");
+    sql.push(" AND a.delivery_id = delivery.id AND a.ended_at IS NULL AND a.number = ");
+    sql.bind(completion.attempt).push(") RETURNING customer_id, source_customer_id");
+    let Some((customer, source)) = tx.rows::<(Uuid, Uuid)>(sql).await?.into_iter().next() else {
+        return Ok(false);
+    };
+    let customer = CustomerId::from_uuid(customer);
+    let sql = "UPDATE delivery_attempt SET ended_at = $1, outcome = $2, detail = $3 \
+               WHERE bucket = $4 AND delivery_id = $5 AND number = $6";
+    let (bucket, delivery) = (bucket_of(customer), completion.delivery);
+    let its = args![completion.at, outcome, detail, bucket, delivery, completion.attempt];
+    tx.execute(sql, its).await?;
+    if let Some(suppression) = &completion.suppress {
+        suppress(tx, delivery, customer, CustomerId::from_uuid(source), suppression).await?;
+    }
+    if state.is_final() || completion.suppress.is_some() {
+        touch(tx, &[customer], completion.at).await?;
+    }
+    Ok(true)
+}
+
+/// Never write to this customer's address again, whoever uses it.
+async fn suppress(
+    tx: &mut Tx,
+    delivery: DeliveryId,
+    customer: CustomerId,
+    source: CustomerId,
+    suppression: &Suppression,
+) -> Result<()> {
+    let sql = "SELECT email, phone FROM customer WHERE bucket = $1 AND id = $2";
+    let its = args![bucket_of(customer), customer];
+    let (email, phone): (Option<String>, Option<String>) = tx.first(sql, its).await?.unwrap_or_default();
+    let address = match suppression.channel {
+        Some(Channel::Email) => email,
+        Some(Channel::Sms) => phone,
+        Some(Channel::Social | Channel::Push | Channel::Post) | None => None,
+    };
+    let row = args![
+        bucket_of(customer),
+        customer,
+        AttemptId::derive(&[b"suppression", delivery.uuid().as_bytes()]),
+        source,
+        address.as_deref().map(address_hash),
+        suppression.channel.map(|c| c.as_str()),
+        suppression.all_purposes,
+        suppression.reason.as_str(),
+        suppression.at
+    ];
+    let head = "INSERT INTO suppression (bucket, customer_id, id, source_customer_id, address_hash, channel, \
+                all_purposes, reason, at)";
+    tx.insert(head, [row], " ON CONFLICT DO NOTHING").await.map(drop)
+}
