@@ -333,3 +333,92 @@ async fn write_tags(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
                 DO UPDATE SET since = excluded.since, until = excluded.until";
     tx.insert(head, on, tail).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use zyklus_model::{Currency, CustomerRecord, CustomerRef, Origin, Rates, Record, Snapshot};
+
+    use super::*;
+    use crate::{Ingest, OpenOptions};
+
+    fn page(from: u32) -> Ingest {
+        let customer = |n: u32| CustomerRef {
+            external_id: Some(n.to_string()),
+            email: Some(format!("customer{n}@example.com")),
+            email_verified: true,
+        };
+        let record =
+            |n| Record::Customer(CustomerRecord { customer: customer(n), ..CustomerRecord::default() });
+        Ingest {
+            connector: "shop".to_owned(),
+            stream: "customers".to_owned(),
+            records: (from..from + 500).map(record).collect(),
+            rejects: Vec::new(),
+            origin: Origin::History,
+            received_at: At::from_seconds(1_767_225_600),
+            next: None,
+            rates: Rates::only(Currency::EUR),
+        }
+    }
+
+    fn decision(snapshot: &Snapshot) -> Decision {
+        Decision {
+            customer: snapshot.customer.id,
+            seq: snapshot.mark.seq,
+            evaluated_before: snapshot.mark.evaluated_at,
+            now: At::from_seconds(1_767_225_700),
+            rewrites_history: false,
+            transitions: Vec::new(),
+            phase: None,
+            segments: None,
+            runs: Vec::new(),
+            deliveries: Vec::new(),
+            withdrawals: Vec::new(),
+            tags: vec![TagChange { tag: "x".repeat(2_000), on: true, at: At::MIN, until: None }],
+            revisit_at: None,
+        }
+    }
+
+    /// Lets the file grow by so many pages; 0 = as it likes.
+    async fn room(store: &Store, pages: i64) {
+        store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let (now,): (i64,) = tx.first("PRAGMA page_count", args![]).await?.unwrap_or_default();
+                    let most = if pages == 0 { 1_000_000_000 } else { now + pages };
+                    let mut sql = Sql::new(tx.dialect(), "PRAGMA max_page_count = ");
+                    sql.push(&most.to_string());
+                    tx.rows::<(i64,)>(sql).await.map(drop)
+                })
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn full_disk_is_named_and_leaves_nothing_half_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("a.db").display());
+        let store = Store::open(&url, OpenOptions::default()).await.unwrap();
+        store.migrate().await.unwrap();
+        store.ingest(page(0)).await.unwrap();
+        let ids = store.customer_ids(None, 1000).await.unwrap();
+        let before = store.snapshots(&ids).await.unwrap();
+        room(&store, 20).await;
+
+        let error = store.ingest(page(500)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Full) && error.is_transient(), "{error:?}");
+        assert!(error.to_string().contains("disk"), "{error}");
+        let decisions: Vec<Decision> = before.iter().map(decision).collect();
+        let error = store.apply(decisions.clone()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Full), "{error:?}");
+        assert_eq!(store.customer_count().await.unwrap(), 500);
+        assert_eq!(store.snapshots(&ids).await.unwrap(), before, "nothing of it is there");
+
+        room(&store, 0).await;
+        assert_eq!(store.apply(decisions).await.unwrap().applied, 500, "and it goes on");
+        store.ingest(page(500)).await.unwrap();
+        assert_eq!(store.customer_count().await.unwrap(), 1000);
+        store.close().await;
+    }
+}

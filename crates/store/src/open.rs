@@ -216,7 +216,12 @@ async fn open_sqlite(path: PathBuf, options: &OpenOptions) -> Result<Backend> {
         return Err(StoreError::Missing { path });
     }
     refuse_network(&path)?;
-    let base = SqliteConnectOptions::new().filename(&path).busy_timeout(options.patience).foreign_keys(false);
+    let base = SqliteConnectOptions::new()
+        .filename(&path)
+        .busy_timeout(options.patience)
+        .foreign_keys(false)
+        // A full channel of rows stops SQLite's thread until we come round to it.
+        .row_buffer_size(4096);
     let writer = if options.read_only {
         None
     } else {

@@ -15,7 +15,7 @@ use crate::evaluation::touch;
 use crate::open::Store;
 use crate::rows::{DELIVERY_COLUMNS, DeliveryRow};
 use crate::snapshot::load_snapshots;
-use crate::tx::{CHUNK, Dialect, Sql, Tx};
+use crate::tx::{CHUNK, Dialect, Sql, Tx, Wanted};
 
 /// What to claim.
 #[derive(Debug, Clone)]
@@ -116,19 +116,20 @@ where
     let limit = request.limit as usize;
     let mut after: Option<(At, DeliveryId)> = None;
     let mut absent: BTreeSet<Carrier> = BTreeSet::new();
+    let mut touched: Vec<CustomerId> = Vec::new();
     while claimed.claims.len() < limit {
         let size = (limit - claimed.claims.len()).clamp(PAGE, CHUNK);
         let page = pending(tx, request, after, &absent, size).await?;
         let Some(last) = page.last() else { break };
         after = Some((last.due_at, last.id));
         let is_last = page.len() < size;
-        judge_page(tx, request, page, judge, &mut claimed, &mut absent).await?;
+        touched.extend(judge_page(tx, request, page, judge, &mut claimed, &mut absent).await?);
         if is_last {
             break;
         }
     }
     if claimed.claims.len() < limit {
-        claimed.unready += unevaluated(tx, request).await?;
+        claimed.unready += unevaluated(tx, request, &touched).await?;
     }
     Ok(claimed)
 }
@@ -169,13 +170,19 @@ async fn pending(
     Ok(tx.rows::<DeliveryRow>(sql).await?.into_iter().map(DeliveryRow::delivery).collect())
 }
 
-async fn unevaluated(tx: &mut Tx, request: &ClaimRequest) -> Result<u64> {
+/// How many wait for their customers to be evaluated, other than those whom this claim itself has touched.
+async fn unevaluated(tx: &mut Tx, request: &ClaimRequest, touched: &[CustomerId]) -> Result<u64> {
     let mut sql = Sql::new(tx.dialect(), "SELECT COUNT(*) FROM (SELECT 1");
     due(&mut sql, request);
-    sql.push(" AND e.due_at <= ").bind(request.now).push(" LIMIT 10000) AS waiting");
+    sql.push(" AND e.due_at <= ").bind(request.now);
+    if !touched.is_empty() {
+        sql.push(" AND (e.bucket, e.customer_id) NOT IN (").select(&Wanted::new(touched)).push(")");
+    }
+    sql.push(" LIMIT 10000) AS waiting");
     Ok(tx.rows::<(i64,)>(sql).await?.first().map_or(0, |(count,)| count.unsigned_abs()))
 }
 
+/// Judges deliveries one after the other; returns the customers of those that will not go.
 async fn judge_page<F>(
     tx: &mut Tx,
     request: &ClaimRequest,
@@ -183,7 +190,7 @@ async fn judge_page<F>(
     judge: &F,
     claimed: &mut Claimed,
     absent: &mut BTreeSet<Carrier>,
-) -> Result<()>
+) -> Result<Vec<CustomerId>>
 where
     F: Fn(&Snapshot, &Delivery) -> Judgement + Send + Sync,
 {
@@ -242,8 +249,9 @@ where
             sent.push((delivery, snapshot.clone()));
         }
     }
-    changes.write(tx, now).await?;
-    start(tx, request, sent, claimed).await
+    let touched = changes.write(tx, now).await?;
+    start(tx, request, sent, claimed).await?;
+    Ok(touched)
 }
 
 /// What judging changed, written together.
@@ -270,14 +278,15 @@ impl Changes {
         ]);
     }
 
-    async fn write(self, tx: &mut Tx, now: At) -> Result<()> {
+    async fn write(self, tx: &mut Tx, now: At) -> Result<Vec<CustomerId>> {
         let head = "UPDATE delivery SET state = v.column4, reason = v.column5, due_at = v.column6, \
                     done_at = v.column7, attempt_count = v.column8, owner = v.column9, \
                     lease_until = v.column10 FROM (";
         let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
                     AND delivery.id = v.column3";
         tx.insert(head, self.rows, tail).await?;
-        touch(tx, &self.touched, now).await
+        touch(tx, &self.touched, now).await?;
+        Ok(self.touched)
     }
 }
 

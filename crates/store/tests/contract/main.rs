@@ -4,8 +4,12 @@
 
 #[macro_use]
 mod common;
+mod decide;
+mod evaluating;
 mod identities;
 mod ingest;
 mod make;
+mod outbox;
 mod pages;
 mod parity;
+mod upkeep;
