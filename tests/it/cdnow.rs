@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
+use zyklus_cli::registry;
 use zyklus_engine::why;
 use zyklus_host::ConfigOptions;
 use zyklus_model::{At, CustomerId};
 use zyklus_runtime::{Project, evaluate, prepare, report};
 
-use crate::life::{World, registry};
+use zyklus_tests::zyklus::Zyklus;
+
+use crate::life::World;
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/cdnow")
@@ -35,7 +38,7 @@ fn raw() -> Vec<(String, String, i64)> {
 async fn the_cdnow_report_agrees_with_the_raw_file() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", dir.path().join("cdnow.db").display());
-    let now: At = "1998-06-30T23:59:59Z".parse().unwrap();
+    let now: At = "1998-06-30T23:59:59.999999Z".parse().unwrap();
     let world = World::open(&example().join("zyklus.toml"), &url, now).await;
     world.sync().await;
     let rows = raw();
@@ -120,4 +123,28 @@ async fn why_agrees(
         assert_eq!(phase.rule.phase, phase.phase, "{name}");
         assert!(phase.lost.iter().all(|rule| !rule.explained.value.is_true()), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_reports_on_cdnow_as_of_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["zyklus.toml", "CDNOW_master.txt.gz"] {
+        std::fs::copy(example().join(file), dir.path().join(file)).unwrap();
+    }
+    let zyklus = Zyklus::new(dir.path()).unwrap();
+    let ended = zyklus.run(&["sync", "--now", "1998-06-30"]).await.unwrap();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let ended = zyklus.run(&["report", "--now", "1998-06-30", "--json"]).await.unwrap();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let figures: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let rows = raw();
+    let cents: i64 = rows.iter().map(|r| r.2).sum();
+    assert_eq!(figures["at"], "1998-06-30T23:59:59.999999Z");
+    assert_eq!(figures["customers"], 23_570);
+    assert_eq!(figures["orders"], rows.len());
+    assert_eq!(figures["revenue"], format!("{}.{:02}", cents / 100, cents % 100));
+    let ended = zyklus.run(&["plan", "--now", "1998-06-30", "--fail-above", "0"]).await.unwrap();
+    assert!(ended.status.success(), "history mails nobody: {}", ended.stderr);
+    let ended = zyklus.run(&["report", "--now", "last summer"]).await.unwrap();
+    assert_eq!(ended.status.code(), Some(2));
 }

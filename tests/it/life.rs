@@ -4,22 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+use zyklus_cli::registry;
 use zyklus_engine::Book;
-use zyklus_host::{ConfigOptions, Registry};
+use zyklus_host::ConfigOptions;
 use zyklus_model::{At, DeliveryState};
-use zyklus_runtime::daemon::{Daemon, decide_and_dispatch};
-use zyklus_runtime::{Clock, Connectors, Dispatcher, Project, open_all, plan, prepare, starter_files, sync};
-use zyklus_store::{OpenOptions, Store};
+use zyklus_runtime::{
+    Clock, Connectors, Dispatcher, Project, Round, evaluate, open_all, plan, prepare, round, starter_files,
+    sync,
+};
+use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 use zyklus_tests::postgres;
-
-/// Every connector there is.
-pub(crate) fn registry() -> Registry {
-    Registry::new()
-        .with::<zyklus_csv::CsvConnector>()
-        .with::<zyklus_maildir::MaildirConnector>()
-        .with::<zyklus_smtp::SmtpConnector>()
-        .with::<zyklus_vendure::VendureConnector>()
-}
 
 /// A configuration folder and everything opened for it.
 pub(crate) struct World {
@@ -52,25 +47,22 @@ impl World {
         }
     }
 
-    async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) {
-        let daemon = Daemon {
-            project: Arc::clone(&self.project),
-            store: self.store.clone(),
-            connectors: Arc::clone(&self.connectors),
-            book: Arc::clone(book),
-            clock: self.clock.clone(),
-            owner: "test".into(),
-        };
-        decide_and_dispatch(&daemon, dispatcher, self.clock.now()).await.unwrap();
+    async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) -> Round {
+        round(&self.store, book, dispatcher, &self.clock).await.unwrap()
     }
 
     fn dispatcher(&self) -> Dispatcher {
+        self.dispatcher_until(CancellationToken::new())
+    }
+
+    fn dispatcher_until(&self, stop: CancellationToken) -> Dispatcher {
         Dispatcher::new(
             self.store.clone(),
             Arc::clone(&self.project),
             Arc::clone(&self.connectors),
             "test".into(),
             self.clock.clone(),
+            stop,
         )
     }
 }
@@ -207,4 +199,73 @@ async fn plan_changes_no_byte_of_the_store() {
     assert_eq!(planned.moves.len(), 1);
     reader.close().await;
     assert_eq!(before, std::fs::read(&path).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_plan_announces_is_what_the_next_round_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_shop(dir.path());
+    write_orders(dir.path(), &["1,anna@example.org,2025-12-20T10:00:00Z,40.00"]);
+    let url = format!("sqlite:{}", dir.path().join("zyklus.db").display());
+    let world = World::open(&config, &url, at("2026-03-01T09:00:00Z")).await;
+    world.sync().await;
+    let book = Arc::new(prepare(&world.store, &world.project, world.clock.now(), true).await.unwrap());
+    evaluate(&world.store, &book, world.clock.now(), &|_| {}).await.unwrap();
+    let first = |n: u32| format!("{n},new{n}@example.org,2026-03-02T10:00:00Z,30.00");
+    let mut rows = vec!["1,anna@example.org,2025-12-20T10:00:00Z,40.00".to_owned()];
+    rows.extend((2..12).map(first));
+    write_orders(dir.path(), &rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut checked = 0;
+    for hours in (1..24 * 40).step_by(12) {
+        world.clock.set(at("2026-03-02T10:05:00Z").plus_seconds(hours * 3_600));
+        world.sync().await;
+        let now = world.clock.now();
+        let planned = plan(&world.store, &book, now, 3).await.unwrap();
+        let before: Vec<_> = pending(&world).await;
+        let decided = evaluate(&world.store, &book, now, &|_| {}).await.unwrap();
+        let starts: u64 = planned.starts.iter().map(|s| s.customers).sum();
+        assert_eq!(starts, decided.started, "{now}");
+        let due = pending(&world).await.iter().filter(|d| d.due_at <= now.plus_days(1)).count();
+        assert_eq!(planned.due_24h, due as u64, "{now}: {before:?}");
+        checked += starts + planned.due_24h;
+        world.round(&book, &world.dispatcher()).await;
+    }
+    assert!(checked > 20, "something happened: {checked}");
+    world.store.close().await;
+}
+
+async fn pending(world: &World) -> Vec<zyklus_model::Delivery> {
+    let filter =
+        DeliveryFilter { state: Some(DeliveryState::Pending), limit: 1_000, ..DeliveryFilter::default() };
+    world.store.deliveries(&filter).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_stopping_claims_nothing_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_shop(dir.path());
+    write_orders(dir.path(), &[]);
+    let url = format!("sqlite:{}", dir.path().join("zyklus.db").display());
+    let world = World::open(&config, &url, at("2026-03-01T09:00:00Z")).await;
+    world.sync().await;
+    let book = Arc::new(prepare(&world.store, &world.project, world.clock.now(), true).await.unwrap());
+    write_orders(dir.path(), &["1,anna@example.org,2026-03-02T10:00:00Z,40.00"]);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let (stopping, going) = (world.dispatcher_until(stop), world.dispatcher());
+    let mut waited = false;
+    for _ in 0..60 {
+        world.clock.set(world.clock.now().plus_seconds(12 * 3_600));
+        world.sync().await;
+        world.round(&book, &stopping).await;
+        assert!(mails(dir.path()).is_empty());
+        waited |= pending(&world).await.iter().any(|d| d.due_at <= world.clock.now());
+        if waited {
+            break;
+        }
+    }
+    assert!(waited, "a mail was due");
+    world.round(&book, &going).await;
+    assert_eq!(mails(dir.path()).len(), 1, "the next daemon sends it");
+    world.store.close().await;
 }

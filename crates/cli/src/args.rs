@@ -3,7 +3,45 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use zyklus_model::At;
+
+/// What `--now` takes: `2026-03-01T10:00:00Z` or `2026-03-01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// An instant.
+    Instant(At),
+    /// A day, meaning its end.
+    Day(Date),
+}
+
+impl std::str::FromStr for Now {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.parse(), text.parse::<Date>()) {
+            (Ok(at), _) => Ok(Now::Instant(at)),
+            (Err(_), Ok(day)) if text.len() == 10 => Ok(Now::Day(day)),
+            (Err(error), _) => Err(format!("{error}; a day is written as 2026-03-01")),
+        }
+    }
+}
+
+impl Now {
+    /// The instant meant; a day ends one microsecond before the next begins where the shop is.
+    pub(crate) fn at(self, zone: &TimeZone) -> At {
+        match self {
+            Now::Instant(at) => at,
+            Now::Day(day) => {
+                let next = day.checked_add(1.day()).unwrap_or(day);
+                let start = next.to_zoned(zone.clone()).map(|z| At::from_timestamp(z.timestamp()));
+                start.map_or(At::MAX, |at| at.plus_micros(-1))
+            }
+        }
+    }
+}
 
 /// Self-hosted customer lifecycle engine for online shops.
 #[derive(Debug, Parser)]
@@ -41,9 +79,9 @@ pub(crate) enum Command {
     Check,
     /// Read the shop and work out where every customer stands; send nothing.
     Sync {
-        /// As if it were this instant.
+        /// As if it were this instant, or the end of this day in the shop's time zone.
         #[arg(long)]
-        now: Option<At>,
+        now: Option<Now>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -52,9 +90,9 @@ pub(crate) enum Command {
     Run,
     /// Say what the configuration would do, and change nothing.
     Plan {
-        /// As of this instant.
+        /// As of this instant, or the end of this day in the shop's time zone.
         #[arg(long)]
-        now: Option<At>,
+        now: Option<Now>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -66,18 +104,18 @@ pub(crate) enum Command {
     Why {
         /// Our id, e-mail address, the shop's id or an order number.
         customer: String,
-        /// As of this instant.
+        /// As of this instant, or the end of this day in the shop's time zone.
         #[arg(long)]
-        now: Option<At>,
+        now: Option<Now>,
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
     /// Figures over all customers.
     Report {
-        /// As of this instant.
+        /// As of this instant, or the end of this day in the shop's time zone.
         #[arg(long)]
-        now: Option<At>,
+        now: Option<Now>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -200,6 +238,15 @@ mod tests {
         let error = Args::try_parse_from(["zyklus", "report", "--now", "yesterday"]).unwrap_err();
         assert!(error.to_string().contains("is not an instant"), "{error}");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_day_is_meant_to_its_end_where_the_shop_is() {
+        let now: Now = "2026-03-29".parse().unwrap();
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        assert_eq!(now.at(&berlin).to_string(), "2026-03-29T21:59:59.999999Z");
+        assert_eq!(now.at(&TimeZone::UTC).to_string(), "2026-03-29T23:59:59.999999Z");
+        assert!("2026-02-30".parse::<Now>().is_err());
     }
 
     #[test]

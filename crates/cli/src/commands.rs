@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 use zyklus_connect::{Mode, ReadRequest};
 use zyklus_engine::why;
 use zyklus_host::ConfigOptions;
-use zyklus_model::{At, CustomerId, DeliveryId, DeliveryState};
+use zyklus_model::{CustomerId, DeliveryId, DeliveryState};
 use zyklus_runtime::daemon::Daemon;
 use zyklus_runtime::{
     Clock, Project, book_for_reading, evaluate, open_all, plan, prepare, report, starter_files, sync,
 };
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
-use crate::args::{Args, Command, ConnectorCommand, CustomerCommand, DbCommand, DeliveryCommand};
+use crate::args::{Args, Command, ConnectorCommand, CustomerCommand, DbCommand, DeliveryCommand, Now};
 use crate::problems::rendered;
 use crate::{Failure, registry, show};
 
@@ -122,14 +122,14 @@ fn check(config: &Path) -> Done {
     ))
 }
 
-fn clock(now: Option<At>) -> Clock {
-    now.map_or(Clock::System, Clock::fixed)
+fn clock(now: Option<Now>, project: &Project) -> Clock {
+    now.map_or(Clock::System, |now| Clock::fixed(now.at(&project.shop.zone)))
 }
 
-async fn sync_all(config: &Path, now: Option<At>, json: bool) -> Done {
+async fn sync_all(config: &Path, now: Option<Now>, json: bool) -> Done {
     let project = load(config, true)?;
     let store = open(&project, OpenOptions::default()).await?;
-    let clock = clock(now);
+    let clock = clock(now, &project);
     let connectors = open_all(&project, registry(), &clock).await?;
     let bar =
         if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
@@ -221,11 +221,11 @@ async fn stopped() {
     }
 }
 
-async fn plan_all(config: &Path, now: Option<At>, json: bool, fail_above: Option<u64>) -> Done {
+async fn plan_all(config: &Path, now: Option<Now>, json: bool, fail_above: Option<u64>) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
     let book = book_for_reading(&store, &project).await?;
-    let planned = plan(&store, &book, clock(now).now(), 3).await?;
+    let planned = plan(&store, &book, clock(now, &project).now(), 3).await?;
     store.close().await;
     if json {
         print_json(&planned)?
@@ -251,22 +251,22 @@ async fn one_customer(store: &Store, text: &str) -> Result<CustomerId, Failure> 
     }
 }
 
-async fn explain(config: &Path, text: &str, now: Option<At>, json: bool) -> Done {
+async fn explain(config: &Path, text: &str, now: Option<Now>, json: bool) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
     let book = book_for_reading(&store, &project).await?;
     let id = one_customer(&store, text).await?;
     let snapshot = store.snapshots(&[id]).await?.into_iter().next().ok_or_else(|| anyhow!(NOBODY))?;
     store.close().await;
-    let explained = why(&book, &snapshot, clock(now).now());
+    let explained = why(&book, &snapshot, clock(now, &project).now());
     if json { print_json(&explained) } else { print(&show::why(&explained)) }
 }
 
-async fn figures(config: &Path, now: Option<At>, json: bool) -> Done {
+async fn figures(config: &Path, now: Option<Now>, json: bool) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
     let book = book_for_reading(&store, &project).await?;
-    let figures = report(&store, &project, &book, clock(now).now()).await?;
+    let figures = report(&store, &project, &book, clock(now, &project).now()).await?;
     store.close().await;
     if json { print_json(&figures) } else { print(&show::report(&figures)) }
 }

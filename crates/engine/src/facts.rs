@@ -106,7 +106,7 @@ impl<'s> View<'s> {
 
     fn visible_orders(&self) -> impl Iterator<Item = &'s Order> {
         let at = self.at;
-        self.snapshot.orders.iter().take_while(move |o| o.placed_at <= at).filter(move |o| counts(o, at))
+        self.snapshot.orders.iter().take_while(move |o| o.placed_at <= at).filter(move |o| o.counts_at(at))
     }
 
     fn figures(&self) -> &OrderFigures {
@@ -116,21 +116,12 @@ impl<'s> View<'s> {
                 figures.count += 1;
                 figures.first_at.get_or_insert(order.placed_at);
                 figures.last_at = Some(order.placed_at);
-                let total = order.total_reporting_minor.unwrap_or(0);
-                let mut refunded = 0i64;
-                for refund in order.refunds.iter().filter(|r| r.at <= self.at) {
-                    figures.refund_count += 1;
-                    refunded = refunded.saturating_add(refund.amount_minor);
-                }
-                let refunded = refunded.clamp(0, order.total.amount_minor.max(0));
-                let refunded_reporting = if refunded == 0 || order.total.amount_minor == 0 {
-                    0
-                } else {
-                    (total as f64 * (refunded as f64 / order.total.amount_minor as f64)).round() as i64
-                };
+                let (total, refunded) = order.reporting_minor_at(self.at).unwrap_or_default();
+                let refunds = order.refunds.iter().filter(|r| r.at <= self.at).count();
+                figures.refund_count += i64::try_from(refunds).unwrap_or(i64::MAX);
                 figures.paid_minor = figures.paid_minor.saturating_add(total);
-                figures.refunded_minor = figures.refunded_minor.saturating_add(refunded_reporting);
-                figures.revenue_minor = figures.revenue_minor.saturating_add(total - refunded_reporting);
+                figures.refunded_minor = figures.refunded_minor.saturating_add(refunded);
+                figures.revenue_minor = figures.revenue_minor.saturating_add(total - refunded);
             }
             figures
         })
@@ -222,20 +213,6 @@ impl<'s> View<'s> {
         }
         let events = self.snapshot.events.iter().filter(|e| e.name == name);
         events.map(|e| e.occurred_at).filter(|at| *at <= self.at).collect()
-    }
-}
-
-/// Whether an order counts at an instant: placed and not cancelled by then.
-pub fn counts(order: &Order, at: At) -> bool {
-    if order.placed_at > at {
-        return false;
-    }
-    match order.state {
-        OrderState::Placed => true,
-        OrderState::Cancelled => {
-            let cancelled = order.marks.iter().find(|m| m.kind == MarkKind::Cancelled);
-            cancelled.is_some_and(|m| m.at > at)
-        }
     }
 }
 
@@ -517,8 +494,8 @@ impl Fields for View<'_> {
                     self.snapshot.orders.iter().find(|o| o.external_id == n && o.placed_at <= self.at)
                 });
                 let share = order.filter(|o| o.total.amount_minor > 0).map(|o| {
-                    if counts(o, self.at) {
-                        o.refunded_minor() as f64 / o.total.amount_minor as f64
+                    if o.counts_at(self.at) {
+                        o.refunded_minor_at(self.at) as f64 / o.total.amount_minor as f64
                     } else {
                         1.0
                     }

@@ -8,7 +8,7 @@ use zyklus_model::{
 };
 
 use crate::book::Book;
-use crate::facts::{counts, handed_over};
+use crate::facts::handed_over;
 use crate::settings::{CapWindow, QuietHours};
 use crate::wait::{day_start, local};
 use crate::zone::zone_of;
@@ -110,7 +110,7 @@ pub fn lawful(
 }
 
 fn has_bought(snapshot: &Snapshot, now: At) -> bool {
-    snapshot.orders.iter().any(|o| counts(o, now))
+    snapshot.orders.iter().any(|o| o.counts_at(now))
 }
 
 /// The end of the quiet hours an instant lies in (rule R15), spread over half an hour so that nothing bunches.

@@ -91,7 +91,7 @@ impl Default for Settings {
     }
 }
 
-const CHANNELS: &[(&str, Channel)] = &[
+pub(crate) const CHANNELS: &[(&str, Channel)] = &[
     ("email", Channel::Email),
     ("sms", Channel::Sms),
     ("social", Channel::Social),

@@ -12,6 +12,7 @@ use crate::lifecycle::identifier;
 use crate::playbook::{Node, Send, Verb, Way};
 use crate::playbook_file::positive;
 use crate::problem::nearest;
+use crate::settings::CHANNELS;
 use crate::source::{Source, Table};
 use crate::wait::{Length, time_of_day};
 
@@ -22,14 +23,6 @@ const VERBS: [&str; 11] =
 const BESIDES: [&str; 16] = [
     "id", "at", "until", "via", "purpose", "expires", "fallback", "with", "cap", "then", "else", "ways",
     "for", "do", "learn", "again",
-];
-
-const CHANNELS: &[(&str, Channel)] = &[
-    ("email", Channel::Email),
-    ("sms", Channel::Sms),
-    ("social", Channel::Social),
-    ("push", Channel::Push),
-    ("post", Channel::Post),
 ];
 
 const PURPOSES: &[(&str, Purpose)] = &[

@@ -118,10 +118,34 @@ pub struct Order {
 }
 
 impl Order {
-    /// Minor units that went back, in the order's currency, never more than the total.
-    pub fn refunded_minor(&self) -> i64 {
-        let sum = self.refunds.iter().fold(0i64, |sum, r| sum.saturating_add(r.amount_minor));
+    /// Whether it counts at an instant: placed and not cancelled by then.
+    pub fn counts_at(&self, at: At) -> bool {
+        let cancelled_later = || self.marks.iter().any(|m| m.kind == MarkKind::Cancelled && m.at > at);
+        self.placed_at <= at && (self.state == OrderState::Placed || cancelled_later())
+    }
+
+    /// Minor units that had gone back by an instant, in the order's currency, never more than the total.
+    pub fn refunded_minor_at(&self, at: At) -> i64 {
+        let back = self.refunds.iter().filter(|r| r.at <= at);
+        let sum = back.fold(0i64, |sum, r| sum.saturating_add(r.amount_minor));
         sum.clamp(0, self.total.amount_minor.max(0))
+    }
+
+    /// The same of all refunds known.
+    pub fn refunded_minor(&self) -> i64 {
+        self.refunded_minor_at(At::MAX)
+    }
+
+    /// What it came to and what of that had gone back by an instant, in the reporting currency's minor units:
+    /// the share that went back of the total, rounded. `None` without a rate.
+    pub fn reporting_minor_at(&self, at: At) -> Option<(i64, i64)> {
+        let total = self.total_reporting_minor?;
+        let back = self.refunded_minor_at(at);
+        if back == 0 {
+            return Some((total, 0));
+        }
+        let share = back as f64 / self.total.amount_minor as f64;
+        Some((total, (total as f64 * share).round() as i64))
     }
 
     /// What remains after refunds, in the reporting currency's minor units; `None` without a rate. Zero when
@@ -130,13 +154,7 @@ impl Order {
         if self.state == OrderState::Cancelled {
             return Some(0);
         }
-        let total = self.total_reporting_minor?;
-        let refunded = self.refunded_minor();
-        if refunded == 0 || self.total.amount_minor == 0 {
-            return Some(total);
-        }
-        let kept = (self.total.amount_minor - refunded) as f64 / self.total.amount_minor as f64;
-        Some((total as f64 * kept).round() as i64)
+        self.reporting_minor_at(At::MAX).map(|(total, back)| total - back)
     }
 
     /// Whether nothing of it is left: cancelled, or wholly refunded.

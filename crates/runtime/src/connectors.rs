@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zyklus_connect::model::Channel;
 use zyklus_host::{Host, HostOptions, Opened, Registry};
 
 use crate::clock::Clock;
@@ -74,14 +73,6 @@ impl Connectors {
     /// By id.
     pub fn find(&self, id: &str) -> Option<&Arc<Opened>> {
         self.opened.iter().find(|c| c.id() == id)
-    }
-
-    /// The connector that carries a channel: the named one, or the first that can.
-    pub fn carrier(&self, channel: Channel, named: Option<&str>) -> Option<&Arc<Opened>> {
-        self.opened.iter().find(|c| {
-            named.is_none_or(|id| id == c.id())
-                && c.manifest().channel.as_ref().is_some_and(|spec| spec.channel == channel)
-        })
     }
 
     /// Those that read records.

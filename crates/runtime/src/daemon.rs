@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::connectors::Connectors;
 use crate::dispatch::{DispatchReport, Dispatcher};
 use crate::error::RuntimeError;
-use crate::evaluate::evaluate;
 use crate::project::Project;
+use crate::round::{Round, round};
 use crate::sync::sync;
 
 /// How often a connector is asked for news unless it is configured.
@@ -117,6 +117,7 @@ async fn keep_deciding(daemon: Daemon, news: Arc<Notify>, stop: CancellationToke
         Arc::clone(&daemon.connectors),
         daemon.owner.clone(),
         daemon.clock.clone(),
+        stop.clone(),
     ));
     while !stop.is_cancelled() {
         let round = {
@@ -150,33 +151,20 @@ fn until(at: At, now: At) -> Duration {
     Duration::from_micros(u64::try_from(at.micros_since(now)).unwrap_or(0))
 }
 
-/// Evaluates, dispatches and evaluates what came of it; when something is due next.
+/// One round; when something is due next.
 async fn once(daemon: &Daemon, dispatcher: &Dispatcher) -> Result<Option<At>, RuntimeError> {
-    let (decided, sent) = decide_and_dispatch(daemon, dispatcher, daemon.clock.now()).await?;
-    if decided > 0 || sent != DispatchReport::default() {
-        tracing::info!(decided, sent = sent.sent, failed = sent.failed, retried = sent.retried, "a round");
+    let Round { decided, handed } = round(&daemon.store, &daemon.book, dispatcher, &daemon.clock).await?;
+    if decided.evaluated > 0 || handed != DispatchReport::default() {
+        tracing::info!(
+            decided = decided.evaluated,
+            sent = handed.sent,
+            failed = handed.failed,
+            retried = handed.retried,
+            "a round"
+        );
     }
     let next = [daemon.store.next_due().await?, daemon.store.next_delivery_due().await?];
     Ok(next.into_iter().flatten().min())
-}
-
-/// One round at an instant: evaluate, dispatch, evaluate what came of it. The number of decisions, and what was
-/// sent.
-///
-/// # Errors
-/// The store's.
-pub async fn decide_and_dispatch(
-    daemon: &Daemon,
-    dispatcher: &Dispatcher,
-    now: At,
-) -> Result<(u64, DispatchReport), RuntimeError> {
-    let first = evaluate(&daemon.store, &daemon.book, now, &|_| {}).await?;
-    let sent = dispatcher.dispatch(&daemon.book, now).await?;
-    let mut decided = first.evaluated;
-    if sent != DispatchReport::default() {
-        decided += evaluate(&daemon.store, &daemon.book, daemon.clock.now(), &|_| {}).await?.evaluated;
-    }
-    Ok((decided, sent))
 }
 
 async fn keep_house(daemon: Daemon, stop: CancellationToken) {

@@ -29,6 +29,15 @@ pub struct EvaluateReport {
     pub deliveries: u64,
 }
 
+impl std::ops::AddAssign for EvaluateReport {
+    fn add_assign(&mut self, other: Self) {
+        self.evaluated += other.evaluated;
+        self.moves += other.moves;
+        self.started += other.started;
+        self.deliveries += other.deliveries;
+    }
+}
+
 /// The book as it is to be decided by: with the journeys' `active_from`. When lifecycle or playbooks are others
 /// than last time, everybody is looked at again. `activate` lets journeys that are new begin now (rule R3).
 ///

@@ -11,7 +11,7 @@ use zyklus_model::{
 use crate::project::Project;
 use crate::template::{
     CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, ProductContext,
-    Reason, RenderError, ShopContext, TemplateLocale, unsubscribe_by_mail,
+    Reason, RenderError, TemplateLocale, unsubscribe_by_mail,
 };
 
 /// Renders a delivery's message.
@@ -54,14 +54,14 @@ pub(crate) fn render(
         purpose: delivery.purpose,
         to,
         from: None,
-        reply_to: (!shop.email.is_empty())
-            .then(|| Mailbox { name: Some(shop.name.clone()), email: shop.email.clone() }),
+        reply_to: (!shop.imprint.email.is_empty())
+            .then(|| Mailbox { name: Some(shop.imprint.name.clone()), email: shop.imprint.email.clone() }),
         subject: Some(mail.subject),
         html: mail.html,
         text: mail.text,
         locale: Some(mail.language.to_owned()),
         list_unsubscribe: is_marketing
-            .then(|| ListUnsubscribe { url: None, mailto: unsubscribe_by_mail(&shop.email, locale) }),
+            .then(|| ListUnsubscribe { url: None, mailto: unsubscribe_by_mail(&shop.imprint.email, locale) }),
         tag: Some(format!("{}/{}", delivery.journey, delivery.step)),
         sent_at: Some(delivery.created_at),
     })
@@ -113,19 +113,7 @@ fn context_of(
         .and_then(|id| snapshot.carts.iter().find(|c| c.external_id == id))
         .or_else(|| snapshot.carts.iter().rfind(|c| c.is_open));
     MailContext {
-        shop: ShopContext {
-            name: shop.name.clone(),
-            url: shop.url.clone(),
-            legal_name: shop.legal_name.clone(),
-            address_lines: shop.address_lines.clone(),
-            email: shop.email.clone(),
-            phone: shop.phone.clone(),
-            register: shop.register.clone(),
-            vat_id: shop.vat_id.clone(),
-            imprint_url: shop.imprint_url.clone(),
-            representative: shop.representative.clone(),
-            logo_url: shop.logo_url.clone(),
-        },
+        shop: shop.imprint.clone(),
         customer: CustomerContext {
             first_name: customer.first_name.clone(),
             last_name: customer.last_name.clone(),
@@ -136,7 +124,7 @@ fn context_of(
         },
         journey: JourneyContext { id: delivery.journey.clone(), label },
         reason,
-        unsubscribe_url: unsubscribe_by_mail(&shop.email, locale),
+        unsubscribe_url: unsubscribe_by_mail(&shop.imprint.email, locale),
         requested_at: consent.map(|c| c.at.to_string()),
         cart: cart.map(|c| cart_of(c, products)),
         order: order.map(|o| order_of(o, products)),

@@ -90,8 +90,8 @@ struct Tally {
     refused: BTreeMap<String, u64>,
 }
 
-/// Decides for everybody who is due, and counts; writes nothing. `all` decides for everybody, as a change of the
-/// configuration does.
+/// Decides for everybody, as after a change of the configuration, and counts; writes nothing. For whom nothing has
+/// changed and nothing is due, the decision is to do nothing.
 ///
 /// # Errors
 /// The store's.

@@ -156,7 +156,7 @@ impl Project {
         }
         let whole = |message: &str, help: &str| Problem::at(&file.into(), "", 0..0, message).help(help);
         if footer_needed {
-            let shop = &self.shop;
+            let shop = &self.shop.imprint;
             for (key, is_missing) in [
                 ("url", shop.url.is_empty()),
                 ("email", shop.email.is_empty()),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use zyklus_engine::Book;
 use zyklus_engine::phase::{classify, replay};
 use zyklus_engine::zone::zone_of;
-use zyklus_model::{At, MarkKind, Money, Order, OrderState, RunState, Snapshot};
+use zyklus_model::{At, Money, Order, RunState, Snapshot};
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
@@ -144,35 +144,17 @@ pub async fn report(store: &Store, project: &Project, book: &Book, now: At) -> R
     Ok(tally.finish(project, book, now))
 }
 
-/// Whether an order was placed and not cancelled at an instant.
-fn counts(order: &Order, at: At) -> bool {
-    let cancelled = || order.marks.iter().any(|m| m.kind == MarkKind::Cancelled && m.at > at);
-    order.placed_at <= at && (order.state == OrderState::Placed || cancelled())
-}
-
-/// An order's total and what of it had gone back at an instant, in the reporting currency.
-fn amounts(order: &Order, at: At) -> Option<(i64, i64)> {
-    let total = order.total_reporting_minor?;
-    let back: i64 = order.refunds.iter().filter(|r| r.at <= at).map(|r| r.amount_minor).sum();
-    let back = back.clamp(0, order.total.amount_minor.max(0));
-    if back == 0 || order.total.amount_minor == 0 {
-        return Some((total, 0));
-    }
-    let share = back as f64 / order.total.amount_minor as f64;
-    Some((total, (total as f64 * share).round() as i64))
-}
-
 impl Tally {
     fn add(&mut self, book: &Book, snapshot: &Snapshot, now: At, zone: &TimeZone) {
         if snapshot.customer.created_at > now && snapshot.orders.iter().all(|o| o.placed_at > now) {
             return;
         }
         self.customers += 1;
-        let orders: Vec<&Order> = snapshot.orders.iter().filter(|o| counts(o, now)).collect();
+        let orders: Vec<&Order> = snapshot.orders.iter().filter(|o| o.counts_at(now)).collect();
         let mut net = 0;
         for order in &orders {
             self.orders += 1;
-            match amounts(order, now) {
+            match order.reporting_minor_at(now) {
                 Some((total, back)) => {
                     self.gross += total;
                     self.refunded += back;

@@ -6,15 +6,13 @@ use toml::de::DeValue;
 use zyklus_engine::source::{Source, Table};
 use zyklus_model::{Currency, Rates};
 
-use crate::template::Salutation;
+use crate::template::{Salutation, ShopContext};
 
 /// The operator's own shop.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShopSettings {
-    /// What customers call it.
-    pub name: String,
-    /// Its address in the web.
-    pub url: String,
+    /// What every mail says about it: name, addresses, imprint.
+    pub imprint: ShopContext,
     /// The currency everything is reported in.
     pub currency: Currency,
     /// The language of customers whose language is not known.
@@ -23,24 +21,6 @@ pub struct ShopSettings {
     pub zone: TimeZone,
     /// How German mails address customers.
     pub salutation: Salutation,
-    /// The firm behind it.
-    pub legal_name: String,
-    /// Its postal address.
-    pub address_lines: Vec<String>,
-    /// Where answers go.
-    pub email: String,
-    /// Telephone.
-    pub phone: Option<String>,
-    /// Court and number of registration.
-    pub register: Option<String>,
-    /// VAT number.
-    pub vat_id: Option<String>,
-    /// Who represents it.
-    pub representative: Option<String>,
-    /// The imprint's page.
-    pub imprint_url: Option<String>,
-    /// The logo.
-    pub logo_url: Option<String>,
 }
 
 const SALUTATIONS: &[(&str, Salutation)] = &[("formal", Salutation::Sie), ("informal", Salutation::Du)];
@@ -88,23 +68,20 @@ pub(crate) fn read_shop<'a>(source: &mut Source<'a>, value: &Spanned<DeValue<'a>
     let imprint_url = text(source, &mut table, "imprint_url");
     let logo_url = text(source, &mut table, "logo_url");
     table.finish(source);
-    Some(ShopSettings {
+    let imprint = ShopContext {
         name: name?,
         url,
-        currency: currency?,
-        locale,
-        zone: zone?,
-        salutation: salutation?,
         legal_name,
         address_lines,
         email,
         phone,
         register,
         vat_id,
-        representative,
         imprint_url,
+        representative,
         logo_url,
-    })
+    };
+    Some(ShopSettings { imprint, currency: currency?, locale, zone: zone?, salutation: salutation? })
 }
 
 /// Reads `[rates]`: what one unit of a currency is worth in the reporting currency.

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
+use tokio_util::sync::CancellationToken;
 use zyklus_engine::{Book, why};
 use zyklus_model::{At, CustomerId, Delivery, DeliveryState};
 use zyklus_runtime::{
-    Clock, Connectors, DispatchReport, Dispatcher, EvaluateReport, Project, evaluate, open_all, plan,
-    prepare, report, sync,
+    Clock, Connectors, Dispatcher, Project, Round, evaluate, open_all, plan, prepare, report, round, sync,
 };
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
@@ -30,8 +30,6 @@ use shop::{SEED, Shop, Size};
 const DAYS: i64 = 14;
 /// How far the clock goes in one step.
 const STEP_SECONDS: i64 = 6 * 3_600;
-/// Deciding and handing over follow each other so often at most at one instant.
-const ROUNDS: u32 = 8;
 /// Among how many customers one is chosen to be explained.
 const CANDIDATES: usize = 50;
 /// What the store remembers: the newest instant of the shop, and how far it was played through.
@@ -69,6 +67,7 @@ async fn in_store(dir: &Path, project: Arc<Project>, store: &Store) -> Result<()
             Arc::clone(&connectors),
             owner,
             clock.clone(),
+            CancellationToken::new(),
         ),
         store: store.clone(),
         connectors,
@@ -97,13 +96,6 @@ fn bar() -> ProgressBar {
 async fn instant(store: &Store, name: &str) -> anyhow::Result<Option<At>> {
     let text = store.get_meta(name).await?;
     text.map(|t| t.parse().with_context(|| format!("the store's `{name}`"))).transpose()
-}
-
-/// What the played days came to.
-#[derive(Default)]
-struct Tally {
-    decided: EvaluateReport,
-    handed: DispatchReport,
 }
 
 struct Play {
@@ -136,7 +128,7 @@ impl Play {
         }
         let book = Arc::new(prepare(&self.store, &self.project, now, true).await?);
         self.store.set_meta(PLAYED, &now.to_string()).await?;
-        let (from, mut tally, mut steps) = (now, Tally::default(), 0);
+        let (from, mut tally, mut steps) = (now, Round::default(), 0);
         loop {
             now = now.plus_seconds(STEP_SECONDS).min(until);
             self.bar.set_message(format!("{now}: {} mails", tally.handed.sent));
@@ -182,23 +174,11 @@ impl Play {
     }
 
     /// One step of the clock: what the shop knows by then arrives, is decided on and handed over.
-    async fn step(&self, book: &Arc<Book>, now: At, tally: &mut Tally) -> anyhow::Result<()> {
+    async fn step(&self, book: &Arc<Book>, now: At, tally: &mut Round) -> anyhow::Result<()> {
         self.clock.set(now);
         self.shop.write(&self.dir.join("shop"), now).context("the shop's export cannot be written")?;
         self.sync().await?;
-        for _ in 0..ROUNDS {
-            let decided = evaluate(&self.store, book, now, &|_| {}).await?;
-            let handed = self.dispatcher.dispatch(book, now).await?;
-            tally.decided.evaluated += decided.evaluated;
-            tally.decided.moves += decided.moves;
-            tally.decided.started += decided.started;
-            tally.decided.deliveries += decided.deliveries;
-            tally.handed.sent += handed.sent;
-            tally.handed.failed += handed.failed + handed.unknown;
-            if decided.evaluated == 0 && handed == DispatchReport::default() {
-                break;
-            }
-        }
+        *tally += round(&self.store, book, &self.dispatcher, &self.clock).await?;
         Ok(())
     }
 
@@ -223,7 +203,7 @@ impl Play {
         Ok(())
     }
 
-    fn outcome(&self, from: At, until: At, steps: u32, tally: &Tally) -> Result<(), Failure> {
+    fn outcome(&self, from: At, until: At, steps: u32, tally: &Round) -> Result<(), Failure> {
         let maildir = self.dir.join("mail");
         let mails = folder::mails(&maildir);
         let (decided, handed) = (tally.decided, tally.handed);
@@ -241,8 +221,9 @@ impl Play {
             handed.sent,
             maildir.display()
         );
-        if handed.failed > 0 {
-            text += &format!("{} messages failed; `zyklus delivery list --state failed`\n", handed.failed);
+        let failed = handed.failed + handed.unknown;
+        if failed > 0 {
+            text += &format!("{failed} messages failed; `zyklus delivery list --state failed`\n");
         }
         self.say(&text)
     }
