@@ -18,6 +18,15 @@ fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/cdnow")
 }
 
+/// The example in a folder of its own: connectors get folders beside it.
+fn copy() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["zyklus.toml", "CDNOW_master.txt.gz"] {
+        std::fs::copy(example().join(file), dir.path().join(file)).unwrap();
+    }
+    dir
+}
+
 /// Customer, day (as text) and cents of every row.
 fn raw() -> Vec<(String, String, i64)> {
     let file = std::fs::File::open(example().join("CDNOW_master.txt.gz")).unwrap();
@@ -36,10 +45,10 @@ fn raw() -> Vec<(String, String, i64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cdnow_report_agrees_with_the_raw_file() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = copy();
     let url = format!("sqlite:{}", dir.path().join("cdnow.db").display());
     let now: At = "1998-06-30T23:59:59.999999Z".parse().unwrap();
-    let world = World::open(&example().join("zyklus.toml"), &url, now).await;
+    let world = World::open(&dir.path().join("zyklus.toml"), &url, now).await;
     world.sync().await;
     let rows = raw();
     assert_eq!(rows.len(), 69_659);
@@ -61,7 +70,6 @@ async fn the_cdnow_report_agrees_with_the_raw_file() {
         let file = dir.path().join(format!("{model}.toml"));
         std::fs::write(&file, text.replace("model = \"ecommerce\"", &format!("model = \"{model}\"")))
             .unwrap();
-        std::fs::copy(example().join("CDNOW_master.txt.gz"), dir.path().join("CDNOW_master.txt.gz")).unwrap();
         let project = Project::load(&file, &registry(), &ConfigOptions::new(dir.path())).unwrap();
         let book = prepare(&world.store, &project, now, true).await.unwrap();
         evaluate(&world.store, &book, now, &|_| {}).await.unwrap();
@@ -127,10 +135,7 @@ async fn why_agrees(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_reports_on_cdnow_as_of_a_day() {
-    let dir = tempfile::tempdir().unwrap();
-    for file in ["zyklus.toml", "CDNOW_master.txt.gz"] {
-        std::fs::copy(example().join(file), dir.path().join(file)).unwrap();
-    }
+    let dir = copy();
     let zyklus = Zyklus::new(dir.path()).unwrap();
     let ended = zyklus.run(&["sync", "--now", "1998-06-30"]).await.unwrap();
     assert!(ended.status.success(), "{}", ended.stderr);

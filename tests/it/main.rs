@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test that is how a failure is reported, helpers included")]
 
 mod cdnow;
+mod daemon;
 mod life;
 mod peers_smoke;
+mod program;
 mod tidy;
 mod vendure_connector;

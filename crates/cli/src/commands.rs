@@ -89,22 +89,25 @@ pub(crate) async fn open(project: &Project, options: OpenOptions) -> Result<Stor
 
 fn init(folder: &Path) -> Done {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let mut files = starter_files();
-    files.push(("zyklus.toml".to_owned(), CONFIG.as_bytes().to_vec()));
+    let files = starter_files();
     if let Some((path, _)) = files.iter().find(|(path, _)| folder.join(path).exists()) {
         return Err(anyhow!("{} exists already; nothing was written", folder.join(path).display()).into());
     }
     for (path, bytes) in &files {
-        let path = folder.join(path);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-        }
-        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(&folder.join(path), bytes)?;
     }
     print(&format!(
         "{} files written. Now fill in zyklus.toml, then run `zyklus check` and `zyklus sync`.\n",
         files.len()
     ))
+}
+
+/// Writes a file, and the folder it lies in.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn check(config: &Path) -> Done {
@@ -172,7 +175,7 @@ async fn sync_all(config: &Path, now: Option<Now>, json: bool) -> Done {
                 text += &format!("  stopped: {error}\n");
             }
         }
-        text += &format!("{} customers evaluated, {} moves\n", decided.evaluated, decided.moves);
+        text += &format!("{} decisions, {} moves\n", decided.evaluated, decided.moves);
         print(&text)?;
     }
     for (id, error) in &connectors.failed {
@@ -199,7 +202,7 @@ async fn run_daemon(config: &Path) -> Done {
     let daemon =
         Daemon { project, store: store.clone(), connectors: Arc::clone(&connectors), book, clock, owner };
     tracing::info!("running");
-    daemon.run(stop).await?;
+    daemon.run(stop).await;
     connectors.close().await;
     store.close().await;
     Ok(())
@@ -445,43 +448,3 @@ async fn db(config: &Path, command: DbCommand) -> Done {
         }
     }
 }
-
-/// What `init` writes beside the starter files.
-const CONFIG: &str = r#"# Zyklus. README.md beside this file explains every key; `zyklus check` reads it all and names every mistake.
-
-[store]
-url = "sqlite:zyklus.db"             # or postgres://user@host/name
-
-[shop]                               # what your customers see, and the imprint below every mail
-name          = "My shop"
-url           = "https://shop.example"
-currency      = "EUR"                # everything is reported in it
-locale        = "en"                 # of customers whose language is not known: en or de
-time_zone     = "Europe/Berlin"      # of customers whose zone is not known
-legal_name    = "My Shop Ltd"
-address_lines = ["1 High Street", "12345 Town"]
-email         = "hello@shop.example" # answers, and the wish to get no more mail, come here
-
-[lifecycle]
-model = "ecommerce"                  # a file in lifecycles/
-
-[quiet]                              # local hours in which no mail goes out
-email = { from = "21:00", until = "08:00" }
-
-[consent]
-existing_customers = false           # true: customers who bought may get e-mail advertising without consent
-
-# Your shop. The secret stands in the environment, never here.
-# [connectors.shop]
-# type       = "vendure"
-# url        = "https://shop.example"
-# username   = "zyklus"
-# password   = { env = "SHOP_PASSWORD" }
-# sync_every = "5m"
-
-# Mails go into a folder until you are ready to send: any mail program can read it.
-[connectors.mail]
-type = "maildir"
-path = "mail"
-from = "My shop <hello@shop.example>"
-"#;

@@ -187,7 +187,6 @@ pub(crate) fn why(why: &Why) -> String {
             Outside::DoesNotQualify { explained } => {
                 format!("does not qualify\n{}", indented(&explained.to_string()))
             }
-            Outside::AboutToStart => "the next evaluation starts it".to_owned(),
         };
         let guard =
             journey.guard.map_or(String::new(), |g| format!(" (and a message would be refused: {g})"));

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zyklus_model::At;
+use zyklus_model::{At, nearest};
 
 use crate::condition::{Condition, Group, Named};
 use crate::lifecycle::Lifecycle;
 use crate::playbook::{Journey, Playbook, Start, Verb};
-use crate::problem::{Problem, nearest};
+use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::source::Mention;
 

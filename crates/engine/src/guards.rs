@@ -9,9 +9,13 @@ use zyklus_model::{
 
 use crate::book::Book;
 use crate::facts::handed_over;
+use crate::playbook::Mode;
 use crate::settings::{CapWindow, QuietHours};
 use crate::wait::{day_start, local};
 use crate::zone::zone_of;
+
+/// How long a message of a journey that is switched off waits before it is looked at again, in seconds.
+const LOOK_AGAIN: i64 = 600;
 
 /// Whether a delivery may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,10 @@ pub fn refuses(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -
 pub fn permits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Permit {
     if let Some(reason) = refuses(book, snapshot, delivery, now) {
         return Permit::Refuse(reason);
+    }
+    if book.journey(&delivery.journey).is_some_and(|journey| journey.mode == Mode::Off) {
+        // Rule R9: a pause keeps what waits; what expires meanwhile is not sent.
+        return Permit::Delay(now.plus_seconds(LOOK_AGAIN), GuardReason::Paused);
     }
     if delivery.kind == DeliveryKind::Action {
         return Permit::Go;

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::DeValue;
+use zyklus_model::nearest;
 
 use crate::condition::{Condition, Named, Scope};
-use crate::problem::{Problem, nearest};
+use crate::playbook_file::positive;
+use crate::problem::Problem;
 use crate::source::Source;
 use crate::wait::Length;
 
@@ -93,9 +95,7 @@ fn read(id: &str, source: &mut Source<'_>) -> Option<Lifecycle> {
         let when = table.need(source, "when");
         let span = when.map_or_else(|| item.span(), |v| v.span());
         let when = when.and_then(|v| source.condition(&table.join("when"), v, Scope::Phase));
-        let hold = table
-            .take("hold")
-            .and_then(|v| source.parsed(&table.join("hold"), v, |text| text.parse::<Length>()));
+        let hold = table.take("hold").and_then(|v| source.parsed(&table.join("hold"), v, positive));
         table.finish(source);
         if let (Some(id), Some(when)) = (id, when) {
             phases.push(Phase { id: id.into(), label: label.unwrap_or_default(), when, hold });

@@ -6,11 +6,12 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::DeValue;
+use zyklus_model::nearest;
 
 use crate::condition::{Condition, Named, Scope};
 use crate::lifecycle::{identifier, read_label};
 use crate::playbook::{Every, Goal, Journey, Mode, Overlap, Playbook, Reenter, Start};
-use crate::problem::{Problem, nearest};
+use crate::problem::Problem;
 use crate::source::{Source, Table};
 use crate::steps::Steps;
 use crate::wait::{Length, time_of_day};
@@ -219,7 +220,12 @@ fn read_journey<'a>(
     if source.problems[problems_before..].iter().any(|p| !p.is_warning) {
         return None;
     }
-    let definition = definition_of(value.get_ref(), root_defaults.map(Spanned::get_ref));
+    let segment = start.as_ref().and_then(|start| match start {
+        Start::Segment { condition, .. } => Some(condition.text()),
+        _ => None,
+    });
+    let definition =
+        definition_of(value.get_ref(), root_defaults.map(Spanned::get_ref), segment.unwrap_or_default());
     Some(Journey {
         id: id.into(),
         was,
@@ -244,10 +250,11 @@ fn read_journey<'a>(
     })
 }
 
-/// Everything that decides: the journey's own keys but its label, and the file's defaults. Comments, blanks and the
-/// order of keys are no change.
-fn definition_of(journey: &DeValue<'_>, defaults: Option<&DeValue<'_>>) -> String {
+/// Everything that decides: the journey's own keys but its label, the file's defaults, and the condition of the
+/// segment it starts from. Comments, blanks and the order of keys are no change.
+fn definition_of(journey: &DeValue<'_>, defaults: Option<&DeValue<'_>>, segment: &str) -> String {
     let mut hash = Sha256::new();
+    feed(&mut hash, "segment", segment);
     for part in [Some(journey), defaults] {
         let entries = part.and_then(DeValue::as_table).into_iter().flat_map(|table| table.iter());
         let mut entries: Vec<_> = entries.filter(|(key, _)| key.get_ref() != "label").collect();

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 use zyklus_model::Channel;
 
+use crate::playbook_file::positive;
 use crate::source::{Source, Table};
 use crate::wait::{Length, time_of_day};
 
@@ -141,7 +142,10 @@ impl Settings {
                 let per = cap.need(source, "per").and_then(|v| {
                     source.parsed(&format!("{path}.per"), v, |text| match text {
                         "day" => Ok(CapWindow::Day),
-                        _ => text.parse::<Length>().map(CapWindow::Rolling).map_err(|e| e.to_string()),
+                        _ => match positive(text)? {
+                            none if none.count == 0 => Err(format!("\"{text}\" is no time at all")),
+                            length => Ok(CapWindow::Rolling(length)),
+                        },
                     })
                 });
                 cap.finish(source);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zyklus_model::nearest;
 
 use crate::condition::{Condition, ConditionError, Expression, Named, Reference, Scope};
-use crate::problem::{Problem, nearest};
+use crate::problem::Problem;
 
 /// A file being read: its text, and the mistakes found so far.
 pub struct Source<'a> {

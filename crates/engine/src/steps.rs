@@ -5,13 +5,12 @@ use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::DeValue;
-use zyklus_model::{Channel, Purpose};
+use zyklus_model::{Channel, Purpose, nearest};
 
 use crate::condition::Scope;
 use crate::lifecycle::identifier;
 use crate::playbook::{Node, Send, Verb, Way};
 use crate::playbook_file::positive;
-use crate::problem::nearest;
 use crate::settings::CHANNELS;
 use crate::source::{Source, Table};
 use crate::wait::{Length, time_of_day};

@@ -3,15 +3,15 @@
 
 use serde::Serialize;
 use zyklus_model::{
-    At, Channel, CustomerId, Delivery, DeliveryState, GuardReason, Origin, Run, RunEnd, RunState, Snapshot,
+    At, Channel, CustomerId, Delivery, DeliveryState, GuardReason, Run, RunEnd, RunState, Snapshot,
 };
 
 use crate::book::Book;
 use crate::condition::Explained;
-use crate::decide::{KeptOut, Occurrence, decide, entry, group_taken, held_out};
-use crate::facts::{RunFacts, Standing, View, events_of};
+use crate::decide::{KeptOut, LastStart, decide_and_tell, held_out};
+use crate::facts::{RunFacts, Standing, View};
 use crate::guards::{Permit, lawful, permits};
-use crate::playbook::{Journey, Mode, Start, Verb};
+use crate::playbook::{Journey, Mode, Reenter, Start, Verb};
 use crate::zone::zone_of;
 
 /// Everything `zyklus why` says of one customer.
@@ -136,8 +136,6 @@ pub enum Outside {
         /// Value by value.
         explained: Box<Explained>,
     },
-    /// The next evaluation will start it.
-    AboutToStart,
 }
 
 /// A delivery that is waiting.
@@ -189,7 +187,7 @@ pub enum NextKind {
 
 /// Explains a customer as of an instant.
 pub fn why(book: &Book, snapshot: &Snapshot, now: At) -> Why {
-    let decision = decide(book, snapshot, now);
+    let (decision, starts) = decide_and_tell(book, snapshot, now);
     let state = decision.phase.as_ref().or(snapshot.phase.as_ref());
     let state = state.filter(|p| p.lifecycle == *book.lifecycle.id);
     let standing = state.map(|p| Standing {
@@ -209,8 +207,9 @@ pub fn why(book: &Book, snapshot: &Snapshot, now: At) -> Why {
     let outside = book
         .journeys
         .iter()
-        .filter(|j| !inside.iter().any(|run| run.journey == j.root()))
-        .map(|journey| asker.outside(journey))
+        .zip(&starts)
+        .filter(|(journey, _)| !inside.iter().any(|run| run.journey == journey.root()))
+        .map(|(journey, start)| asker.outside(journey, start.as_ref()))
         .collect();
     let pending = snapshot.deliveries.iter().filter(|d| {
         d.state == DeliveryState::Pending && !decision.withdrawals.iter().any(|w| w.delivery == d.id)
@@ -319,7 +318,7 @@ impl<'a> Asker<'a> {
         }
     }
 
-    fn outside(&self, journey: &Journey) -> OutsideWhy {
+    fn outside(&self, journey: &Journey, last_start: Option<&LastStart>) -> OutsideWhy {
         let last = self
             .runs
             .iter()
@@ -327,7 +326,7 @@ impl<'a> Asker<'a> {
             .max_by_key(|r| (r.ended_at, r.started_at));
         OutsideWhy {
             journey: journey.id.to_string(),
-            because: self.because(journey),
+            because: self.because(journey, last_start),
             last_run: last.and_then(|r| Some((r.ended_at?, r.end?))),
             guard: self.guard(journey),
         }
@@ -344,122 +343,39 @@ impl<'a> Asker<'a> {
             .or_else(|| held_out(self.book, self.snapshot, journey).then_some(GuardReason::JourneyHoldout))
     }
 
-    fn because(&self, journey: &Journey) -> Outside {
-        if journey.mode == Mode::Off {
-            return Outside::Off;
-        }
-        let Some(active_from) = self.book.active_from.get(journey.root()).copied() else {
-            return Outside::NotActive;
+    fn because(&self, journey: &Journey, last: Option<&LastStart>) -> Outside {
+        let start = || Outside::NotStarted { start: started_by(&journey.start) };
+        let active_from = match (journey.mode, self.book.active_from.get(journey.root())) {
+            (Mode::Off, _) => return Outside::Off,
+            (Mode::Live | Mode::Shadow | Mode::Test, None) => return Outside::NotActive,
+            (Mode::Live | Mode::Shadow | Mode::Test, Some(active_from)) => *active_from,
         };
-        let Some(occurrence) = self.latest(journey) else {
-            return Outside::NotStarted { start: started_by(&journey.start) };
-        };
-        if occurrence.is_history || occurrence.at < active_from {
-            return Outside::BeforeActive { happened_at: occurrence.at, active_from };
-        }
-        let late = (journey.late.rough_days() * zyklus_model::DAY_MICROS as f64) as i64;
-        if occurrence.received_at.micros_since(occurrence.at) > late {
-            return Outside::TooLate { happened_at: occurrence.at };
-        }
-        let zone = zone_of(&self.snapshot.customer, &self.book.settings.zone);
-        let asked = Occurrence {
-            id: occurrence.id.clone(),
-            at: occurrence.at,
-            received_at: occurrence.received_at,
-            event: occurrence.event.clone(),
-        };
-        let key = self.key(journey, &asked);
-        match entry(self.runs, journey, &asked, &key, &zone) {
-            // What happened last has had its run: the customer waits for it to happen again.
-            Some(KeptOut::AlreadyStarted) => {
-                let again = journey.reentry();
-                match again {
-                    crate::playbook::Reenter::Never => return Outside::Reentry { again_at: None },
-                    crate::playbook::Reenter::Always | crate::playbook::Reenter::After(_) => {
-                        return Outside::NotStarted { start: started_by(&journey.start) };
+        let Some(LastStart { occurrence, key, kept_out }) = last else { return start() };
+        let happened_at = occurrence.at;
+        match kept_out {
+            // Judged when it happened, and it would have to happen again.
+            None | Some(KeptOut::Running) => start(),
+            Some(KeptOut::AlreadyStarted) => match journey.reentry() {
+                Reenter::Never => Outside::Reentry { again_at: None },
+                Reenter::Always | Reenter::After(_) => start(),
+            },
+            Some(KeptOut::NotActive) => Outside::NotActive,
+            Some(KeptOut::TooEarly(_)) => Outside::BeforeActive { happened_at, active_from },
+            Some(KeptOut::TooLate) => Outside::TooLate { happened_at },
+            Some(KeptOut::Reentry(again_at)) => Outside::Reentry { again_at: *again_at },
+            Some(KeptOut::GroupTaken(rival)) => Outside::GroupTaken { journey: rival.clone() },
+            Some(KeptOut::DoesNotQualify) => {
+                let key = journey.key.is_some().then_some(key.as_str());
+                let view = self.view(RunFacts { event: Some(&occurrence.event), key, run: None });
+                match &journey.when {
+                    Some(when) => {
+                        Outside::DoesNotQualify { explained: Box::new(when.explain(&view, self.now)) }
                     }
+                    None => start(),
                 }
             }
-            Some(KeptOut::Reentry(again_at)) => return Outside::Reentry { again_at },
-            _ => {}
-        }
-        if let Some(KeptOut::GroupTaken(rival)) = group_taken(self.book, self.runs, journey) {
-            return Outside::GroupTaken { journey: rival };
-        }
-        let key = journey.key.is_some().then_some(key.as_str());
-        let view = self.view(RunFacts { event: Some(&asked.event), key, run: None });
-        match &journey.when {
-            Some(when) if !when.eval(&view, self.now).value => {
-                Outside::DoesNotQualify { explained: Box::new(when.explain(&view, self.now)) }
-            }
-            _ => Outside::AboutToStart,
         }
     }
-
-    fn key(&self, journey: &Journey, occurrence: &Occurrence) -> String {
-        let Some(key) = &journey.key else { return String::new() };
-        let facts = RunFacts { event: Some(&occurrence.event), ..RunFacts::default() };
-        match key.eval(&self.view(facts), self.now).value {
-            crate::condition::Value::Text(text) => text.to_string(),
-            crate::condition::Value::Absent => String::new(),
-            other => other.to_string(),
-        }
-    }
-
-    /// The last time what starts a journey happened.
-    fn latest(&self, journey: &Journey) -> Option<Latest> {
-        match &journey.start {
-            Start::Phase(phase) => self.phase_change(|_, to| to == phase),
-            Start::Left(phase) => self.phase_change(|from, _| from == Some(phase.as_str())),
-            Start::Event { name, filter } => {
-                let now = self.now;
-                let past = |n: &str, at: At, _: At| n == name && at <= now;
-                let events = events_of(self.snapshot, past, self.book.decimals);
-                let event = events.into_iter().rev().find(|event| {
-                    let facts = RunFacts { event: Some(&event.data), ..RunFacts::default() };
-                    filter.as_ref().is_none_or(|f| f.eval(&self.view(facts), self.now).value)
-                })?;
-                Some(Latest {
-                    id: event.id.to_string(),
-                    at: event.occurred_at,
-                    received_at: event.received_at,
-                    is_history: event.origin == Origin::History,
-                    event: event.data,
-                })
-            }
-            Start::Segment { id, .. } => {
-                let state = self.snapshot.segments.iter().find(|s| s.segment == *id && s.inside)?;
-                Some(Latest {
-                    id: format!("segment:{id}:{}", state.since.as_micros()),
-                    at: state.since,
-                    received_at: state.since,
-                    is_history: !state.live,
-                    event: serde_json::Map::new(),
-                })
-            }
-            Start::Schedule { .. } | Start::Date { .. } => None,
-        }
-    }
-
-    fn phase_change(&self, wanted: impl Fn(Option<&str>, &str) -> bool) -> Option<Latest> {
-        let state = self.snapshot.phase.as_ref()?;
-        wanted(state.previous.as_deref(), &state.phase).then(|| Latest {
-            id: crate::decide::phase_occurrence(self.book, self.snapshot, state),
-            at: state.since,
-            received_at: state.since,
-            is_history: !state.live,
-            event: serde_json::Map::new(),
-        })
-    }
-}
-
-/// Something that started, or would have started, a journey.
-struct Latest {
-    id: String,
-    at: At,
-    received_at: At,
-    is_history: bool,
-    event: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What starts a journey, in the playbook's words.

@@ -8,7 +8,7 @@ use crate::tape::TapeError;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// No connector of that type is built in.
-    #[error("there is no connector of type `{kind}`{}", crate::config::nearest::hint(.nearest.as_deref()))]
+    #[error("there is no connector of type `{kind}`{}", hint(.nearest.as_deref()))]
     UnknownKind {
         /// The word that was asked for.
         kind: String,
@@ -88,4 +88,9 @@ pub enum HostError {
         /// Why.
         source: TapeError,
     },
+}
+
+/// `; did you mean …`, or nothing.
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }

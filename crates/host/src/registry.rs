@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use zyklus_connect::{Connector, Ctx, Error, ErrorKind, Factory, Manifest, Result, schemars};
+use zyklus_model::nearest;
 
-use crate::config::nearest::nearest;
 use crate::error::HostError;
 
 /// What opening a connector gives, later.

@@ -113,6 +113,8 @@ words! {
         QuietHours = "quiet_hours",
         /// The frequency cap leaves no place before it expires.
         Capped = "capped",
+        /// Its journey is switched off: it waits.
+        Paused = "paused",
         /// Not one of the test recipients.
         TestMode = "test_mode",
     }

@@ -13,6 +13,7 @@ pub mod event;
 pub mod id;
 pub mod journey;
 pub mod money;
+mod nearest;
 pub mod order;
 pub mod origin;
 pub mod phase;
@@ -34,6 +35,7 @@ pub use id::{
 };
 pub use journey::{Run, RunEnd, RunPosition, RunState};
 pub use money::{Currency, Money, MoneyError, Rates};
+pub use nearest::nearest;
 pub use order::{Cart, CartLine, Mark, MarkKind, Order, OrderLine, OrderState, Product, Refund};
 pub use origin::Origin;
 pub use phase::{Transition, TransitionCause};

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::connectors::Connectors;
 use crate::dispatch::{DispatchReport, Dispatcher};
 use crate::error::RuntimeError;
+use crate::evaluate::sold_out;
 use crate::project::Project;
 use crate::round::{Round, round};
 use crate::sync::sync;
@@ -44,11 +45,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Runs until `stop` is cancelled, then finishes what is under way, for 20 seconds at most.
-    ///
-    /// # Errors
-    /// None while it runs: what fails is logged and tried again.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), RuntimeError> {
+    /// Runs until `stop` is cancelled, then finishes what is under way, for 20 seconds at most. What fails while it
+    /// runs is logged and tried again.
+    pub async fn run(self, stop: CancellationToken) {
         let news = Arc::new(Notify::new());
         news.notify_one();
         let mut tasks = tokio::task::JoinSet::new();
@@ -63,7 +62,6 @@ impl Daemon {
         if drained.is_err() {
             tracing::warn!("work was still under way after 20 s and is left to the next start");
         }
-        Ok(())
     }
 }
 
@@ -153,7 +151,13 @@ fn until(at: At, now: At) -> Duration {
 
 /// One round; when something is due next.
 async fn once(daemon: &Daemon, dispatcher: &Dispatcher) -> Result<Option<At>, RuntimeError> {
-    let Round { decided, handed } = round(&daemon.store, &daemon.book, dispatcher, &daemon.clock).await?;
+    let sold_out = sold_out(&daemon.store, &daemon.book).await?;
+    let book = if sold_out == daemon.book.sold_out {
+        Arc::clone(&daemon.book)
+    } else {
+        Arc::new(Book { sold_out, ..(*daemon.book).clone() })
+    };
+    let Round { decided, handed } = round(&daemon.store, &book, dispatcher, &daemon.clock).await?;
     if decided.evaluated > 0 || handed != DispatchReport::default() {
         tracing::info!(
             decided = decided.evaluated,

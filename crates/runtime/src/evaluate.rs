@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Mode, decide};
 use zyklus_model::{At, Decision, Snapshot};
 use zyklus_store::{JourneyActivation, Store};
@@ -66,6 +67,7 @@ pub async fn prepare(
     } else {
         store.journeys_active().await?
     };
+    book.sold_out = sold_out(store, &book).await?;
     let definition = definition_of(&book);
     let known = store.get_meta("definition").await?;
     if known.as_deref() != Some(definition.as_str()) {
@@ -85,7 +87,16 @@ pub async fn prepare(
 pub async fn book_for_reading(store: &Store, project: &Project) -> Result<Book, RuntimeError> {
     let mut book = project.book.clone();
     book.active_from = store.journeys_active().await?;
+    book.sold_out = sold_out(store, &book).await?;
     Ok(book)
+}
+
+/// Products that cannot be bought now, if anything asks for them.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn sold_out(store: &Store, book: &Book) -> Result<BTreeSet<String>, RuntimeError> {
+    if book.reads(Group::Products) { Ok(store.sold_out().await?) } else { Ok(BTreeSet::new()) }
 }
 
 fn definition_of(book: &Book) -> String {

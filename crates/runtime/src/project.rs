@@ -302,7 +302,7 @@ fn read_lifecycle(
         known.extend(toml_files(&base_dir.join("lifecycles")).into_iter().map(|(stem, _)| stem));
         known.sort();
         known.dedup();
-        let near = zyklus_engine::problem::nearest(model, known.iter().map(String::as_str));
+        let near = zyklus_model::nearest(model, known.iter().map(String::as_str));
         let help = near.map_or_else(
             || format!("there are {}", known.join(", ")),
             |near| format!("did you mean \"{near}\"?"),

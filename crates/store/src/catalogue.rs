@@ -98,6 +98,16 @@ impl Store {
         rows.into_iter().map(ProductRow::read).collect()
     }
 
+    /// Products that cannot be bought now, by their id in the shop.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn sold_out(&self) -> Result<BTreeSet<String>> {
+        let sql = "SELECT external_id FROM product WHERE NOT available";
+        let rows: Vec<(String,)> = self.peek().await?.fetch(sql, args![]).await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
     /// How many orders and carts have an amount without a rate into the reporting currency, by currency.
     ///
     /// # Errors

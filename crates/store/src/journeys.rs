@@ -38,8 +38,9 @@ struct TextRow {
 }
 
 impl Store {
-    /// Notes the journeys as they stand in the files. One that is enabled for the first time is live from now on
-    /// (rule R3); one that was live before stays live from when it was. All that are live, with since when.
+    /// Notes the journeys as they stand in the files. One that is enabled for the first time, or
+    /// again after it was off or only shown (shadow), is live from now on (rule R3); one that was live before
+    /// stays live from when it was. All that are live, with since when.
     ///
     /// # Errors
     /// The database's.
@@ -53,8 +54,9 @@ impl Store {
                         "INSERT INTO journey (id, mode, active_from, definition, updated_at) \
                          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET mode = excluded.mode, \
                          definition = excluded.definition, updated_at = excluded.updated_at, \
-                         active_from = CASE WHEN journey.active_from IS NULL THEN excluded.active_from \
-                         ELSE journey.active_from END",
+                         active_from = CASE WHEN journey.active_from IS NULL OR journey.mode = 'off' \
+                         OR journey.mode = 'shadow' AND excluded.mode <> 'shadow' \
+                         THEN excluded.active_from ELSE journey.active_from END",
                         args![
                             &journey.id,
                             &journey.mode,

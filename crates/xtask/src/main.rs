@@ -99,8 +99,10 @@ fn packages(args: &[String]) -> Option<Vec<&str>> {
 
 /// Runs the benchmarks against the release build of the daemon; whether they succeeded.
 fn bench(args: &[String]) -> Result<bool> {
-    let peers = setup::everything(false)?;
-    process::run(process::cargo(&["build", "--release", "--package", "zyklus-cli"]))?;
+    let peers = setup::benchmarks()?;
+    // The same selection as below and the daemon, so that nothing is built twice.
+    let both = ["--package", "zyklus-cli", "--package", "zyklus-tests", "--bins", "--benches"];
+    process::run(process::cargo(&[&["build", "--release"], &both[..]].concat()))?;
     let mut runner = process::cargo(&["bench", "--package", "zyklus-tests", "--benches"]);
     runner.args(args);
     with_peers(&peers, runner)

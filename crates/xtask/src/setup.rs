@@ -11,6 +11,16 @@ use crate::{cluster, node};
 /// The version of cargo-nextest that gets installed when none is there.
 const NEXTEST: &str = "0.9.143";
 
+const POSTGRES: Need = Need {
+    what: "PostgreSQL's server",
+    packages: &["postgresql"],
+    found: || cluster::programs().is_some(),
+};
+const SQLITE: Need =
+    Need { what: "SQLite's shell", packages: &["sqlite3"], found: || which("sqlite3").is_some() };
+const SETPRIV: Need =
+    Need { what: "setpriv", packages: &["util-linux"], found: || which("setpriv").is_some() };
+
 /// Where the peers lie that the tests start themselves.
 pub(crate) struct Peers {
     smtp_sink: Option<PathBuf>,
@@ -38,18 +48,14 @@ impl Peers {
 /// When something is missing and cannot be installed here; the message says what, and what to do.
 pub(crate) fn everything(browser: bool) -> Result<Peers> {
     let mut needs = vec![
-        Need {
-            what: "PostgreSQL's server",
-            packages: &["postgresql"],
-            found: || cluster::programs().is_some(),
-        },
+        POSTGRES,
+        SQLITE,
+        SETPRIV,
         Need { what: "Node", packages: &["nodejs"], found: || which("node").is_some() },
         Need { what: "npm", packages: &["npm"], found: || which("npm").is_some() },
         Need { what: "a C++ compiler", packages: &["g++"], found: || which("g++").is_some() },
         Need { what: "make", packages: &["make"], found: || which("make").is_some() },
         Need { what: "Python", packages: &["python3"], found: || which("python3").is_some() },
-        Need { what: "SQLite's shell", packages: &["sqlite3"], found: || which("sqlite3").is_some() },
-        Need { what: "setpriv", packages: &["util-linux"], found: || which("setpriv").is_some() },
     ];
     if browser {
         needs.push(Need {
@@ -73,6 +79,15 @@ pub(crate) fn everything(browser: bool) -> Result<Peers> {
     peers.node = Some(node.path);
     peers.postgres = cluster::programs();
     Ok(peers)
+}
+
+/// Installs what the benchmarks compare with, and no shop.
+///
+/// # Errors
+/// As [`everything`].
+pub(crate) fn benchmarks() -> Result<Peers> {
+    debian::meet(&[POSTGRES, SQLITE, SETPRIV])?;
+    found()
 }
 
 /// What an earlier setup has left, for a quick run. Tests that need more fail and say so.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use zyklus_connect::model::Currency;
+use zyklus_connect::model::{Currency, nearest};
 use zyklus_connect::{Error, Result};
 
-use crate::fields::{Stream, nearest};
+use crate::fields::Stream;
 
 /// `[connectors.<id>]` with `type = "csv"`: one table per stream.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

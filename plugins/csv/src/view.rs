@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 use serde_json::Value;
-use zyklus_connect::model::{At, Currency, CustomerRecord, CustomerRef, Email, Money};
+use zyklus_connect::model::{At, Currency, CustomerRecord, CustomerRef, Email, Money, nearest};
 use zyklus_connect::{Error, Result};
 
 use crate::config::Table;
-use crate::fields::{Stream, nearest};
+use crate::fields::Stream;
 use crate::rows::Row;
 
 /// Where our fields stand in a file.

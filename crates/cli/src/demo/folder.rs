@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use zyklus_runtime::starter_files;
 
 use super::shop;
+use crate::commands::write_file;
 
 /// The first line of the demo's `zyklus.toml`, by which its folder is known again.
 const MARK: &str = "# zyklus demo: ";
@@ -22,14 +23,14 @@ pub(super) fn prepare(dir: &Path) -> anyhow::Result<()> {
             if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
                 return Err(anyhow!("{} is not empty; name another folder with --dir", dir.display()));
             }
-            write(&config, config_text().as_bytes())?;
+            write_file(&config, config_text().as_bytes())?;
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", config.display())),
     }
     for (name, bytes) in starter_files() {
         let path = dir.join(name);
         if !path.exists() {
-            write(&path, &bytes)?;
+            write_file(&path, &bytes)?;
         }
     }
     Ok(())
@@ -39,13 +40,6 @@ pub(super) fn prepare(dir: &Path) -> anyhow::Result<()> {
 pub(super) fn mails(maildir: &Path) -> usize {
     let count = |part: &str| fs::read_dir(maildir.join(part)).map_or(0, |entries| entries.flatten().count());
     count("new") + count("cur")
-}
-
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// `zyklus.toml` of the invented shop.

@@ -56,6 +56,15 @@ async fn in_store(dir: &Path, project: Arc<Project>, store: &Store) -> Result<()
             until
         }
     };
+    let stays = ["csv", "maildir"];
+    if let Some(other) = project.connectors.iter().find(|c| !stays.contains(&c.kind.as_str())) {
+        let text = format!(
+            "the connector `{}` of type {} could reach other machines, and the demo's clock is not the real \
+             one; take it out, or go on with `zyklus run`",
+            other.id, other.kind
+        );
+        return Err(anyhow!(text).into());
+    }
     let clock = Clock::fixed(until);
     let connectors = Arc::new(open_all(&project, registry(), &clock).await?);
     let shop = Shop::generate(SEED, until, Size::default());
@@ -160,7 +169,7 @@ impl Play {
         self.say(&format!(
             "{} is a shop that does not exist: tea, coffee, spices and stoneware, its export in {}.\n\n\
              Its history up to {cut} was read: {} customers, {} orders, {} carts, {} reviews, {} visits.\n\
-             {} customers found their phase. Messages in the outbox: {outbox}. Connecting a shop mails nobody; \
+             {} decisions put everybody into a phase. Messages in the outbox: {outbox}. Connecting a shop mails nobody; \
              only what happens from now on does.\n",
             shop::NAME,
             self.dir.join("shop").display(),
@@ -221,9 +230,10 @@ impl Play {
             handed.sent,
             maildir.display()
         );
-        let failed = handed.failed + handed.unknown;
-        if failed > 0 {
-            text += &format!("{failed} messages failed; `zyklus delivery list --state failed`\n");
+        for (count, state) in [(handed.failed, "failed"), (handed.unknown, "unknown")] {
+            if count > 0 {
+                text += &format!("{count} messages are {state}: `zyklus delivery list --state {state}`\n");
+            }
         }
         self.say(&text)
     }

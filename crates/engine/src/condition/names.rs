@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use zyklus_model::nearest;
+
 use super::Scope;
 use super::error::ConditionError;
 use super::functions::FUNCTIONS;
@@ -123,7 +125,7 @@ fn unknown(path: &str, scope: Scope, span: Range<usize>) -> ConditionError {
             .help(format!("use one of {}", listed(&inside)));
     }
     let error = ConditionError::new(span, format!("there is no `{path}`"));
-    match nearest(path, scope) {
+    match similar(path, scope) {
         Some(name) => error.help(format!("did you mean `{name}`?")),
         None => match path.split_once('.').map(|(group, _)| group) {
             Some(group) if FIELDS.iter().any(|field| field.path.starts_with(&format!("{group}."))) => {
@@ -145,23 +147,9 @@ fn listed(names: &[&str]) -> String {
 }
 
 /// The known name most like a wrong one, if any is like it.
-pub(super) fn nearest(path: &str, scope: Scope) -> Option<&'static str> {
+pub(super) fn similar(path: &str, scope: Scope) -> Option<&'static str> {
     let fields = FIELDS.iter().filter(|field| scope.shows(field.group)).map(|field| field.path);
     let functions =
         FUNCTIONS.iter().filter(|function| scope.shows(function.group)).map(|function| function.key);
-    closest(path, fields.chain(functions))
-}
-
-/// The name with the smallest edit distance, if that is small against its length. A right last part in a wrong group counts half.
-pub(super) fn closest<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let last = |path: &str| path.rsplit('.').next().map(str::to_owned);
-    names
-        .map(|name| {
-            let distance = strsim::damerau_levenshtein(wrong, name) * 2;
-            let same_last = name.contains('.') && last(name) == last(wrong);
-            (if same_last { distance / 2 } else { distance }, name)
-        })
-        .filter(|(distance, name)| *distance <= (name.chars().count() * 2 / 3).max(2))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+    nearest(path, fields.chain(functions))
 }

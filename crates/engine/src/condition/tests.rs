@@ -141,7 +141,7 @@ fn misspelt_names_are_answered_with_the_nearest() {
 fn every_one_letter_slip_in_a_field_is_answered_with_that_field() {
     for field in FIELDS.iter().filter(|field| field.path.len() > 8 && field.kind != Type::Map) {
         let wrong = format!("{}x", field.path);
-        assert_eq!(names::nearest(&wrong, Scope::If), Some(field.path), "{wrong}");
+        assert_eq!(names::similar(&wrong, Scope::If), Some(field.path), "{wrong}");
     }
 }
 

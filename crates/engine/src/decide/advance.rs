@@ -205,7 +205,7 @@ impl Work<'_> {
                     let withdrawn = match refused {
                         Some(GuardReason::Expired) => Some(DeliveryState::Expired),
                         Some(_) => Some(DeliveryState::Refused),
-                        None => (journey.mode == Mode::Shadow).then_some(DeliveryState::Cancelled),
+                        None => self.only_shown(journey, &delivery).map(|_| DeliveryState::Cancelled),
                     };
                     match withdrawn {
                         Some(state) => {
@@ -268,22 +268,29 @@ impl Work<'_> {
             let at = if is_ghost { reached_at } else { self.now };
             return refuse(delivery, DeliveryState::Refused, Some(reason), at);
         }
-        if is_ghost {
-            let held = journey.mode != Mode::Shadow;
-            let reason = held.then_some(GuardReason::JourneyHoldout);
+        if let Some(reason) = self.only_shown(journey, &delivery) {
             return refuse(delivery, DeliveryState::Shadow, reason, reached_at);
         }
-        if journey.mode == Mode::Test {
-            let email = self.snapshot.customer.email.as_ref().map(|e| e.as_str());
-            let chosen = email.is_some_and(|e| self.book.settings.test_recipients.contains(e));
-            if !chosen || delivery.kind == DeliveryKind::Action {
-                return refuse(delivery, DeliveryState::Shadow, Some(GuardReason::TestMode), reached_at);
-            }
+        if run.ghost {
+            return refuse(delivery, DeliveryState::Shadow, Some(GuardReason::JourneyHoldout), reached_at);
         }
         match permits(self.book, self.snapshot, &delivery, self.now) {
             Permit::Go => delivery,
             Permit::Delay(until, _) => Delivery { due_at: until, ..delivery },
             Permit::Refuse(reason) => refuse(delivery, DeliveryState::Refused, Some(reason), self.now),
+        }
+    }
+
+    /// Whether the journey's mode only shows what it would do (rule R19), and the reason noted for it.
+    fn only_shown(&self, journey: &Journey, delivery: &Delivery) -> Option<Option<GuardReason>> {
+        match journey.mode {
+            Mode::Live | Mode::Off => None,
+            Mode::Shadow => Some(None),
+            Mode::Test => {
+                let email = self.snapshot.customer.email.as_ref().map(|e| e.as_str());
+                let chosen = email.is_some_and(|e| self.book.settings.test_recipients.contains(e));
+                (!chosen || delivery.kind == DeliveryKind::Action).then_some(Some(GuardReason::TestMode))
+            }
         }
     }
 

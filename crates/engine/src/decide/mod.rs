@@ -19,16 +19,32 @@ use crate::facts::{RunFacts, Standing, View};
 use crate::phase::earliest;
 use crate::zone::zone_of;
 
-pub(crate) use starts::{KeptOut, Occurrence, entry, group_taken, held_out};
+pub(crate) use starts::{KeptOut, LastStart, held_out};
 
 /// What follows for one customer at an instant.
 pub fn decide(book: &Book, snapshot: &Snapshot, now: At) -> Decision {
+    decided(book, snapshot, now).finish()
+}
+
+/// The same, and for each journey of the book the last time what starts it happened and what came of it.
+pub(crate) fn decide_and_tell(
+    book: &Book,
+    snapshot: &Snapshot,
+    now: At,
+) -> (Decision, Vec<Option<LastStart>>) {
+    let decision = decide(book, snapshot, now);
+    let mut work = decided(book, snapshot, now);
+    let starts = book.journeys.iter().map(|journey| work.last_start(journey)).collect();
+    (decision, starts)
+}
+
+fn decided<'a>(book: &'a Book, snapshot: &'a Snapshot, now: At) -> Work<'a> {
     let mut work = Work::new(book, snapshot, now);
     work.move_phases();
     work.judge_segments();
     work.start_runs();
     work.advance_runs();
-    work.finish()
+    work
 }
 
 /// A decision in the making.
@@ -50,6 +66,8 @@ struct Work<'a> {
     withdrawals: Vec<Withdrawal>,
     tags: Vec<TagChange>,
     revisit_at: Option<At>,
+    /// Whether it looks at all that ever happened, to tell of it, rather than at what is new.
+    tells: bool,
 }
 
 impl<'a> Work<'a> {
@@ -74,6 +92,7 @@ impl<'a> Work<'a> {
             withdrawals: Vec::new(),
             tags: Vec::new(),
             revisit_at: None,
+            tells: false,
         }
     }
 
@@ -154,10 +173,4 @@ fn standing_of(state: &PhaseState) -> Standing {
         since: state.since,
         previous: state.previous.as_deref().map(Into::into),
     }
-}
-
-/// What makes the customer's last change of phase unique, as an occurrence.
-pub(crate) fn phase_occurrence(book: &Book, snapshot: &Snapshot, state: &PhaseState) -> String {
-    let previous = state.previous.as_deref();
-    moves::transition_id(book, snapshot, state.moves, previous, &state.phase, state.since).to_string()
 }

@@ -24,8 +24,21 @@ pub(crate) struct Occurrence {
     pub at: At,
     /// When we heard.
     pub received_at: At,
+    /// Whether it came with history, which starts nothing (rule R3).
+    pub is_history: bool,
     /// The event, as conditions and templates see it.
     pub event: Map<String, Json>,
+}
+
+/// The last time what starts a journey happened, for telling why no run goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct LastStart {
+    /// What happened.
+    pub occurrence: Occurrence,
+    /// The key it gives.
+    pub key: String,
+    /// What keeps it from starting a run now; `None`: nothing would, but it was judged when it happened.
+    pub kept_out: Option<KeptOut>,
 }
 
 /// Why a start does not become a run.
@@ -54,11 +67,20 @@ impl Work<'_> {
         }
     }
 
+    /// The last time what starts a journey happened, whenever that was; `None` = never.
+    pub(super) fn last_start(&mut self, journey: &Journey) -> Option<LastStart> {
+        self.tells = true;
+        let occurrence = self.occurrences(journey).pop()?;
+        let key = self.key(journey, &occurrence);
+        let kept_out = self.kept_out(journey, &occurrence, &key);
+        Some(LastStart { occurrence, key, kept_out })
+    }
+
     /// What has happened since the last decision, and what is still within its patience.
     fn occurrences(&mut self, journey: &Journey) -> Vec<Occurrence> {
         let patience = patience(journey);
         let judged = self.snapshot.mark.evaluated_at.map_or(At::MIN, |at| at.plus_micros(1));
-        let since = self.now.plus_micros(-patience).min(judged);
+        let since = if self.tells { At::MIN } else { self.now.plus_micros(-patience).min(judged) };
         match &journey.start {
             Start::Phase(phase) => self.phase_changes(since, |_, to| to == phase),
             Start::Left(phase) => self.phase_changes(since, |from, _| from == Some(phase.as_str())),
@@ -66,9 +88,10 @@ impl Work<'_> {
                 let recent =
                     |n: &str, at: At, received: At| n == name && received.max(at) >= since && at <= self.now;
                 let events = events_of(self.snapshot, recent, self.book.decimals);
-                let live = events.into_iter().filter(|e| e.origin == Origin::Live);
+                let tells = self.tells;
+                let judged = events.into_iter().filter(|e| tells || e.origin == Origin::Live);
                 let mut matching: Vec<Event> = Vec::new();
-                for event in live {
+                for event in judged {
                     let facts = RunFacts { event: Some(&event.data), ..RunFacts::default() };
                     let verdict = filter.as_ref().map(|f| f.eval(&self.view(facts), self.now));
                     match verdict {
@@ -82,13 +105,16 @@ impl Work<'_> {
                 matching.into_iter().map(occurrence_of).collect()
             }
             Start::Segment { id, .. } => {
-                let entered =
-                    self.segments.iter().find(|s| s.segment == *id && s.inside && s.live && s.since >= since);
+                let entered = self
+                    .segments
+                    .iter()
+                    .find(|s| s.segment == *id && s.inside && (s.live || self.tells) && s.since >= since);
                 entered
                     .map(|s| Occurrence {
                         id: format!("segment:{id}:{}", s.since.as_micros()),
                         at: s.since,
                         received_at: s.since,
+                        is_history: !s.live,
                         event: named("segment.entered", &[("segment", id)]),
                     })
                     .into_iter()
@@ -98,14 +124,15 @@ impl Work<'_> {
                 let zone = if *customer_zone { self.zone.clone() } else { self.book.settings.zone.clone() };
                 let (last, next) = schedule(*every, *at, &zone, self.now);
                 self.revisit(Some(next));
-                if !self.has_passed(last) {
+                if !self.tells && !self.has_passed(last) {
                     return Vec::new();
                 }
                 let date = last.timestamp().to_zoned(zone).date();
                 vec![Occurrence {
                     id: format!("date:{date}"),
                     at: last,
-                    received_at: self.now,
+                    received_at: self.heard(last),
+                    is_history: false,
                     event: named("schedule", &[("date", &date.to_string())]),
                 }]
             }
@@ -124,17 +151,24 @@ impl Work<'_> {
                 }
                 // Passed since the last look, or moved into the past by what just arrived; never by history.
                 let mark = &self.snapshot.mark;
-                if mark.history_pending || !(mark.live_pending || self.has_passed(due)) {
+                let is_new = !mark.history_pending && (mark.live_pending || self.has_passed(due));
+                if !self.tells && !is_new {
                     return Vec::new();
                 }
                 vec![Occurrence {
                     id: format!("date:{base}"),
                     at: due,
-                    received_at: self.now,
+                    received_at: self.heard(due),
+                    is_history: false,
                     event: named("date", &[("date", &base.to_string())]),
                 }]
             }
         }
+    }
+
+    /// When an instant of the calendar was heard of: when it was looked for.
+    fn heard(&self, at: At) -> At {
+        if self.tells { at } else { self.now }
     }
 
     /// Whether an instant lies between the last look at this customer and now: the calendar starts nothing for
@@ -151,27 +185,30 @@ impl Work<'_> {
     /// Live moves of this decision, and the last one as long as somebody may still be waiting for it.
     fn phase_changes(&self, since: At, wanted: impl Fn(Option<&str>, &str) -> bool) -> Vec<Occurrence> {
         let occurrence =
-            |id: zyklus_model::TransitionId, from: Option<&str>, to: &str, at: At, heard: At| Occurrence {
-                id: id.to_string(),
-                at,
-                received_at: heard,
-                event: named("phase.entered", &[("from", from.unwrap_or("")), ("to", to)]),
+            |id: zyklus_model::TransitionId, from: Option<&str>, to: &str, at: At, heard: At, live: bool| {
+                Occurrence {
+                    id: id.to_string(),
+                    at,
+                    received_at: heard,
+                    is_history: !live,
+                    event: named("phase.entered", &[("from", from.unwrap_or("")), ("to", to)]),
+                }
             };
         let mut found: Vec<Occurrence> = self
             .transitions
             .iter()
             .filter(|t| t.origin == Origin::Live && wanted(t.from.as_deref(), &t.to))
-            .map(|t| occurrence(t.id, t.from.as_deref(), &t.to, t.at, t.recorded_at))
+            .map(|t| occurrence(t.id, t.from.as_deref(), &t.to, t.at, t.recorded_at, true))
             .collect();
-        if let (Some(phase), true) = (&self.phase, self.transitions.is_empty())
-            && phase.live
+        if let (Some(phase), true) = (&self.phase, self.transitions.is_empty() || self.tells)
+            && (phase.live || self.tells)
             && phase.since >= since
             && wanted(phase.previous.as_deref(), &phase.phase)
         {
             let previous = phase.previous.as_deref();
             let id =
                 transition_id(self.book, self.snapshot, phase.moves, previous, &phase.phase, phase.since);
-            found.push(occurrence(id, previous, &phase.phase, phase.since, phase.since));
+            found.push(occurrence(id, previous, &phase.phase, phase.since, phase.since, phase.live));
         }
         found
     }
@@ -280,7 +317,7 @@ fn patience(journey: &Journey) -> i64 {
 /// Rule R3: nothing from before the journey went live, and nothing that arrives too late.
 fn timely(book: &Book, journey: &Journey, occurrence: &Occurrence) -> Option<KeptOut> {
     let Some(active_from) = book.active_from.get(journey.root()) else { return Some(KeptOut::NotActive) };
-    if occurrence.at < *active_from {
+    if occurrence.is_history || occurrence.at < *active_from {
         return Some(KeptOut::TooEarly(*active_from));
     }
     let late = (journey.late.rough_days() * zyklus_model::DAY_MICROS as f64) as i64;
@@ -288,7 +325,7 @@ fn timely(book: &Book, journey: &Journey, occurrence: &Occurrence) -> Option<Kep
 }
 
 /// Rules R1, R5 and R6: once per occurrence, re-entry, and what a live run means.
-pub(crate) fn entry(
+fn entry(
     runs: &[Run],
     journey: &Journey,
     occurrence: &Occurrence,
@@ -300,8 +337,11 @@ pub(crate) fn entry(
         return Some(KeptOut::AlreadyStarted);
     }
     let restarts = journey.overlap == Overlap::Restart;
-    if earlier.iter().any(|r| r.state == RunState::Live) {
-        return (!restarts).then_some(KeptOut::Running);
+    let mut live = earlier.iter().filter(|r| r.state == RunState::Live).peekable();
+    if live.peek().is_some() {
+        // What happened before a run began does not begin it anew.
+        let is_older = live.any(|r| occurrence.at < r.started_at);
+        return (!restarts || is_older).then_some(KeptOut::Running);
     }
     // What was ignored while a run went on stays ignored when it is over.
     let during = |r: &Run, at: At| r.started_at <= at && r.ended_at.is_some_and(|ended_at| at <= ended_at);
@@ -320,12 +360,13 @@ pub(crate) fn entry(
 }
 
 /// Rule R13: at most one live run per customer and group; journeys are asked in the order of their priority.
-pub(crate) fn group_taken(book: &Book, runs: &[Run], journey: &Journey) -> Option<KeptOut> {
+fn group_taken(book: &Book, runs: &[Run], journey: &Journey) -> Option<KeptOut> {
     let group = journey.group.as_ref()?;
-    let rival = runs
-        .iter()
-        .filter(|r| r.state == RunState::Live && r.journey != journey.root())
-        .find(|r| book.journey(&r.journey).is_some_and(|other| other.group.as_ref() == Some(group)))?;
+    let rival =
+        runs.iter().filter(|r| r.state == RunState::Live && r.journey != journey.root()).find(|r| {
+            let other = book.journey(&r.journey);
+            other.is_some_and(|j| j.group.as_ref() == Some(group) && j.mode != Mode::Shadow)
+        })?;
     Some(KeptOut::GroupTaken(rival.journey.clone()))
 }
 
@@ -353,6 +394,7 @@ fn occurrence_of(event: Event) -> Occurrence {
         id: event.id.to_string(),
         at: event.occurred_at,
         received_at: event.received_at,
+        is_history: event.origin == Origin::History,
         event: event.data,
     }
 }

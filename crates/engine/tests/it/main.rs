@@ -7,4 +7,5 @@ mod properties;
 mod sequences;
 mod starts;
 mod steps;
+mod told;
 mod world;

@@ -88,7 +88,7 @@ impl HostSettings {
             "streams" => {
                 let wanted = texts(value)?;
                 if let Some(bad) = wanted.iter().find(|w| !streams.contains(&w.as_str())) {
-                    let help = match super::nearest::nearest(bad, streams.iter().copied()) {
+                    let help = match zyklus_model::nearest(bad, streams.iter().copied()) {
                         Some(name) => format!("did you mean `{name}`?"),
                         None => format!("there are: {}", streams.join(", ")),
                     };

@@ -3,7 +3,6 @@
 
 mod host_keys;
 mod misplaced;
-pub(crate) mod nearest;
 mod place;
 mod problem;
 mod schema;
@@ -209,7 +208,7 @@ impl Reader<'_> {
             }
         };
         let Ok((manifest, opener)) = registry.find(&kind) else {
-            let near = nearest::nearest(&kind, registry.kinds().into_iter());
+            let near = zyklus_model::nearest(&kind, registry.kinds());
             let help = near.map_or_else(kinds, |near| format!("did you mean \"{near}\"?"));
             self.report("/type", format!("there is no connector of type \"{kind}\""), Some(help));
             return None;

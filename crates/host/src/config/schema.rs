@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use zyklus_model::nearest;
 
-use super::nearest::nearest;
 use super::place::step;
 
 /// References and alternatives are followed so deep; schemas of connectors are not deeper.

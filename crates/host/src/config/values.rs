@@ -3,8 +3,8 @@
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
+use zyklus_model::nearest;
 
-use super::nearest::nearest;
 use super::place::step;
 
 /// One misfit: the JSON pointer, what is wrong, what to do.

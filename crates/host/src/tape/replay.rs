@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use serde_json::Value;
 use zyklus_connect::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse};
+use zyklus_model::nearest;
 
 use super::record::recorded_request;
 use super::{Exchange, RecordedRequest, TapeError};
-use crate::config::nearest::nearest;
 use crate::redact::{REDACTED, Redactor, is_secret_field};
 
 /// Plays exchanges back: the first unused one that was asked the same (method, path, query, JSON body), and the
@@ -216,7 +216,7 @@ fn likeness(recorded: &RecordedRequest, asked: &RecordedRequest) -> u32 {
     let path = |r: &RecordedRequest| r.path.split('?').next().unwrap_or_default().to_owned();
     let (a, b) = (path(recorded), path(asked));
     let method = recorded.method.eq_ignore_ascii_case(&asked.method);
-    let similar = a == b || nearest(&b, std::iter::once(a.as_str())).is_some();
+    let similar = a == b || nearest(&b, [a.as_str()]).is_some();
     let query = |r: &RecordedRequest| match &r.body.body {
         Some(Value::Object(fields)) => fields.get("query").cloned(),
         _ => None,

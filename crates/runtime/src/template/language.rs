@@ -8,8 +8,9 @@
 use minijinja::machinery::ast::{BinOpKind, CompareOpKind, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
 use serde_json::Value;
+use zyklus_model::nearest;
 
-use super::error::{TemplateProblem, nearest};
+use super::error::TemplateProblem;
 use super::filters::{FILTERS, TESTS};
 use super::source::Source;
 

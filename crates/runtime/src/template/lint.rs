@@ -2,8 +2,10 @@
 //!
 //! It looks at the operator's own text after includes; customers' data never comes here.
 
+use zyklus_model::nearest;
+
 use super::context::{host, is_below};
-use super::error::{TemplateProblem, nearest};
+use super::error::TemplateProblem;
 use super::markup::{Token, VOID, attribute, tokens};
 use super::source::{Source, TemplateClass};
 

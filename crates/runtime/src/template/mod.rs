@@ -40,8 +40,8 @@ pub use render::{MAX_OUTPUT, RenderedMail, Template};
 pub use sample::{minimal_sample, sample, sparse_sample};
 pub use source::TemplateClass;
 
-use error::nearest;
 use source::Source;
+use zyklus_model::nearest;
 
 /// Largest HTML a template may make of its sample, in bytes: Gmail cuts longer mails off.
 pub const MAX_HTML: usize = 80 * 1024;
@@ -118,7 +118,7 @@ impl Templates {
 
     /// The existing name that a mistyped one probably means.
     pub fn nearest(&self, name: &str) -> Option<&str> {
-        nearest(name, self.names().into_iter())
+        nearest(name, self.names())
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = &Template> {

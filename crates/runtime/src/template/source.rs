@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Place, TemplateProblem, nearest};
+use zyklus_model::nearest;
+
+use super::error::{Place, TemplateProblem};
 use super::locale::TemplateLocale;
 use super::markup::{Token, attribute, tokens};
 

@@ -99,7 +99,7 @@ impl Lowering<'_> {
     fn no_function(&self, name: &str, span: Range<usize>) -> ConditionError {
         let error = ConditionError::new(span, format!("there is no function `{name}`"));
         let known = FUNCTIONS.iter().map(|function| function.key).chain(OWN.iter().copied());
-        match names::closest(name, known) {
+        match zyklus_model::nearest(name, known) {
             Some(near) => {
                 let shape = FUNCTIONS
                     .iter()
