@@ -33,13 +33,23 @@ impl Store {
         Ok(row.map(|(due,)| due.0).filter(|at| *at < At::MAX))
     }
 
-    /// Makes everybody due at `now`, because the configuration is another; how many were not due before.
+    /// Makes everybody due at `now`, because the configuration is another; how many were not due before. What is
+    /// being decided meanwhile was decided by the old one: it is written, and its customers stay due.
     ///
     /// # Errors
     /// The database's.
     pub async fn reconsider(&self, now: At) -> Result<u64> {
-        let sql = "UPDATE evaluation SET due_at = $1 WHERE due_at > $1";
-        self.write(move |tx| Box::pin(async move { tx.execute(sql, args![now]).await })).await
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT COUNT(*) FROM evaluation WHERE due_at > $1";
+                let (woken,): (i64,) = tx.first(sql, args![now]).await?.unwrap_or_default();
+                let sql = "UPDATE evaluation SET seq = seq + 1, \
+                           due_at = CASE WHEN due_at > $1 THEN $1 ELSE due_at END";
+                tx.execute(sql, args![now]).await?;
+                Ok(woken.unsigned_abs())
+            })
+        })
+        .await
     }
 }
 

@@ -23,6 +23,7 @@ on_both![
     labels_come_and_go,
     due_customers_come_oldest_first,
     everybody_is_reconsidered,
+    decision_by_the_old_configuration_does_not_end_reconsidering,
     many_decisions_are_applied_at_once,
     journey_stays_live_from_when_it_was_first_enabled,
 ];
@@ -270,6 +271,21 @@ async fn everybody_is_reconsidered(bed: Bed) {
     assert_eq!(store.reconsider(minute(20)).await.unwrap(), 3);
     assert_eq!(store.customers_due(minute(20), 10).await.unwrap().len(), 3);
     assert_eq!(store.reconsider(minute(30)).await.unwrap(), 0, "they are due before");
+}
+
+async fn decision_by_the_old_configuration_does_not_end_reconsidering(bed: Bed) {
+    let store = &bed.store;
+    judged(store, 2, |_, d| d.revisit_at = Some(minute(1000))).await;
+    let news = order("new", account("0", "c0@example.com"), 15);
+    take_live(store, "shop", 15, vec![Record::Order(news)]).await;
+    // One was due before, one was not; both are being decided.
+    let in_flight: Vec<_> = everybody(store).await.iter().map(|s| quiet(s, minute(20))).collect();
+    assert_eq!(store.reconsider(minute(20)).await.unwrap(), 1);
+    assert_eq!(store.apply(in_flight).await.unwrap().applied, 2);
+    assert_eq!(store.customers_due(minute(20), 10).await.unwrap().len(), 2, "both are decided anew");
+    let again: Vec<_> = everybody(store).await.iter().map(|s| quiet(s, minute(21))).collect();
+    assert_eq!(store.apply(again).await.unwrap().applied, 2);
+    assert_eq!(store.next_due().await.unwrap(), None);
 }
 
 async fn many_decisions_are_applied_at_once(bed: Bed) {
