@@ -21,7 +21,8 @@ const REJECT_DAYS: i64 = 90;
 pub struct HousekeepReport {
     /// Reports of unusable records older than 90 days that were deleted.
     pub rejects: u64,
-    /// Whether SQLite's write-ahead log was wholly written into the file; a reader may have been in the way.
+    /// Whether SQLite's write-ahead log was wholly written into the file, so that it is used again from its
+    /// beginning (it keeps its size); a reader may have been in the way.
     /// Always `true` on PostgreSQL, which has no such duty.
     pub is_checkpointed: bool,
 }
@@ -49,8 +50,8 @@ impl Store {
     /// [`Store::migrate`].
     ///
     /// # Errors
-    /// A running daemon, a file that is no store or is of a newer version, files that cannot be moved. The store
-    /// that was there is in its place then.
+    /// A running daemon, a file that is no store or is of a newer version: the store that was there is in its
+    /// place then. Files that cannot be moved: what was moved already ends in `.before-restore`.
     pub async fn restore(from: &Path, to_url: &str) -> Result<()> {
         let Some(to) = sqlite_path(to_url) else {
             return Err(StoreError::Unsupported(
@@ -65,17 +66,20 @@ impl Store {
         let fresh = beside(&to, ".restoring");
         remove(&fresh)?;
         copy(from, &fresh).await?;
-        if to.exists() {
-            let kept = beside(&to, ".before-restore");
-            for tail in ["", "-wal"] {
+        // A log without its file is put away too: SQLite would play it into the backup.
+        let kept = beside(&to, ".before-restore");
+        let tails = ["", "-wal"];
+        if tails.iter().any(|tail| beside(&to, tail).exists()) {
+            for tail in tails {
                 let (now, then) = (beside(&to, tail), beside(&kept, tail));
                 remove(&then)?;
                 if now.exists() {
                     fs::rename(&now, &then).map_err(|e| StoreError::file("move", &now, e))?;
                 }
             }
-            remove(&beside(&to, "-shm"))?;
+            remove(&beside(&kept, "-shm"))?;
         }
+        remove(&beside(&to, "-shm"))?;
         fs::rename(&fresh, &to).map_err(|e| StoreError::file("move", &fresh, e))?;
         sync_folder(&to)?;
         drop(lock);
@@ -83,7 +87,7 @@ impl Store {
     }
 
     /// Deletes reports of unusable records that are older than 90 days; SQLite also refreshes what it knows of its
-    /// tables and empties its write-ahead log.
+    /// tables and writes its write-ahead log into the file.
     ///
     /// # Errors
     /// The database's.

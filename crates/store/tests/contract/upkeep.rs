@@ -287,6 +287,31 @@ async fn restored_backup_holds_every_row() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_left_behind_is_not_played_into_a_backup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, url) = sqlite(folder.path(), "a.db");
+    let store = open(&url).await;
+    fill(&store).await;
+    let saved = dump(&Bed { store: store.clone(), url: url.clone() }).await;
+    let backup = folder.path().join("backup.db");
+    store.backup(&backup).await.unwrap();
+    judge(&store, minute(90), |s, d| d.deliveries.push(mail(s, "later", minute(90)))).await;
+    // As after a crash and a lost file: the log is there, its database is not.
+    let log = folder.path().join("a.db-wal");
+    let left = bytes(&log);
+    assert!(!left.is_empty());
+    store.close().await;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&log, &left).unwrap();
+    Store::restore(&backup, &url).await.unwrap();
+    assert!(!log.exists(), "nothing is left that could be played into it");
+    assert!(bytes(&folder.path().join("a.db.before-restore-wal")) == left, "it is kept");
+    let store = open(&url).await;
+    assert_eq!(dump(&Bed { store: store.clone(), url }).await, saved);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_store_is_not_restored() {
     let folder = tempfile::tempdir().unwrap();
     let (path, url) = sqlite(folder.path(), "a.db");
