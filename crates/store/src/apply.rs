@@ -69,6 +69,8 @@ async fn apply(tx: &mut Tx, decisions: &[Decision]) -> Result<ApplyReport> {
             .iter()
             .filter_map(|d| Some((*d, marks.get(&d.customer.uuid())?)))
             .filter(|(d, mark)| mark.evaluated_at.map(|s| s.0) == d.evaluated_before)
+            // A first evaluation has no instant to be told by: anything new overtakes it.
+            .filter(|(d, mark)| d.evaluated_before.is_some() || mark.seq == d.seq)
             .filter(|(d, _)| seen.insert(d.customer))
             .collect();
         report.applied += fresh.len() as u64;

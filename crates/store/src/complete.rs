@@ -16,7 +16,7 @@ use crate::evaluation::touch;
 use crate::open::Store;
 use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, DELIVERY_COLUMNS, DeliveryRow};
 use crate::suppress::address_hash;
-use crate::tx::{Sql, Tx};
+use crate::tx::{Dialect, Sql, Tx};
 
 /// How a try ended.
 #[derive(Debug, Clone)]
@@ -191,6 +191,12 @@ enum Fence {
 }
 
 async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<bool> {
+    if tx.dialect() == Dialect::Postgres {
+        // A merge may be giving it to another customer. Waiting for that has to be a statement of its own: one
+        // that waits in its middle would look for the try where it was before.
+        let sql = "SELECT id FROM delivery WHERE id = $1 FOR UPDATE";
+        tx.fetch::<(Uuid,)>(sql, args![completion.delivery]).await?;
+    }
     let (state, outcome, detail, due_at) = completion.end.parts();
     let outcome = if fence == Fence::Lease { "lost" } else { outcome };
     let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET owner = NULL, lease_until = NULL, state = ");

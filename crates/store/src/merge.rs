@@ -15,7 +15,7 @@ use crate::error::{Result, StoreError};
 use crate::journeys::write_audit;
 use crate::open::Store;
 use crate::person::{Person, Profile, load_persons};
-use crate::tx::{Sql, Tx};
+use crate::tx::{Dialect, Sql, Tx};
 
 /// Every table whose rows follow their customer.
 const FOLLOWING: &[&str] =
@@ -46,6 +46,8 @@ struct Evaluation {
     phase_previous: Option<String>,
     phase_moves: i64,
     phase_live: bool,
+    #[serde(default)]
+    phase_has_live: bool,
     segments: String,
 }
 
@@ -92,8 +94,8 @@ impl Fold {
         let mut memory = self.memory.clone();
         if self.is_stored {
             let sql = "SELECT seq, evaluated_at, live_pending, history_pending, lifecycle, definition, phase,
-                       phase_since, phase_previous, phase_moves, phase_live, segments
-                       FROM evaluation WHERE bucket = $1 AND customer_id = $2";
+                       phase_since, phase_previous, phase_moves, phase_live, phase_has_live,
+                       segments FROM evaluation WHERE bucket = $1 AND customer_id = $2";
             let its = args![bucket_of(self.loser), self.loser];
             memory.evaluation = tx.first(sql, its.clone()).await?;
             tx.execute("DELETE FROM evaluation WHERE bucket = $1 AND customer_id = $2", its).await?;
@@ -128,6 +130,13 @@ async fn move_rows(
             sql.push(" AND source_customer_id IN ").list(sources.iter().copied());
         }
     };
+    if dialect == Dialect::Postgres {
+        // Before their tries, as whoever ends a try does.
+        let mut sql = Sql::new(dialect, "SELECT id FROM delivery");
+        of(&mut sql);
+        sql.push(" ORDER BY id FOR UPDATE");
+        tx.rows::<(Uuid,)>(sql).await?;
+    }
     // Tries are kept under the bucket of their delivery's customer.
     let mut sql = Sql::new(dialect, "UPDATE delivery_attempt SET bucket = ");
     sql.bind(bucket_of(to)).push(" WHERE bucket = ").bind(bucket_of(from));
@@ -214,6 +223,12 @@ async fn unmerge(tx: &mut Tx, id: MergeId, actor: &str, now: At) -> Result<()> {
     let memory: Memory =
         serde_json::from_str(&row.memory).map_err(|e| StoreError::unreadable("merge's memory", e))?;
     let holder = root_of(tx, winner).await?;
+    // First of all: claims that have the holder's row end before anything moves, later ones pass it over, and what
+    // is being decided on the facts of both is stale.
+    let sql = "UPDATE evaluation SET seq = seq + 1, evaluated_at = $1, history_pending = TRUE,
+               due_at = CASE WHEN due_at > $2 THEN $2 ELSE due_at END WHERE bucket = $3 AND customer_id = $4";
+    let evaluated = lock_evaluation(tx, holder).await?.map(|at| at.plus_micros(1));
+    tx.execute(sql, args![evaluated, now, bucket_of(holder), holder]).await?;
     let sources = folded_into(tx, loser).await?;
     move_rows(tx, holder, loser, Some(&sources)).await?;
     let sql = "UPDATE customer SET merged_into = $1 WHERE bucket = $2 AND id = $3";
@@ -224,11 +239,19 @@ async fn unmerge(tx: &mut Tx, id: MergeId, actor: &str, now: At) -> Result<()> {
     }
     tx.execute("UPDATE merge SET undone_at = $1 WHERE id = $2", args![now, id]).await?;
     restore(tx, loser, memory.evaluation, now).await?;
-    let sql = "UPDATE evaluation SET seq = seq + 1, history_pending = $1,
-               due_at = CASE WHEN due_at > $2 THEN $2 ELSE due_at END WHERE bucket = $3 AND customer_id = $4";
-    tx.execute(sql, args![true, now, bucket_of(holder), holder]).await?;
     let detail = json!({ "merge": id, "winner": holder, "loser": loser });
     write_audit(tx, now, actor, "customer.unmerged", Some(holder), &detail).await
+}
+
+/// When a customer was last evaluated; nobody claims or decides for them until this transaction ends.
+async fn lock_evaluation(tx: &mut Tx, customer: CustomerId) -> Result<Option<At>> {
+    let mut sql = Sql::new(tx.dialect(), "SELECT evaluated_at FROM evaluation WHERE bucket = ");
+    sql.bind(bucket_of(customer)).push(" AND customer_id = ").bind(customer);
+    if tx.dialect() == Dialect::Postgres {
+        sql.push(" FOR UPDATE");
+    }
+    let row: Option<(Option<Stamp>,)> = tx.rows(sql).await?.into_iter().next();
+    Ok(row.and_then(|(at,)| at).map(|at| at.0))
 }
 
 /// Gives a customer their evaluation row back, due now.
@@ -245,6 +268,7 @@ async fn restore(tx: &mut Tx, customer: CustomerId, kept: Option<Evaluation>, no
         phase_previous: None,
         phase_moves: 0,
         phase_live: false,
+        phase_has_live: false,
         segments: "[]".to_owned(),
     });
     let row = args![
@@ -262,11 +286,12 @@ async fn restore(tx: &mut Tx, customer: CustomerId, kept: Option<Evaluation>, no
         e.phase_previous,
         e.phase_moves,
         e.phase_live,
+        e.phase_has_live,
         e.segments,
     ];
     let head = "INSERT INTO evaluation (bucket, customer_id, seq, evaluated_at, due_at, live_pending,
         history_pending, lifecycle, definition, phase, phase_since, phase_previous, phase_moves, phase_live,
-        segments)";
+        phase_has_live, segments)";
     tx.insert(head, [row], "").await.map(drop)
 }
 

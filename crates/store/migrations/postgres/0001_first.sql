@@ -313,7 +313,7 @@ CREATE TABLE evaluation (
     phase_previous TEXT,
     phase_moves BIGINT NOT NULL,
     phase_live BOOLEAN NOT NULL,
-    phase_has_live BOOLEAN NOT NULL DEFAULT FALSE,
+    phase_has_live BOOLEAN NOT NULL,
     segments TEXT NOT NULL,
     PRIMARY KEY (bucket, customer_id)
 ) WITH (fillfactor = 70);

@@ -12,10 +12,22 @@ use crate::tx::Tx;
 pub(super) async fn write(tx: &mut Tx, marks: &BTreeMap<CustomerId, (bool, bool)>, now: At) -> Result<()> {
     let mut rows = Vec::with_capacity(marks.len());
     for (customer, (live, history)) in marks {
-        rows.push(args![bucket_of(*customer), *customer, 1i64, now, *live, *history, 0i64, false, "[]"]);
+        rows.push(args![
+            bucket_of(*customer),
+            *customer,
+            1i64,
+            now,
+            *live,
+            *history,
+            0i64,
+            false,
+            false,
+            "[]"
+        ]);
     }
     let head = "INSERT INTO evaluation
-        (bucket, customer_id, seq, due_at, live_pending, history_pending, phase_moves, phase_live, segments)";
+        (bucket, customer_id, seq, due_at, live_pending, history_pending, phase_moves, phase_live, phase_has_live,
+         segments)";
     let tail = " ON CONFLICT (bucket, customer_id) DO UPDATE SET seq = evaluation.seq + 1,
         due_at = CASE WHEN excluded.due_at < evaluation.due_at THEN excluded.due_at ELSE evaluation.due_at END,
         live_pending = evaluation.live_pending OR excluded.live_pending,

@@ -9,6 +9,7 @@ mod evaluating;
 mod identities;
 mod ingest;
 mod make;
+mod merged;
 mod outbox;
 mod pages;
 mod parity;
