@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
 use serde::Deserialize;
+use zyklus_connect::schemars::{self, JsonSchema};
 use zyklus_connect::{Check, Connector, Ctx, Factory, Manifest, Secret, StreamSpec};
 
 use super::*;
