@@ -1,17 +1,18 @@
 //! What a mail's template is given: the shop, the customer, the cart or order it is about. Never decides whether
 //! it is sent.
 
+use serde_json::{Map, Value};
 use zyklus_connect::{ListUnsubscribe, Mailbox, Message, Recipient};
 use zyklus_engine::Book;
 use zyklus_model::{
-    Cart, Channel, Consent, ConsentState, Currency, Delivery, LegalBasis, Money, Order, Product, Purpose,
-    Snapshot,
+    Cart, Channel, Consent, ConsentState, Currency, Customer, Delivery, LegalBasis, Money, Order, Product,
+    Purpose, Snapshot,
 };
 
 use crate::project::Project;
 use crate::template::{
     CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, ProductContext,
-    Reason, RenderError, TemplateLocale, unsubscribe_by_mail,
+    Reason, RenderError, TemplateLocale, TemplateProblem, expand_text, unsubscribe_by_mail,
 };
 
 /// Renders a delivery's message.
@@ -27,8 +28,14 @@ pub(crate) fn render(
 ) -> Result<Message, RenderError> {
     let customer = &snapshot.customer;
     let shop = &project.shop;
-    let locale = TemplateLocale::preferred(customer.locale.as_deref(), &shop.locale, shop.salutation);
-    let context = context_of(project, book, snapshot, delivery, products, locale);
+    let locales = TemplateLocale::chain(customer.locale.as_deref(), &shop.locale, shop.salutation);
+    // In the language of the template that is found, the label and the prepared reply are written too.
+    let written = |name: &str| {
+        let template = project.templates.pick(name, &locales)?;
+        let mut context = context_of(project, book, snapshot, delivery, products, template.locale());
+        context.with = expanded(delivery, template.locale(), &context)?;
+        template.render(&context)
+    };
     let fallback = book.journey(&delivery.journey).and_then(|journey| {
         let node = &journey.nodes[journey.node(&delivery.step)?];
         match &node.verb {
@@ -36,13 +43,13 @@ pub(crate) fn render(
             _ => None,
         }
     });
-    let mail = match (project.templates.render(&delivery.target, locale, &context), fallback) {
-        (Err(_), Some(fallback)) => project.templates.render(fallback, locale, &context)?,
+    let mail = match (written(&delivery.target), fallback) {
+        (Err(_), Some(fallback)) => written(fallback)?,
         (rendered, _) => rendered?,
     };
     let channel = delivery.channel.unwrap_or(Channel::Email);
     let email = customer.email.as_ref().map(|e| e.as_str().to_owned()).unwrap_or_default();
-    let name = context.customer.name.clone();
+    let name = full_name(customer);
     let to = match (channel, &customer.phone) {
         (Channel::Sms, Some(phone)) => Recipient::Phone(phone.as_str().to_owned()),
         _ => Recipient::Email(Mailbox { name, email }),
@@ -60,11 +67,60 @@ pub(crate) fn render(
         html: mail.html,
         text: mail.text,
         locale: Some(mail.language.to_owned()),
-        list_unsubscribe: is_marketing
-            .then(|| ListUnsubscribe { url: None, mailto: unsubscribe_by_mail(&shop.imprint.email, locale) }),
+        list_unsubscribe: is_marketing.then(|| ListUnsubscribe {
+            url: None,
+            mailto: unsubscribe_by_mail(&shop.imprint.email, mail.locale),
+        }),
         tag: Some(format!("{}/{}", delivery.journey, delivery.step)),
         sent_at: Some(delivery.created_at),
     })
+}
+
+/// The step's `with`, each text of it expanded as the template language has it. Its texts do not see each other.
+fn expanded(
+    delivery: &Delivery,
+    locale: TemplateLocale,
+    context: &MailContext,
+) -> Result<Map<String, Value>, RenderError> {
+    let given = delivery.payload.get("with").and_then(Value::as_object);
+    given
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| {
+            let value = expand_value(value, locale, context).map_err(|problem| RenderError::With {
+                journey: delivery.journey.clone(),
+                step: delivery.step.clone(),
+                key: key.clone(),
+                problem: format!("{}; {}", problem.message, problem.help),
+            })?;
+            Ok((key.clone(), value))
+        })
+        .collect()
+}
+
+fn expand_value(
+    value: &Value,
+    locale: TemplateLocale,
+    context: &MailContext,
+) -> Result<Value, TemplateProblem> {
+    match value {
+        Value::String(text) => expand_text("with", text, locale, context).map(Value::String),
+        Value::Array(items) => items.iter().map(|item| expand_value(item, locale, context)).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| Ok((key.clone(), expand_value(value, locale, context)?)))
+            .collect::<Result<Map<_, _>, _>>()
+            .map(Value::Object),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
+    }
+}
+
+fn full_name(customer: &Customer) -> Option<String> {
+    match (&customer.first_name, &customer.last_name) {
+        (Some(first), Some(last)) => Some(format!("{first} {last}")),
+        (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+        (None, None) => None,
+    }
 }
 
 fn context_of(
@@ -84,11 +140,6 @@ fn context_of(
     let payload =
         |key: &str| delivery.payload.get(key).and_then(|v| v.as_object()).cloned().unwrap_or_default();
     let event = payload("event");
-    let name = match (&customer.first_name, &customer.last_name) {
-        (Some(first), Some(last)) => Some(format!("{first} {last}")),
-        (Some(one), None) | (None, Some(one)) => Some(one.clone()),
-        (None, None) => None,
-    };
     let consent = snapshot
         .consents
         .iter()
@@ -117,7 +168,7 @@ fn context_of(
         customer: CustomerContext {
             first_name: customer.first_name.clone(),
             last_name: customer.last_name.clone(),
-            name,
+            name: full_name(customer),
             email: customer.email.as_ref().map(|e| e.as_str().to_owned()).unwrap_or_default(),
             locale: customer.locale.clone(),
             attributes: customer.attributes.clone().into_iter().collect(),
@@ -128,7 +179,6 @@ fn context_of(
         requested_at: consent.map(|c| c.at.to_string()),
         cart: cart.map(|c| cart_of(c, products)),
         order: order.map(|o| order_of(o, products)),
-        with: payload("with"),
         event,
         now: delivery.due_at.to_string(),
         time_zone: shop.zone.iana_name().unwrap_or_default().to_owned(),
@@ -203,5 +253,135 @@ pub fn product_context(product: &Product) -> ProductContext {
         price: product.price,
         image_url: product.image_url.clone(),
         ..ProductContext::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use serde_json::json;
+    use zyklus_engine::{Lifecycle, Settings};
+    use zyklus_model::{At, CustomerId, DeliveryId, DeliveryKind, DeliveryState, Email, Rates};
+
+    use super::*;
+    use crate::shop::ShopSettings;
+    use crate::starter::starter_lifecycle;
+    use crate::template::{LoadOptions, Salutation, ShopContext, Templates};
+
+    /// A German shop that says "du", with text messages only.
+    fn project(files: &[(&str, &str)]) -> Project {
+        let text = |(path, body): &(&str, &str)| ((*path).to_owned(), format!("+++\n+++\n{body}\n"));
+        let files: BTreeMap<String, String> = files.iter().map(text).collect();
+        let (lifecycle, _) =
+            Lifecycle::parse("ecommerce", "ecommerce.toml", &starter_lifecycle("ecommerce").unwrap())
+                .unwrap();
+        let imprint = ShopContext {
+            name: "Kessel".into(),
+            email: "hallo@shop.example".into(),
+            ..ShopContext::default()
+        };
+        Project {
+            file: PathBuf::from("zyklus.toml"),
+            base_dir: PathBuf::from("."),
+            store_url: "sqlite:zyklus.db".into(),
+            shop: ShopSettings {
+                imprint,
+                currency: Currency::EUR,
+                locale: "de".into(),
+                zone: jiff::tz::TimeZone::UTC,
+                salutation: Salutation::Du,
+            },
+            rates: Rates::only(Currency::EUR),
+            book: Book::assemble(lifecycle, Vec::new(), Settings::default(), 2).unwrap(),
+            templates: Templates::from_files(&files, &LoadOptions::default()).unwrap(),
+            connectors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// What an English customer called Anna gets from the template `note` with some `with`.
+    fn sent(files: &[(&str, &str)], with: Value) -> Result<Message, RenderError> {
+        let project = project(files);
+        let at = At::from_seconds(1_800_000_000);
+        let id = CustomerId::derive(&[b"anna"]);
+        let snapshot = Snapshot::of(Customer {
+            id,
+            email: Some(Email::parse("anna@customer.example").unwrap()),
+            phone: None,
+            first_name: Some("Anna".into()),
+            last_name: None,
+            locale: Some("en-GB".into()),
+            country: None,
+            time_zone: None,
+            created_at: at,
+            has_account: true,
+            attributes: BTreeMap::new(),
+        });
+        let delivery = Delivery {
+            id: DeliveryId::derive(&[b"note"]),
+            customer: id,
+            run: None,
+            journey: "care".into(),
+            step: "how-to".into(),
+            kind: DeliveryKind::Message,
+            channel: Some(Channel::Email),
+            connector: None,
+            target: "note".into(),
+            purpose: Purpose::Marketing,
+            capped: true,
+            state: DeliveryState::Pending,
+            reason: None,
+            created_at: at,
+            due_at: at,
+            expires_at: at.plus_days(1),
+            done_at: None,
+            attempt_count: 0,
+            payload: json!({ "with": with, "event": { "name": "order.placed" } }),
+        };
+        render(&project, &project.book, &snapshot, &delivery, &[])
+    }
+
+    #[test]
+    fn an_english_customer_of_a_du_shop_without_english_is_written_to_with_du() {
+        let files =
+            [("note/de.txt", "Sie {{ unsubscribe_url }}"), ("note/de-du.txt", "du {{ unsubscribe_url }}")];
+        let message = sent(&files, json!({})).unwrap();
+        assert!(message.text.starts_with("du mailto:hallo@shop.example"), "{}", message.text);
+        // What comes with the text is in its language, too.
+        assert!(message.text.contains("Abmelden"), "{}", message.text);
+        assert_eq!(message.locale.as_deref(), Some("de"));
+        let mailto = message.list_unsubscribe.unwrap().mailto.unwrap();
+        assert!(mailto.contains("Abmelden"), "{mailto}");
+    }
+
+    #[test]
+    fn texts_of_with_are_expanded_before_the_template_sees_them() {
+        let body = "{{ with.greeting|default('') }} {{ with.plain|default('') }} {{ with.count|default(0) }} \
+                    {% if with.deep|default('') %}{{ with.deep.texts|join(', ') }}{% endif %}";
+        let with = json!({
+            "greeting": "Dear {{ customer.first_name|upper }} of {{ event.name }}",
+            "plain": "as it is",
+            "count": 3,
+            "deep": { "texts": ["{{ shop.name }}", "x"] },
+        });
+        let message = sent(&[("note/en.txt", body)], with).unwrap();
+        assert_eq!(message.text, "Dear ANNA of order.placed as it is 3 Kessel, x");
+    }
+
+    #[test]
+    fn a_text_of_with_that_cannot_be_expanded_names_journey_step_and_key() {
+        for (text, reason) in [
+            ("{{ customer.frist_name }}", "did you mean `first_name`?"),
+            ("{{ customer.last_name }}", "is empty"),
+            ("{{ with.other }}", "is empty"),
+        ] {
+            let error = sent(&[("note/en.txt", "Hello")], json!({ "name": text })).unwrap_err();
+            assert!(matches!(&error, RenderError::With { key, .. } if key == "name"), "{error:?}");
+            let message = error.to_string();
+            assert!(message.starts_with("journey `care`, step `how-to`: with.name: "), "{message}");
+            assert!(message.contains(reason), "{message}");
+        }
     }
 }

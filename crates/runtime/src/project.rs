@@ -126,7 +126,7 @@ impl Project {
                                         "journey `{}` sends \"{template}\" as marketing, and the template has no footer with a way to unsubscribe",
                                         journey.id
                                     );
-                                    let help = "add <mj-include path=\"footer\" /> to every language of the template";
+                                    let help = "add <mj-include path=\"footer\" /> to every language of the template, or {{ unsubscribe_url }} to a .txt";
                                     problems.push(at(text, Some(help.into())));
                                 }
                             }

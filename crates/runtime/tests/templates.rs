@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use zyklus_runtime::template::{
-    LoadOptions, MailContext, RenderedMail, Salutation, Template, TemplateClass, TemplateLocale, Templates,
-    minimal_sample, sample, sparse_sample,
+    CustomerContext, LoadOptions, MailContext, RenderedMail, Salutation, Template, TemplateClass,
+    TemplateLocale, Templates, sample, sparse_sample,
 };
 
 /// What journeys of the shipped playbooks send.
@@ -38,13 +38,25 @@ fn shipped() -> Templates {
         .unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| format!("{e}\n")).collect::<String>()))
 }
 
+/// A context with the shop, the address and nothing else: no order, no cart, no product.
+fn minimal_sample(locale: TemplateLocale) -> MailContext {
+    let known = sparse_sample("", locale);
+    MailContext {
+        customer: CustomerContext { email: known.customer.email, ..CustomerContext::default() },
+        shop: known.shop,
+        unsubscribe_url: known.unsubscribe_url,
+        now: known.now,
+        ..MailContext::default()
+    }
+}
+
 /// Every template, in every locale: with everything known, with hardly anything, with nothing but the address.
 fn every(check: impl Fn(&Template, &MailContext, &RenderedMail, &str)) {
     let templates = shipped();
     for template in templates.list() {
         let (name, locale) = (template.name(), template.locale());
         for context in [sample(name, locale), sparse_sample(name, locale), minimal_sample(locale)] {
-            let rendered = templates.render(name, locale, &context).unwrap();
+            let rendered = templates.pick(name, &[locale]).unwrap().render(&context).unwrap();
             assert_eq!((rendered.locale, rendered.language), (locale, locale.language()));
             assert!(!rendered.text.trim().is_empty() && !rendered.subject.is_empty(), "{}", template.file());
             let html = rendered.html.clone().expect("shipped templates are mails");
@@ -65,24 +77,21 @@ fn every_template_exists_in_every_locale() {
     assert_eq!(templates.names().into_iter().collect::<Vec<_>>(), NAMES);
     for name in NAMES {
         for locale in TemplateLocale::ALL {
-            assert!(templates.find(name, locale).is_some(), "{name} lacks {}", locale.as_str());
+            assert!(templates.pick(name, &[locale]).is_ok(), "{name} lacks {}", locale.as_str());
         }
     }
-    let german = TemplateLocale::preferred(Some("de_AT"), "en", Salutation::Du);
-    assert_eq!(
-        templates.render("cart-1", german, &sample("cart-1", german)).unwrap().locale,
-        TemplateLocale::DeDu
-    );
-    let error = templates.render("cart-l", german, &sample("cart-1", german)).unwrap_err();
+    let german = TemplateLocale::chain(Some("de_AT"), "en", Salutation::Du);
+    assert_eq!(templates.pick("cart-1", &german).unwrap().locale(), TemplateLocale::DeDu);
+    let error = templates.pick("cart-l", &german).unwrap_err();
     assert!(error.to_string().contains("did you mean `cart-1`"), "{error}");
     assert!(templates.has("cart-1") && !templates.has("cart-l"));
     assert_eq!(templates.nearest("cart-l"), Some("cart-1"));
     for name in NAMES {
         assert_eq!(templates.has_footer(name), name != "confirm-signup", "{name}");
         let class = if name == "confirm-signup" { TemplateClass::Service } else { TemplateClass::Marketing };
-        assert_eq!(templates.class(name), Some(class), "{name}");
+        assert_eq!(templates.pick(name, &german).unwrap().class(), class, "{name}");
     }
-    assert!(!templates.has_footer("cart-l") && templates.class("cart-l").is_none());
+    assert!(!templates.has_footer("cart-l"));
 }
 
 #[test]
@@ -98,14 +107,18 @@ fn a_missing_locale_falls_back_to_the_nearest() {
         |locale: &str| std::fs::read_to_string(folder.join(format!("welcome-1/{locale}.mjml"))).unwrap();
     files.insert("a/de.mjml".to_owned(), text("de"));
     files.insert("b/en.mjml".to_owned(), text("en"));
+    files.insert("c/de.mjml".to_owned(), text("de"));
+    files.insert("c/de-du.mjml".to_owned(), text("de-du"));
     let templates = Templates::from_files(&files, &LoadOptions::default()).unwrap();
     let locale = |name: &str, customer: Option<&str>, shop: &str, salutation| {
-        let wanted = TemplateLocale::preferred(customer, shop, salutation);
-        templates.render(name, wanted, &minimal_sample(wanted)).unwrap().locale.as_str()
+        let template = templates.pick(name, &TemplateLocale::chain(customer, shop, salutation)).unwrap();
+        template.render(&minimal_sample(template.locale())).unwrap().locale.as_str()
     };
     assert_eq!(locale("a", Some("de-CH"), "en", Salutation::Du), "de");
     assert_eq!(locale("a", Some("en-GB"), "de", Salutation::Sie), "de");
     assert_eq!(locale("a", Some("fr"), "en", Salutation::Sie), "de");
+    assert_eq!(locale("c", Some("en"), "de", Salutation::Du), "de-du");
+    assert_eq!(locale("c", Some("en"), "de", Salutation::Sie), "de");
     assert_eq!(locale("b", None, "de", Salutation::Sie), "en");
     assert_eq!(locale("b", Some("EN_us"), "de", Salutation::Sie), "en");
 }
@@ -124,7 +137,7 @@ fn text_parts_read_as_written() {
         }
         let sparse = |name| {
             shipped()
-                .find(name, TemplateLocale::De)
+                .pick(name, &[TemplateLocale::De])
                 .unwrap()
                 .render(&sparse_sample(name, TemplateLocale::De))
                 .unwrap()
@@ -134,7 +147,9 @@ fn text_parts_read_as_written() {
         insta::assert_snapshot!("confirm-signup.de.sparse", sparse("confirm-signup"));
         insta::assert_snapshot!("win-back-3-stay-or-go.de.sparse", sparse("win-back-3-stay-or-go"));
         let minimal = |name| {
-            shipped().render(name, TemplateLocale::De, &minimal_sample(TemplateLocale::De)).unwrap().text
+            let templates = shipped();
+            let template = templates.pick(name, &[TemplateLocale::De]).unwrap();
+            template.render(&minimal_sample(TemplateLocale::De)).unwrap().text
         };
         insta::assert_snapshot!("care-how-to.de.minimal", minimal("care-how-to"));
         insta::assert_snapshot!("cart-1.de.minimal", minimal("cart-1"));
@@ -262,7 +277,7 @@ fn every_template_uses_what_it_is_about() {
     ]);
     for (name, parts) in wanted {
         for locale in TemplateLocale::ALL {
-            let text = templates.find(name, locale).unwrap().render(&sample(name, locale)).unwrap().text;
+            let text = templates.pick(name, &[locale]).unwrap().render(&sample(name, locale)).unwrap().text;
             for part in parts {
                 assert!(text.contains(part), "{name} {} lacks {part}", locale.as_str());
             }
@@ -296,14 +311,15 @@ fn without_pages_mails_ask_for_an_answer() {
     for locale in TemplateLocale::ALL {
         let context = sparse_sample("", locale);
         for name in NAMES {
-            let html = templates.render(name, locale, &context).unwrap().html.unwrap();
+            let html = templates.pick(name, &[locale]).unwrap().render(&context).unwrap().html.unwrap();
             for link in values(&html, "href") {
                 let known = link == "https://shop.example" || link.starts_with("mailto:hallo@shop.example");
                 assert!(known, "{name} {}: {link} leads nowhere", locale.as_str());
             }
         }
         for name in ["confirm-signup", "sunset-keep-me"] {
-            let text = templates.render(name, locale, &context).unwrap().text.replace('\n', " ");
+            let text =
+                templates.pick(name, &[locale]).unwrap().render(&context).unwrap().text.replace('\n', " ");
             assert!(text.contains("Antwort auf diese E-Mail") || text.contains("answer"), "{text}");
             assert!(!text.contains("click is enough") && !text.contains("genügt ein Klick"), "{text}");
         }
@@ -315,7 +331,7 @@ fn no_marketing_mail_without_a_way_to_stop() {
     let templates = shipped();
     for name in NAMES.into_iter().filter(|name| *name != "confirm-signup") {
         let context = MailContext { unsubscribe_url: None, ..sample(name, TemplateLocale::De) };
-        let error = templates.render(name, TemplateLocale::De, &context).unwrap_err();
+        let error = templates.pick(name, &[TemplateLocale::De]).unwrap().render(&context).unwrap_err();
         let place = if name == "win-back-3-stay-or-go" {
             "win-back-3-stay-or-go/de.mjml:32:28: "
         } else {
@@ -333,12 +349,24 @@ fn pictures_from_elsewhere_are_left_out() {
     for (index, product) in context.products.iter_mut().enumerate() {
         product.image_url = Some(format!("https://tracker.example/{index}.png"));
     }
-    let html = templates.render("welcome-2-bestsellers", TemplateLocale::En, &context).unwrap().html.unwrap();
+    let html = templates
+        .pick("welcome-2-bestsellers", &[TemplateLocale::En])
+        .unwrap()
+        .render(&context)
+        .unwrap()
+        .html
+        .unwrap();
     assert!(!html.contains("tracker.example") && html.contains("Enamel kettle"));
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config/templates");
     let options = LoadOptions { asset_hosts: vec!["Tracker.Example".to_owned()] };
     let templates = Templates::load(&folder, &options).unwrap();
-    let html = templates.render("welcome-2-bestsellers", TemplateLocale::En, &context).unwrap().html.unwrap();
+    let html = templates
+        .pick("welcome-2-bestsellers", &[TemplateLocale::En])
+        .unwrap()
+        .render(&context)
+        .unwrap()
+        .html
+        .unwrap();
     assert!(html.contains("https://tracker.example/3.png"));
 }
 

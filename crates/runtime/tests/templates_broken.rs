@@ -56,7 +56,7 @@ fn a_plain_template_loads() {
     // Money must be formatted; that is the only thing wrong with it.
     assert!(templates.unwrap_err()[0].to_string().contains("write it with |money"));
     let templates = load(&mail("Dear {{ customer.first_name|default('customer')|upper }}")).unwrap();
-    let template = templates.find("x", TemplateLocale::En).unwrap();
+    let template = templates.pick("x", &[TemplateLocale::En]).unwrap();
     let rendered = template.render(&sample("x", TemplateLocale::En)).unwrap();
     assert!(rendered.text.starts_with("Dear ANNA\n"), "{}", rendered.text);
     assert_eq!(rendered.subject, "Hello");
@@ -197,7 +197,7 @@ fn a_loop_that_does_not_end_is_stopped() {
     let templates = load(&mail(&body.repeat(3))).unwrap();
     let mut context = sample("x", TemplateLocale::En);
     context.products = vec![ProductContext::default(); 5_000];
-    let error = templates.find("x", TemplateLocale::En).unwrap().render(&context).unwrap_err();
+    let error = templates.pick("x", &[TemplateLocale::En]).unwrap().render(&context).unwrap_err();
     assert!(matches!(error, RenderError::Endless { .. }), "{error}");
     assert!(error.to_string().contains("x/en.mjml"), "{error}");
 }
@@ -209,7 +209,7 @@ fn a_mail_that_grows_too_large_is_stopped() {
     let mut context = sample("x", TemplateLocale::En);
     let product = ProductContext { title: "<".repeat(1_000_000), ..ProductContext::default() };
     context.products = vec![product; 200];
-    let error = templates.find("x", TemplateLocale::En).unwrap().render(&context).unwrap_err();
+    let error = templates.pick("x", &[TemplateLocale::En]).unwrap().render(&context).unwrap_err();
     assert!(matches!(error, RenderError::TooLarge { .. }), "{error}");
 }
 
@@ -220,7 +220,7 @@ fn a_missing_value_or_bad_link_stops_the_mail_and_names_the_place() {
     assert_eq!((errors[0].line, errors[0].column), (8, 4), "{}", errors[0]);
     assert!(errors[0].message.contains("is empty for some customers"), "{}", errors[0]);
     let templates = load(&mail(&body.replace("size }}", "size|default('M') }}"))).unwrap();
-    let template = templates.find("x", TemplateLocale::En).unwrap();
+    let template = templates.pick("x", &[TemplateLocale::En]).unwrap();
     let mut context = sample("x", TemplateLocale::En);
     for bad in [
         "javascript:alert(1)",
@@ -248,7 +248,7 @@ fn a_missing_value_or_bad_link_stops_the_mail_and_names_the_place() {
     // What was found must not be rendered for a customer without it.
     let templates = load(&mail("{% if customer.first_name %}{{ customer.first_name }}{% endif %}")).unwrap();
     let nobody = MailContext { customer: CustomerContext::default(), ..sample("x", TemplateLocale::En) };
-    assert!(templates.find("x", TemplateLocale::En).unwrap().render(&nobody).is_ok());
+    assert!(templates.pick("x", &[TemplateLocale::En]).unwrap().render(&nobody).is_ok());
     assert!(
         load(&mail("Dear {{ customer.first_name }}")).unwrap_err()[0].message.contains("is empty for some")
     );
@@ -260,10 +260,10 @@ fn a_picture_of_the_data_is_checked_when_the_mail_is_finished() {
     let templates = load(&mail(body)).unwrap();
     let mut context = sample("x", TemplateLocale::En);
     context.with.insert("picture".to_owned(), "https://pixel.example/t.gif".into());
-    let error = templates.render("x", TemplateLocale::En, &context).unwrap_err();
+    let error = templates.pick("x", &[TemplateLocale::En]).unwrap().render(&context).unwrap_err();
     assert!(matches!(&error, RenderError::ForeignHost { host, .. } if host == "pixel.example"), "{error}");
     context.with.insert("picture".to_owned(), "https://media.shop.example/t.gif".into());
-    assert!(templates.render("x", TemplateLocale::En, &context).is_ok());
+    assert!(templates.pick("x", &[TemplateLocale::En]).unwrap().render(&context).is_ok());
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn text_templates_and_short_texts_use_the_same_language() {
     let files = BTreeMap::from([("sms/en.txt".to_owned(), text.to_owned())]);
     let templates = Templates::from_files(&files, &LoadOptions::default()).unwrap();
     let context = sample("sms", TemplateLocale::En);
-    let rendered = templates.find("sms", TemplateLocale::En).unwrap().render(&context).unwrap();
+    let rendered = templates.pick("sms", &[TemplateLocale::En]).unwrap().render(&context).unwrap();
     assert_eq!(rendered.text, "Hi Anna, Kessel & Blatt: https://shop.example/cart/8f2c €75.70");
     assert_eq!(rendered.html, None);
     let expand = |text| expand_text("playbooks/06-vip.toml", text, TemplateLocale::En, &context);
@@ -281,6 +281,21 @@ fn text_templates_and_short_texts_use_the_same_language() {
     let error = expand("tier-{{ order.nubmer }}").unwrap_err();
     assert!(error.to_string().starts_with("playbooks/06-vip.toml:1:9: "), "{error}");
     assert!(expand("{{ 'x' * 9 }}").is_err());
+}
+
+#[test]
+fn a_text_message_has_a_footer_only_if_it_says_how_to_stop() {
+    let has_footer = |class: &str, body: &str| {
+        let text = format!("+++\nclass = \"{class}\"\n+++\n{body}\n");
+        let files = BTreeMap::from([("x/en.txt".to_owned(), text)]);
+        Templates::from_files(&files, &LoadOptions::default()).unwrap().has_footer("x")
+    };
+    assert!(!has_footer("marketing", "News of {{ shop.name }}"));
+    assert!(!has_footer("marketing", "No unsubscribe_url, {{ shop.name }}, unsubscribe_url"));
+    assert!(has_footer("marketing", "News. Stop: {{ unsubscribe_url|url }}"));
+    assert!(has_footer("service", "News. Stop: {{ unsubscribe_url }}"));
+    // A mail says so by the partial, whatever it calls itself.
+    assert!(load(&mail("x")).unwrap().has_footer("x"));
 }
 
 #[test]

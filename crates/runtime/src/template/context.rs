@@ -10,9 +10,9 @@ use zyklus_model::Money;
 use super::locale::TemplateLocale;
 
 /// Longest text of one value, in characters; what is longer is cut with an ellipsis.
-pub const MAX_TEXT: usize = 2_000;
+const MAX_TEXT: usize = 2_000;
 /// Most elements of one list; what is more is left out.
-pub const MAX_ITEMS: usize = 100;
+const MAX_ITEMS: usize = 100;
 /// Deepest nesting of free attributes; what is deeper is left out.
 const MAX_DEPTH: usize = 8;
 

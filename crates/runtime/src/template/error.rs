@@ -108,6 +108,18 @@ pub enum RenderError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// A value of `with` in a playbook's step cannot be expanded for this customer.
+    #[error("journey `{journey}`, step `{step}`: with.{key}: {problem}")]
+    With {
+        /// The journey.
+        journey: String,
+        /// The step.
+        step: String,
+        /// The key of `with`.
+        key: String,
+        /// What is wrong in its text.
+        problem: String,
+    },
     /// A filter was given something it cannot work with.
     #[error("{at}: {problem}; correct the expression")]
     Broken {
@@ -142,6 +154,10 @@ impl RenderError {
                 TemplateProblem::file(&file, message, "look for loops inside loops")
             }
             RenderError::TooLarge { file, limit } => TemplateProblem::too_large(&file, "the mail", limit),
+            RenderError::With { journey, step, key, problem } => {
+                let message = format!("step `{step}`: with.{key}: {problem}");
+                TemplateProblem::file(&journey, message, "correct it in the playbook")
+            }
             RenderError::Broken { at, problem } => {
                 TemplateProblem::new(at, problem, "correct the expression")
             }

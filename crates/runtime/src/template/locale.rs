@@ -55,8 +55,8 @@ impl TemplateLocale {
     }
 
     /// Where to look for a customer's text, best first: the customer's own language (`de-AT`, `de_DE`, `en-GB`),
-    /// its other salutation, the shop's language, then English and whatever else there is.
-    fn chain(customer: Option<&str>, shop: &str, salutation: Salutation) -> Vec<TemplateLocale> {
+    /// its other salutation, the shop's language, then English and whatever else there is. All of them, each once.
+    pub fn chain(customer: Option<&str>, shop: &str, salutation: Salutation) -> Vec<TemplateLocale> {
         let mut chain = Vec::new();
         for tag in [customer.unwrap_or(shop), shop, "en", "de"] {
             let language = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
@@ -73,21 +73,6 @@ impl TemplateLocale {
             }
         }
         chain
-    }
-
-    /// The locale to write to a customer in: the customer's language if templates know it, else the shop's, else
-    /// English; in German with the shop's salutation.
-    pub fn preferred(customer: Option<&str>, shop: &str, salutation: Salutation) -> TemplateLocale {
-        TemplateLocale::chain(customer, shop, salutation).first().copied().unwrap_or(TemplateLocale::En)
-    }
-
-    /// Where to look for a text in this locale, best first: itself, the same language, the other language.
-    pub(super) fn fallbacks(self) -> [TemplateLocale; 3] {
-        match self {
-            TemplateLocale::En => [TemplateLocale::En, TemplateLocale::De, TemplateLocale::DeDu],
-            TemplateLocale::De => [TemplateLocale::De, TemplateLocale::DeDu, TemplateLocale::En],
-            TemplateLocale::DeDu => [TemplateLocale::DeDu, TemplateLocale::De, TemplateLocale::En],
-        }
     }
 
     /// Money as the language writes it: `49,90 €`, `€49.90`; each currency with its own number of decimals.

@@ -30,21 +30,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use zyklus_model::nearest;
+
 pub use context::{
-    CartContext, CustomerContext, JourneyContext, LineContext, MAX_ITEMS, MAX_TEXT, MailContext,
-    OrderContext, ProductContext, Reason, ShopContext, unsubscribe_by_mail,
+    CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, ProductContext,
+    Reason, ShopContext, unsubscribe_by_mail,
 };
 pub use error::{Place, RenderError, TemplateProblem};
 pub use locale::{Salutation, TemplateLocale};
-pub use render::{MAX_OUTPUT, RenderedMail, Template};
-pub use sample::{minimal_sample, sample, sparse_sample};
+pub use render::{RenderedMail, Template};
+pub use sample::{sample, sparse_sample};
 pub use source::TemplateClass;
 
 use source::Source;
-use zyklus_model::nearest;
 
 /// Largest HTML a template may make of its sample, in bytes: Gmail cuts longer mails off.
-pub const MAX_HTML: usize = 80 * 1024;
+const MAX_HTML: usize = 80 * 1024;
 /// Longest subject without its values, in characters, that phones still show.
 const MAX_SUBJECT: usize = 78;
 
@@ -81,22 +82,15 @@ impl Templates {
         })
     }
 
-    /// The template in exactly this locale.
-    pub fn find(&self, name: &str, locale: TemplateLocale) -> Option<&Template> {
-        self.all.get(&(name.to_owned(), locale))
-    }
-
-    /// Renders a mail in a locale ([`TemplateLocale::preferred`]), or in the nearest one the template is written in.
-    pub fn render(
-        &self,
-        name: &str,
-        locale: TemplateLocale,
-        context: &MailContext,
-    ) -> Result<RenderedMail, RenderError> {
-        let found = locale.fallbacks().into_iter().find_map(|locale| self.find(name, locale));
+    /// The template in the first of some locales it is written in. [`TemplateLocale::chain`] is their order for a
+    /// customer.
+    ///
+    /// # Errors
+    /// [`RenderError::Unknown`] if there is none in any of them.
+    pub fn pick(&self, name: &str, locales: &[TemplateLocale]) -> Result<&Template, RenderError> {
         let unknown =
             || RenderError::Unknown { name: name.to_owned(), nearest: self.nearest(name).map(str::to_owned) };
-        found.ok_or_else(unknown)?.render(context)
+        locales.iter().find_map(|locale| self.all.get(&(name.to_owned(), *locale))).ok_or_else(unknown)
     }
 
     /// True if there is a template of this name in any locale.
@@ -110,19 +104,13 @@ impl Templates {
         self.has(name) && self.named(name).all(Template::has_footer)
     }
 
-    /// What a template is for; marketing if any of its locales is.
-    pub fn class(&self, name: &str) -> Option<TemplateClass> {
-        let marketing = self.named(name).any(|template| template.class() == TemplateClass::Marketing);
-        self.has(name).then_some(if marketing { TemplateClass::Marketing } else { TemplateClass::Service })
-    }
-
     /// The existing name that a mistyped one probably means.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names())
     }
 
     fn named(&self, name: &str) -> impl Iterator<Item = &Template> {
-        TemplateLocale::ALL.into_iter().filter_map(move |locale| self.find(name, locale))
+        TemplateLocale::ALL.into_iter().filter_map(move |locale| self.all.get(&(name.to_owned(), locale)))
     }
 
     /// Every template in every locale, by name.

@@ -18,7 +18,7 @@ use super::source::{Source, TemplateClass};
 use super::text;
 
 /// Largest HTML or text of one mail, in bytes. Far above what a mail program shows; a bomb ends here.
-pub const MAX_OUTPUT: usize = 256 * 1024;
+const MAX_OUTPUT: usize = 256 * 1024;
 /// Longest subject and preview, in characters.
 const MAX_SUBJECT: usize = 150;
 
@@ -74,11 +74,6 @@ impl Template {
         self.class
     }
 
-    /// True for a mail with HTML, false for a text message.
-    pub fn is_html(&self) -> bool {
-        self.is_html
-    }
-
     /// Its file below the template folder.
     pub fn file(&self) -> &str {
         &self.file
@@ -89,13 +84,19 @@ impl Template {
         &self.source.text
     }
 
-    /// True if the marketing footer is in it: why this mail, how to stop, the right to object, the sender.
+    /// True if a reader learns from it how to stop: the marketing footer is in it (why this mail, how to stop, the
+    /// right to object, the sender), or, in a text message, which includes nothing, the address for stopping.
     pub fn has_footer(&self) -> bool {
-        self.class == TemplateClass::Marketing
-            || self.source.included.iter().any(|partial| partial == "footer")
+        if self.is_html {
+            self.source.included.iter().any(|partial| partial == "footer")
+        } else {
+            let tags = self.source.text.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+            tags.flat_map(|tag| tag.split(|c: char| c != '_' && !c.is_alphanumeric()))
+                .any(|word| word == "unsubscribe_url")
+        }
     }
 
-    /// Renders one mail; the output is at most [`MAX_OUTPUT`] bytes a part.
+    /// Renders one mail; the output is at most 256 KiB a part.
     pub fn render(&self, context: &MailContext) -> Result<RenderedMail, RenderError> {
         let mut root = context.bounded(&self.hosts);
         let fields = root.as_object_mut().expect("a context is a record");

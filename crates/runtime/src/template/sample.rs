@@ -165,19 +165,6 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> MailContext {
     context
 }
 
-/// A context with the shop, the address and nothing else: no order, no cart, no product. The shipped templates render
-/// with it; an operator's template about an order need not.
-pub fn minimal_sample(locale: TemplateLocale) -> MailContext {
-    let known = sparse_sample("", locale);
-    MailContext {
-        customer: CustomerContext { email: known.customer.email, ..CustomerContext::default() },
-        shop: known.shop,
-        unsubscribe_url: known.unsubscribe_url,
-        now: known.now,
-        ..MailContext::default()
-    }
-}
-
 /// Every field there is, with a value; `subject` and `preview` are what the front matter made.
 pub(super) fn schema() -> Value {
     let mut schema = sample("", TemplateLocale::En).bounded(&[]);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use zyklus_engine::problem::line_column;
 use zyklus_model::nearest;
 
 use super::error::{Place, TemplateProblem};
@@ -63,15 +64,12 @@ pub(super) struct Source {
 impl Source {
     /// The place of a byte offset.
     pub(super) fn at(&self, offset: usize) -> Place {
-        let mut offset = offset.min(self.text.len());
-        while !self.text.is_char_boundary(offset) {
-            offset -= 1;
-        }
+        let offset = offset.min(self.text.len());
         let index = self.parts.partition_point(|(start, _)| *start <= offset);
         let Some((start, place)) = index.checked_sub(1).and_then(|index| self.parts.get(index)) else {
             return Place::default();
         };
-        place_in(&self.text[*start..offset], place)
+        place_in(&self.text[*start..], offset - start, place)
     }
 
     /// The place of a line of this text, from 1: where its first word stands.
@@ -95,17 +93,16 @@ impl Source {
     /// Adds a piece `from..to` of a file's text.
     fn append(&mut self, file: &str, first_line: usize, text: &str, from: usize, to: usize) {
         let start = Place { file: file.to_owned(), line: first_line, column: 1 };
-        self.parts.push((self.text.len(), place_in(&text[..from], &start)));
+        self.parts.push((self.text.len(), place_in(text, from, &start)));
         self.text.push_str(&text[from..to]);
     }
 }
 
-/// The place at the end of `text`, which starts at `start`.
-fn place_in(text: &str, start: &Place) -> Place {
-    let lines = text.bytes().filter(|byte| *byte == b'\n').count();
-    let last = text.rsplit('\n').next().unwrap_or_default().chars().count();
-    let column = if lines == 0 { start.column + last } else { last + 1 };
-    Place { file: start.file.clone(), line: start.line + lines, column }
+/// The place of a byte offset in `text`, which starts at `start`.
+fn place_in(text: &str, offset: usize, start: &Place) -> Place {
+    let (line, column) = line_column(text, offset);
+    let column = if line == 1 { start.column + column - 1 } else { column };
+    Place { file: start.file.clone(), line: start.line + line - 1, column }
 }
 
 /// Splits `+++ … +++` from the text below it; returns the line the text starts at.
@@ -125,10 +122,10 @@ pub(super) fn front_matter<'a>(
         Ok(front) => Ok((front, line, body)),
         Err(error) => {
             let start = Place { file: file.to_owned(), line: 2, column: 1 };
-            let before = error.span().and_then(|span| front.get(..span.start)).unwrap_or_default();
+            let offset = error.span().map_or(0, |span| span.start);
             let message = format!("the front matter is not valid: {}", error.message().replace('\n', " "));
             let help = "it knows subject, preview and class (\"marketing\" or \"service\")";
-            Err(TemplateProblem::new(place_in(before, &start), message, help))
+            Err(TemplateProblem::new(place_in(front, offset, &start), message, help))
         }
     }
 }
@@ -194,7 +191,7 @@ fn into(
         }
         let Token::Open { name: "mj-include", attributes, .. } = token else { continue };
         source.append(&file, first_line, body, from, at);
-        let here = place_in(&body[..at], &Place { file: file.clone(), line: first_line, column: 1 });
+        let here = place_in(body, at, &Place { file: file.clone(), line: first_line, column: 1 });
         let name = attribute(&attributes, "path").unwrap_or_default();
         let Some(partial) = find_partial(name, locale, partials) else {
             let names = partials.keys().filter_map(|p| p.split('.').next());
