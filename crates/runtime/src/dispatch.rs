@@ -122,7 +122,7 @@ impl Dispatcher {
             report.refused += claimed.refused;
             report.postponed += claimed.postponed;
             report.expired += claimed.expired;
-            if claimed.claims.is_empty() {
+            if claimed.claims.is_empty() && !claimed.more {
                 break;
             }
             report += self.hand_over(book, &carriers, claimed.claims).await?;

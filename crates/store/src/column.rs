@@ -65,6 +65,7 @@ words!(
     model::RunEnd,
     model::DeliveryKind,
     model::DeliveryState,
+    model::ReceiptKind,
     model::GuardReason,
     model::TransitionCause,
 );

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use uuid::Uuid;
-use zyklus_model::{
-    At, Attempt, AttemptId, Channel, CustomerId, Delivery, DeliveryId, DeliveryState, Suppression, bucket_of,
-};
+use zyklus_model::{At, Attempt, Delivery, DeliveryId, DeliveryState, Suppression, bucket_of};
 
-use crate::arg::args;
+use crate::arg::{Stamp, args};
 use crate::error::Result;
 use crate::evaluation::touch;
+use crate::ingest::receipts::{self, Reported};
 use crate::open::Store;
 use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, DELIVERY_COLUMNS, DeliveryRow};
-use crate::suppress::address_hash;
-use crate::tx::{Dialect, Sql, Tx};
+use crate::suppress::{self, Refusal};
+use crate::tx::{Sql, Tx};
 
 /// How a try ended.
 #[derive(Debug, Clone)]
@@ -191,84 +189,56 @@ enum Fence {
 }
 
 async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<bool> {
-    if tx.dialect() == Dialect::Postgres {
-        // A merge may be giving it to another customer. Waiting for that has to be a statement of its own: one
-        // that waits in its middle would look for the try where it was before.
-        let sql = "SELECT id FROM delivery WHERE id = $1 FOR UPDATE";
-        tx.fetch::<(Uuid,)>(sql, args![completion.delivery]).await?;
-    }
-    let (state, outcome, detail, due_at) = completion.end.parts();
+    let reference = match &completion.end {
+        AttemptEnd::Accepted { provider_ref } => provider_ref.as_deref(),
+        _ => None,
+    };
+    // Whoever reports under this reference at this moment comes wholly before or wholly after.
+    receipts::hold(tx, reference).await?;
+    // A merge may be giving it to another customer. Waiting for that has to be a statement of its own: one that
+    // waits in its middle would look for the try where it was before.
+    let Some(mut told) = Reported::lock(tx, completion.delivery).await? else { return Ok(false) };
+    let bucket = bucket_of(told.who.customer);
+    let head = "SELECT a.started_at, a.address_hash FROM delivery d JOIN delivery_attempt a \
+                ON a.bucket = d.bucket AND a.delivery_id = d.id WHERE d.state = 'sending' AND d.bucket = ";
+    let mut sql = Sql::new(tx.dialect(), head);
+    sql.bind(bucket).push(" AND d.id = ").bind(completion.delivery);
+    match fence {
+        Fence::Owner => sql.push(" AND d.owner = ").bind(&completion.owner),
+        Fence::Lease => sql.push(" AND d.lease_until <= ").bind(completion.at),
+    };
+    sql.push(" AND a.ended_at IS NULL AND a.number = ").bind(completion.attempt);
+    let open = tx.rows::<(Stamp, Option<String>)>(sql).await?.into_iter().next();
+    let Some((started, address)) = open else { return Ok(false) };
+    let (ended, outcome, detail, due_at) = completion.end.parts();
     let outcome = if fence == Fence::Lease { "lost" } else { outcome };
+    told.ends(ended, address.clone());
+    let state = receipts::catch_up(tx, told.clone(), started.0, reference, completion.at).await?;
     let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET owner = NULL, lease_until = NULL, state = ");
     sql.bind(state.as_str()).push(", done_at = ").bind(state.is_final().then_some(completion.at));
     sql.push(", last_error = ").bind(detail);
-    match &completion.end {
-        AttemptEnd::Accepted { provider_ref: Some(name) } => {
-            sql.push(", provider_ref = ").bind(name);
-        }
-        AttemptEnd::Release { .. } => {
-            sql.push(", attempt_count = attempt_count - 1");
-        }
-        _ => {}
+    if let Some(name) = reference {
+        sql.push(", provider_ref = ").bind(name);
+    }
+    if let AttemptEnd::Release { .. } = &completion.end {
+        sql.push(", attempt_count = attempt_count - 1");
     }
     if let Some(due_at) = due_at {
         sql.push(", due_at = ").bind(due_at);
     }
-    // By id alone: a merge may have given it to another customer meanwhile.
-    sql.push(" WHERE state = 'sending' AND id = ").bind(completion.delivery);
-    match fence {
-        Fence::Owner => sql.push(" AND owner = ").bind(&completion.owner),
-        Fence::Lease => sql.push(" AND lease_until <= ").bind(completion.at),
-    };
-    sql.push(" AND EXISTS (SELECT 1 FROM delivery_attempt a WHERE a.bucket = delivery.bucket");
-    sql.push(" AND a.delivery_id = delivery.id AND a.ended_at IS NULL AND a.number = ");
-    sql.bind(completion.attempt).push(") RETURNING customer_id, source_customer_id");
-    let Some((customer, source)) = tx.rows::<(Uuid, Uuid)>(sql).await?.into_iter().next() else {
-        return Ok(false);
-    };
-    let customer = CustomerId::from_uuid(customer);
+    sql.push(" WHERE id = ").bind(completion.delivery);
+    tx.run(sql).await?;
     let sql = "UPDATE delivery_attempt SET ended_at = $1, outcome = $2, detail = $3 \
                WHERE bucket = $4 AND delivery_id = $5 AND number = $6";
-    let (bucket, delivery) = (bucket_of(customer), completion.delivery);
-    let its = args![completion.at, outcome, detail, bucket, delivery, completion.attempt];
+    let its = args![completion.at, outcome, detail, bucket, completion.delivery, completion.attempt];
     tx.execute(sql, its).await?;
     if let Some(suppression) = &completion.suppress {
-        suppress(tx, delivery, customer, CustomerId::from_uuid(source), suppression).await?;
+        let Suppression { channel, all_purposes, reason, at } = suppression.clone();
+        let refusal = Refusal { who: told.who, channel, all_purposes, reason, at, address };
+        suppress::write(tx, vec![refusal]).await?;
     }
     if state.is_final() || completion.suppress.is_some() {
-        touch(tx, &[customer], completion.at).await?;
+        touch(tx, &[told.who.customer], completion.at).await?;
     }
     Ok(true)
-}
-
-/// Never write to this customer's address again, whoever uses it.
-async fn suppress(
-    tx: &mut Tx,
-    delivery: DeliveryId,
-    customer: CustomerId,
-    source: CustomerId,
-    suppression: &Suppression,
-) -> Result<()> {
-    let sql = "SELECT email, phone FROM customer WHERE bucket = $1 AND id = $2";
-    let its = args![bucket_of(customer), customer];
-    let (email, phone): (Option<String>, Option<String>) = tx.first(sql, its).await?.unwrap_or_default();
-    let address = match suppression.channel {
-        Some(Channel::Email) => email,
-        Some(Channel::Sms) => phone,
-        Some(Channel::Social | Channel::Push | Channel::Post) | None => None,
-    };
-    let row = args![
-        bucket_of(customer),
-        customer,
-        AttemptId::derive(&[b"suppression", delivery.uuid().as_bytes()]),
-        source,
-        address.as_deref().map(address_hash),
-        suppression.channel.map(|c| c.as_str()),
-        suppression.all_purposes,
-        suppression.reason.as_str(),
-        suppression.at
-    ];
-    let head = "INSERT INTO suppression (bucket, customer_id, id, source_customer_id, address_hash, channel, \
-                all_purposes, reason, at)";
-    tx.insert(head, [row], " ON CONFLICT DO NOTHING").await.map(drop)
 }

@@ -84,6 +84,8 @@ pub(crate) struct People {
     guests: HashMap<String, BTreeSet<String>>,
     /// Names to be forgotten.
     forgotten: BTreeSet<Name>,
+    /// Customers whose last name went.
+    nameless: BTreeSet<CustomerId>,
     pub(crate) folds: Vec<Fold>,
 }
 
@@ -107,6 +109,19 @@ impl IdentityRow {
 }
 
 impl People {
+    /// For records that name nobody.
+    pub(crate) fn nobody(received_at: At) -> Self {
+        People {
+            received_at,
+            persons: HashMap::new(),
+            names: HashMap::new(),
+            guests: HashMap::new(),
+            forgotten: BTreeSet::new(),
+            nameless: BTreeSet::new(),
+            folds: Vec::new(),
+        }
+    }
+
     /// Loads what is known of all names of a batch, in a few statements.
     pub(crate) async fn load<'r>(
         tx: &mut Tx,
@@ -122,14 +137,7 @@ impl People {
                 IdentityKind::Email | IdentityKind::GuestEmail => emails.insert(name.value.as_str()),
             };
         }
-        let mut people = People {
-            received_at,
-            persons: HashMap::new(),
-            names: HashMap::new(),
-            guests: HashMap::new(),
-            forgotten: BTreeSet::new(),
-            folds: Vec::new(),
-        };
+        let mut people = People::nobody(received_at);
         const COLUMNS: &str =
             "SELECT kind, value, system, customer_id, source_customer_id FROM identity WHERE ";
         let mut rows: Vec<IdentityRow> = Vec::new();
@@ -280,8 +288,8 @@ impl People {
         Ok(())
     }
 
-    /// Takes an id of a system off its customer; the addresses too when no other id is left. Returns whose it
-    /// was.
+    /// Takes an id of a system off its customer; when no other id is left the addresses too, so that nobody is
+    /// written to any more. Returns whose it was.
     pub(crate) async fn forget(
         &mut self,
         tx: &mut Tx,
@@ -311,6 +319,12 @@ impl People {
         );
         its.retain(|n| !self.forgotten.contains(n) || self.names.contains_key(n));
         let others = its.iter().any(|n| n.kind == IdentityKind::External && *n != name);
+        if !others {
+            self.nameless.insert(who.customer);
+            if let Some(person) = self.person(who.customer) {
+                person.lose_addresses();
+            }
+        }
         for gone in its.into_iter().filter(|n| *n == name || !others) {
             if gone.kind == IdentityKind::GuestEmail
                 && let Some(systems) = self.guests.get_mut(&gone.value)
@@ -342,6 +356,12 @@ impl People {
             let root = self.root(fold.winner);
             let entry: &mut (bool, bool) = pending.entry(root).or_default();
             *entry = (entry.0 || flags.0, entry.1 || flags.1);
+        }
+        for customer in &self.nameless {
+            let customer = self.root(*customer);
+            let sql = "UPDATE delivery SET state = 'cancelled', done_at = $1
+                       WHERE bucket = $2 AND customer_id = $3 AND state = 'pending'";
+            tx.execute(sql, args![self.received_at, bucket_of(customer), customer]).await?;
         }
         let mut names: Vec<(&Name, &Held)> = self.names.iter().filter(|(_, held)| held.is_new).collect();
         names.sort_unstable_by_key(|(name, _)| *name);

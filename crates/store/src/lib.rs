@@ -2,6 +2,8 @@
 
 mod apply;
 mod arg;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod catalogue;
 mod column;
 mod complete;

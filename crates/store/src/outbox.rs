@@ -15,6 +15,7 @@ use crate::evaluation::touch;
 use crate::open::Store;
 use crate::rows::{DELIVERY_COLUMNS, DeliveryRow};
 use crate::snapshot::load_snapshots;
+use crate::suppress::reached_at;
 use crate::tx::{CHUNK, Dialect, Sql, Tx, Wanted};
 
 /// What to claim.
@@ -61,6 +62,9 @@ pub struct Claimed {
     /// Left alone, because nobody carries them now or because their customers have to be evaluated first; the
     /// latter are counted only when less than the limit was claimed, and only up to 10,000.
     pub unready: u64,
+    /// Whether the call ended before it had looked at all that is due, because it refused or moved so many: ask
+    /// again, even if nothing was claimed.
+    pub more: bool,
 }
 
 /// A delivery to be sent.
@@ -76,6 +80,8 @@ pub struct Claim {
 
 /// How many are looked at together, at least.
 const PAGE: usize = 64;
+/// How many are decided on in one call, times the limit: a transaction has to end some time.
+const DECIDED: u64 = 10;
 
 impl Store {
     /// Claims what is due, oldest first. A customer whose evaluation is due waits for it: what is sent is what was
@@ -126,6 +132,12 @@ where
         touched.extend(judge_page(tx, request, page, judge, &mut claimed, &mut absent).await?);
         if is_last {
             break;
+        }
+        // Those left alone do not count: they are the same in the next call.
+        let decided = claimed.claims.len() as u64 + claimed.refused + claimed.postponed + claimed.expired;
+        if claimed.claims.len() < limit && decided >= DECIDED * u64::from(request.limit) {
+            claimed.more = true;
+            return Ok(claimed);
         }
     }
     if claimed.claims.len() < limit {
@@ -312,7 +324,8 @@ async fn start(
         let number = numbers.get(&delivery.id.uuid()).copied().unwrap_or(0) + 1;
         let id = AttemptId::derive(&[delivery.id.uuid().as_bytes(), &number.to_be_bytes()]);
         let bucket = bucket_of(delivery.customer);
-        rows.push(args![bucket, delivery.id, number, id, &request.owner, request.now]);
+        let address = reached_at(delivery.channel, &snapshot.customer);
+        rows.push(args![bucket, delivery.id, number, id, &request.owner, request.now, address]);
         let attempt = Attempt {
             id,
             delivery: delivery.id,
@@ -325,6 +338,7 @@ async fn start(
         };
         claimed.claims.push(Claim { delivery, attempt, snapshot });
     }
-    let head = "INSERT INTO delivery_attempt (bucket, delivery_id, number, id, owner, started_at)";
+    let head =
+        "INSERT INTO delivery_attempt (bucket, delivery_id, number, id, owner, started_at, address_hash)";
     tx.insert(head, rows, "").await.map(drop)
 }

@@ -187,6 +187,12 @@ impl Person {
         }
     }
 
+    /// Nobody is to write to them any more.
+    pub(crate) fn lose_addresses(&mut self) {
+        let had = self.profile.email.take().is_some() | self.profile.phone.take().is_some();
+        self.note(had);
+    }
+
     /// A customer record's words. Returns whether they are the latest.
     pub(crate) fn learn(&mut self, words: Profile, updated_at: Option<At>, received_at: At) -> bool {
         let said_at = updated_at.unwrap_or(received_at);

@@ -16,6 +16,7 @@ use zyklus_model::{
 use crate::arg::Stamp;
 use crate::column::{Doc, Word, columns};
 use crate::detail::{CartDetail, OrderDetail};
+use crate::suppress::reached_at;
 
 fn at(stamp: Option<Stamp>) -> Option<At> {
     stamp.map(|s| s.0)
@@ -144,6 +145,16 @@ columns!(SuppressionRow {
 });
 
 impl SuppressionRow {
+    /// Whether a refusal on a customer's name still concerns them: an address that does not exist says nothing
+    /// about the one they have now, a complaint does.
+    pub(crate) fn holds_for(&self, customer: &Customer) -> bool {
+        let Some(hash) = &self.address_hash else { return true };
+        self.reason.0 != SuppressionReason::Bounced
+            || [Channel::Email, Channel::Sms]
+                .into_iter()
+                .any(|channel| reached_at(Some(channel), customer).as_ref() == Some(hash))
+    }
+
     pub(crate) fn suppression(&self) -> Suppression {
         Suppression {
             channel: self.channel.map(|c| c.0),

@@ -116,7 +116,11 @@ fact!(
     "suppression s",
     "s.customer_id, s.id, s.channel, s.all_purposes, s.reason, s.at, s.address_hash",
     |f| (f.at.0, f.id),
-    |row, s| s.suppressions.push(row.suppression())
+    |row, s| {
+        if row.holds_for(&s.customer) {
+            s.suppressions.push(row.suppression());
+        }
+    }
 );
 fact!(
     TagRow,

@@ -101,9 +101,9 @@ fn packages(args: &[String]) -> Option<Vec<&str>> {
 fn bench(args: &[String]) -> Result<bool> {
     let peers = setup::benchmarks()?;
     // The same selection as below and the daemon, so that nothing is built twice.
-    let both = ["--package", "zyklus-cli", "--package", "zyklus-tests", "--bins", "--benches"];
+    let both = ["--package", "zyklus-cli", "--package", "zyklus-tests", "--bins", "--bench", "bench"];
     process::run(process::cargo(&[&["build", "--release"], &both[..]].concat()))?;
-    let mut runner = process::cargo(&["bench", "--package", "zyklus-tests", "--benches"]);
+    let mut runner = process::cargo(&["bench", "--package", "zyklus-tests", "--bench", "bench"]);
     runner.args(args);
     with_peers(&peers, runner)
 }

@@ -11,11 +11,8 @@ use crate::{cluster, node};
 /// The version of cargo-nextest that gets installed when none is there.
 const NEXTEST: &str = "0.9.143";
 
-const POSTGRES: Need = Need {
-    what: "PostgreSQL's server",
-    packages: &["postgresql"],
-    found: || cluster::programs().is_some(),
-};
+const POSTGRES: Need =
+    Need { what: "PostgreSQL's server", packages: &["postgresql"], found: || cluster::programs().is_some() };
 const SQLITE: Need =
     Need { what: "SQLite's shell", packages: &["sqlite3"], found: || which("sqlite3").is_some() };
 const SETPRIV: Need =

@@ -280,6 +280,7 @@ CREATE TABLE delivery_attempt (
     number INTEGER NOT NULL,
     id BLOB NOT NULL,
     owner TEXT NOT NULL,
+    address_hash TEXT,
     started_at INTEGER NOT NULL,
     ended_at INTEGER,
     outcome TEXT,
@@ -291,12 +292,15 @@ CREATE TABLE receipt (
     connector TEXT NOT NULL,
     external_id TEXT NOT NULL,
     delivery_id BLOB,
+    provider_ref TEXT,
     kind TEXT NOT NULL,
     at INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     detail TEXT,
     PRIMARY KEY (connector, external_id)
 );
+CREATE INDEX receipt_delivery ON receipt (delivery_id) WHERE delivery_id IS NOT NULL;
+CREATE INDEX receipt_reference ON receipt (provider_ref) WHERE delivery_id IS NULL AND provider_ref IS NOT NULL;
 
 CREATE TABLE evaluation (
     bucket INTEGER NOT NULL,

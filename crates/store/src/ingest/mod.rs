@@ -8,7 +8,7 @@ mod carts;
 mod deleted;
 mod mark;
 mod orders;
-mod receipts;
+pub(crate) mod receipts;
 mod said;
 mod slots;
 mod tags;
@@ -148,6 +148,20 @@ struct About<'i> {
     is_named: bool,
 }
 
+impl<'i> Batch<'i> {
+    fn new(ingest: &'i Ingest, people: People) -> Self {
+        Batch {
+            ingest,
+            people,
+            report: IngestReport { seen: ingest.records.len() as u64, ..IngestReport::default() },
+            rejects: ingest.rejects.clone(),
+            events: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            marks: BTreeMap::new(),
+        }
+    }
+}
+
 impl Batch<'_> {
     async fn run(tx: &mut Tx, ingest: &Ingest) -> Result<IngestReport> {
         one_at_a_time(tx).await?;
@@ -156,17 +170,7 @@ impl Batch<'_> {
             ingest.records.iter().map(|record| about(record, system, ingest.received_at)).collect();
         let references = abouts.iter().map(|a| &a.reference);
         let people = People::load(tx, system, references, ingest.received_at).await?;
-        let report = IngestReport { seen: ingest.records.len() as u64, ..IngestReport::default() };
-        let rejects = ingest.rejects.clone();
-        let mut batch = Batch {
-            ingest,
-            people,
-            report,
-            rejects,
-            events: BTreeMap::new(),
-            tags: BTreeMap::new(),
-            marks: BTreeMap::new(),
-        };
+        let mut batch = Batch::new(ingest, people);
         let who = batch.resolve(tx, &abouts).await?;
         batch.write_people(tx).await?;
         batch.write_tags(tx).await?;
@@ -178,12 +182,7 @@ impl Batch<'_> {
         batch.receipts(tx).await?;
         crate::catalogue::write(tx, ingest, &mut batch.report).await?;
         batch.write_events(tx).await?;
-        let mut marks: BTreeMap<CustomerId, (bool, bool)> = BTreeMap::new();
-        for (customer, (live, history)) in &batch.marks {
-            let mark = marks.entry(batch.people.root(*customer)).or_default();
-            *mark = (mark.0 || *live, mark.1 || *history);
-        }
-        mark::write(tx, &marks, ingest.received_at).await?;
+        batch.write_marks(tx).await?;
         batch.report.rejected = batch.rejects.len() as u64;
         crate::cursor::write(tx, ingest, &batch.rejects, &batch.report).await?;
         Ok(batch.report)
@@ -268,6 +267,15 @@ impl Batch<'_> {
         }
         self.report.merges = self.people.folds.len() as u64;
         Ok(())
+    }
+
+    async fn write_marks(&self, tx: &mut Tx) -> Result<()> {
+        let mut marks: BTreeMap<CustomerId, (bool, bool)> = BTreeMap::new();
+        for (customer, (live, history)) in &self.marks {
+            let mark = marks.entry(self.people.root(*customer)).or_default();
+            *mark = (mark.0 || *live, mark.1 || *history);
+        }
+        mark::write(tx, &marks, self.ingest.received_at).await
     }
 
     /// A fact about the customer was stored: they have to be judged again.

@@ -1,10 +1,11 @@
 //! Who is whom: what makes two names one customer, and what never does.
 
 use proptest::prelude::*;
-use zyklus_model::{CustomerRecord, CustomerRef, DeletedRecord, Record};
+use zyklus_model::{CustomerRecord, CustomerRef, DeletedRecord, DeliveryState, Record};
 use zyklus_store::StoreError;
 
 use crate::common::Bed;
+use crate::decide::{claim_all, judge, mail};
 use crate::make::{
     account, customer, deleted, everybody, guest, minute, of_order, only, order, take, take_live, verified,
 };
@@ -21,6 +22,7 @@ on_both![
     undone_merge_is_not_done_again,
     merge_within_a_merge_is_undone,
     deleted_customer_loses_the_name_and_keeps_the_facts,
+    deleted_customer_is_not_written_to,
     customer_deleted_and_merged_in_one_page_has_no_mark,
     record_that_names_nobody_is_rejected,
     latest_word_about_a_customer_wins,
@@ -233,6 +235,27 @@ async fn deleted_customer_loses_the_name_and_keeps_the_facts(bed: Bed) {
     take_live(&store, "a", 4, vec![deleted("order", "1"), deleted("order", "77")]).await;
     let old = store.snapshots(&[first]).await.unwrap().remove(0);
     assert!(old.orders.is_empty());
+}
+
+async fn deleted_customer_is_not_written_to(bed: Bed) {
+    let store = &bed.store;
+    let mut ann = customer(verified("1", "ann@example.com"));
+    ann.phone = Some("+49 170 1234567".into());
+    let elsewhere = Record::Customer(customer(verified("7", "ann@example.com")));
+    take(store, "a", vec![Record::Customer(ann)]).await;
+    take(store, "b", vec![elsewhere]).await;
+    judge(store, minute(10), |s, d| d.deliveries.push(mail(s, "hello", minute(10)))).await;
+    take_live(store, "a", 11, vec![deleted("customer", "1")]).await;
+    let one = only(store).await;
+    assert!(one.customer.email.is_some(), "the other shop still has them");
+    assert_eq!(one.deliveries[0].state, DeliveryState::Pending);
+    take_live(store, "b", 12, vec![deleted("customer", "7")]).await;
+    let one = only(store).await;
+    assert_eq!((one.customer.email, one.customer.phone), (None, None));
+    let (state, done_at) = (one.deliveries[0].state, one.deliveries[0].done_at);
+    assert_eq!((state, done_at), (DeliveryState::Cancelled, Some(minute(12))));
+    judge(store, minute(13), |_, _| {}).await;
+    assert_eq!(claim_all(store, "a", minute(13)).await.claims.len(), 0);
 }
 
 async fn customer_deleted_and_merged_in_one_page_has_no_mark(bed: Bed) {

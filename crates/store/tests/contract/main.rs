@@ -13,4 +13,5 @@ mod merged;
 mod outbox;
 mod pages;
 mod parity;
+mod receipts;
 mod upkeep;

@@ -22,6 +22,7 @@ on_both![
     paused_carrier_does_not_hold_up_others,
     only_named_connectors_are_claimed,
     late_delivery_expires,
+    claim_ends_however_many_are_refused,
     completion_ends_the_delivery_and_wakes_the_customer,
     completion_after_a_lost_lease_is_fenced_off,
     somebody_else_cannot_complete,
@@ -230,6 +231,33 @@ async fn late_delivery_expires(bed: Bed) {
     assert_eq!(snapshot.deliveries[0].state, DeliveryState::Expired);
     assert_eq!(snapshot.deliveries[0].reason, Some(GuardReason::Expired));
     assert_eq!(snapshot.mark.due_at, minute(10).plus_days(1));
+}
+
+async fn claim_ends_however_many_are_refused(bed: Bed) {
+    let store = &bed.store;
+    outbox(store, 200).await;
+    let refuse = |_: &_, _: &_| Judgement::Refuse(GuardReason::Paused);
+    let first = store.claim(request("a", minute(10), 5), refuse).await.unwrap();
+    assert!(first.more && first.claims.is_empty());
+    assert!((50..200).contains(&first.refused), "{}", first.refused);
+    let mut refused = first.refused;
+    loop {
+        let next = store.claim(request("a", minute(10), 5), refuse).await.unwrap();
+        refused += next.refused;
+        if !next.more {
+            break;
+        }
+        assert!(next.refused > 0, "asking again is worth it");
+    }
+    assert_eq!(refused, 200);
+    // Those nobody carries now are no reason to ask again.
+    outbox_again(store).await;
+    let absent = store.claim(request("a", minute(20), 1), |_, _| Judgement::NotNow).await.unwrap();
+    assert!(!absent.more && absent.claims.is_empty());
+}
+
+async fn outbox_again(store: &Store) {
+    judge(store, minute(11), |s, d| d.deliveries.push(mail(s, "again", minute(12)))).await;
 }
 
 async fn completion_ends_the_delivery_and_wakes_the_customer(bed: Bed) {

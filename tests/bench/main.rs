@@ -1,0 +1,128 @@
+//! The benchmarks: measures, compares with a peer in the same run where there is one, and prints one table. What
+//! misses its bound is said and is no failure; not being able to measure is one. Asserts nothing about time.
+//!
+//! `cargo xtask bench`; `ZYKLUS_BENCH_SMALL=1` for a quick run that shows only that everything can be measured.
+//!
+//! Memory is measured in processes of their own: this program starts itself with `--measure`.
+
+mod idle;
+mod import;
+mod people;
+mod stage;
+mod step;
+mod system;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::step::Step;
+use crate::system::say;
+use crate::table::Row;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    small: bool,
+    /// How often the import and its peers are measured in turn.
+    rounds: usize,
+    /// Customers of the stores in which one order is decided; the last is also evaluated as a whole.
+    customers: [u64; 3],
+    /// Customers evaluated on PostgreSQL.
+    on_postgres: u64,
+    /// Customers of the idle daemon.
+    idle: u64,
+    /// How long the idle daemon is watched.
+    watch: Duration,
+}
+
+impl Scale {
+    fn chosen() -> Self {
+        let small = std::env::var_os("ZYKLUS_BENCH_SMALL").is_some_and(|value| value != "0");
+        if small {
+            let customers = [500, 1_000, 5_000];
+            let watch = Duration::from_secs(5);
+            return Self { small, rounds: 1, customers, on_postgres: 1_000, idle: 1_000, watch };
+        }
+        Self {
+            small,
+            rounds: 3,
+            customers: [10_000, 100_000, 1_000_000],
+            on_postgres: 100_000,
+            idle: 100_000,
+            watch: Duration::from_secs(60),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let done = match args.next().as_deref() {
+        Some(step::FLAG) => step::perform(args).await,
+        _ => everything().await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot measure: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn everything() -> Result<()> {
+    let scale = Scale::chosen();
+    system::need_sqlite()?;
+    let mut rows = import::measure(scale).await?;
+    rows.extend(evaluations(scale).await?);
+    rows.extend(idle::measure(scale).await?);
+    print!("{}", table::render(&rows, scale.small));
+    Ok(())
+}
+
+/// Whole stores evaluated, and one order in stores of three sizes.
+async fn evaluations(scale: Scale) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut medians = Vec::new();
+    let mut single = Vec::new();
+    for customers in scale.customers {
+        let folder = tempfile::tempdir()?;
+        let url = format!("sqlite:{}", folder.path().join("zyklus.db").display());
+        let stage = stage::Stage::set(folder.path(), &url, customers).await?;
+        if customers == scale.customers[2] {
+            let engine = stage.step(Step::Decide)?;
+            rows.push(
+                Row::new(format!("decide for {} customers, engine alone", stage.crowd()))
+                    .figure(format!("{:.1} s", engine.seconds)),
+            );
+        }
+        let whole = stage.step(Step::Evaluate)?;
+        if customers == scale.customers[2] {
+            let name = format!("evaluate {} customers, SQLite", stage.crowd());
+            rows.push(Row::new(&name).at_most(whole.seconds, 20.0, "s", 1));
+            rows.push(Row::new("  its peak resident memory").at_most(whole.peak_megabytes, 500.0, "MB", 0));
+        }
+        say(&format!("{} customers: one order at a time", stage.crowd()));
+        let order = stage.step(Step::Order)?;
+        let name = format!("one order to its decision, {customers} customers");
+        single.push(Row::new(name).at_most(order.seconds * 1_000.0, 50.0, "ms", 1));
+        medians.push(order.seconds);
+    }
+    if let Some(database) = system::postgres()? {
+        let folder = tempfile::tempdir()?;
+        let stage = stage::Stage::set(folder.path(), &database.url(), scale.on_postgres).await?;
+        let whole = stage.step(Step::Evaluate)?;
+        rows.push(
+            Row::new(format!("evaluate {} customers, PostgreSQL without fsync", stage.crowd()))
+                .figure(format!("{:.1} s, {:.0} MB", whole.seconds, whole.peak_megabytes)),
+        );
+    }
+    rows.extend(single);
+    let fastest = medians.iter().copied().fold(f64::INFINITY, f64::min);
+    let slowest = medians.iter().copied().fold(0.0, f64::max);
+    rows.push(Row::new("  slowest size against fastest").at_most(slowest / fastest, 2.0, "x", 2));
+    Ok(rows)
+}
