@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 use zyklus_model::{
     At, Cart, Channel, ConsentState, DAY_MICROS, Delivery, DeliveryKind, Event, MarkKind, Order, OrderState,
-    Purpose, Run, RunState, Snapshot,
+    Origin, Purpose, Run, RunState, Snapshot,
 };
 
 use crate::book::Book;
@@ -251,13 +251,18 @@ pub fn next_fact(snapshot: &Snapshot, at: At) -> Option<At> {
     next
 }
 
-/// All events of a customer, stored ones and those that follow from orders, as conditions see them.
-pub fn events_of(snapshot: &Snapshot, wanted: impl Fn(&str, At, At) -> bool, decimals: u8) -> Vec<Event> {
+/// All events of a customer that are wanted, stored ones and those that follow from orders, as conditions see them.
+/// `wanted` is asked by name, instant, when it was heard of and origin, before anything is made.
+pub fn events_of(
+    snapshot: &Snapshot,
+    wanted: impl Fn(&str, At, At, Origin) -> bool,
+    decimals: u8,
+) -> Vec<Event> {
     let scale = 10f64.powi(i32::from(decimals));
     let mut events: Vec<Event> = snapshot
         .events
         .iter()
-        .filter(|e| wanted(&e.name, e.occurred_at, e.received_at))
+        .filter(|e| wanted(&e.name, e.occurred_at, e.received_at, e.origin))
         .map(|e| {
             let mut event = e.clone();
             event.data.insert("name".into(), Json::from(e.name.as_str()));
@@ -269,8 +274,8 @@ pub fn events_of(snapshot: &Snapshot, wanted: impl Fn(&str, At, At) -> bool, dec
         let was_counted = order.state == OrderState::Placed;
         number += i64::from(was_counted);
         let mut push = |kind: MarkKind, suffix: &str, at: At, received_at: At, origin| {
-            let name = format!("order.{}", kind.as_str());
-            if wanted(&name, at, received_at) {
+            let name = event_name(kind);
+            if wanted(name, at, received_at, origin) {
                 let id = zyklus_model::EventId::derive(&[
                     order.system.as_bytes(),
                     b"order",
@@ -278,8 +283,8 @@ pub fn events_of(snapshot: &Snapshot, wanted: impl Fn(&str, At, At) -> bool, dec
                     kind.as_str().as_bytes(),
                     suffix.as_bytes(),
                 ]);
-                let data = order_data(order, &name, number, scale);
-                events.push(Event { id, name, occurred_at: at, received_at, origin, data });
+                let data = order_data(order, name, number, scale);
+                events.push(Event { id, name: name.to_owned(), occurred_at: at, received_at, origin, data });
             }
         };
         push(MarkKind::Placed, "", order.placed_at, order.received_at, order.origin);
@@ -290,6 +295,18 @@ pub fn events_of(snapshot: &Snapshot, wanted: impl Fn(&str, At, At) -> bool, dec
     }
     events.sort_by_key(|e| (e.occurred_at, e.id));
     events
+}
+
+/// What a dated step of an order is called as an event.
+fn event_name(kind: MarkKind) -> &'static str {
+    match kind {
+        MarkKind::Placed => "order.placed",
+        MarkKind::Paid => "order.paid",
+        MarkKind::Shipped => "order.shipped",
+        MarkKind::Delivered => "order.delivered",
+        MarkKind::Cancelled => "order.cancelled",
+        MarkKind::Refunded => "order.refunded",
+    }
 }
 
 fn order_data(order: &Order, name: &str, number: i64, scale: f64) -> Map<String, Json> {

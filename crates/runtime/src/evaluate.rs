@@ -1,13 +1,14 @@
 //! Decides for the customers who are due, in batches: read, decide, store. Cost follows what changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Mode, decide};
-use zyklus_model::{At, Decision, Snapshot};
-use zyklus_store::{JourneyActivation, Store};
+use zyklus_model::{At, CustomerId, Decision, Snapshot};
+use zyklus_store::{ApplyReport, JourneyActivation, Store, StoreError};
 
 use crate::error::RuntimeError;
 use crate::project::Project;
@@ -113,7 +114,8 @@ fn definition_of(book: &Book) -> String {
     hex::encode(hash.finalize())
 }
 
-/// Evaluates until nobody is due at `now`.
+/// Evaluates until nobody is due at `now`. While one batch is decided, the next is read and the one before is
+/// stored: reading and storing each keep one thread of the database busy.
 ///
 /// # Errors
 /// The store's; what was stored before stays.
@@ -127,24 +129,37 @@ pub async fn evaluate(
     let mut report = EvaluateReport::default();
     for round in 0..ROUNDS {
         let now = now.plus_micros(round);
-        let mut previous: Vec<_> = Vec::new();
+        let mut previous: Vec<CustomerId> = Vec::new();
+        let mut storing = Storing::nothing();
+        let mut ahead = read(store, now, &[]).await?;
         loop {
-            let due = store.customers_due(now, BATCH).await?;
-            // Facts that keep arriving while we decide must not hold us here.
-            if due.is_empty() || due == previous {
-                break;
+            let batch = ahead;
+            if batch.ids.is_empty() {
+                if storing.ids.is_empty() {
+                    break;
+                }
+                // Nobody else is due: those being stored are looked at once more, for facts that came meanwhile.
+                storing.wait(&mut report, progress).await?;
+                ahead = read(store, now, &[]).await?;
+                // Facts that keep arriving while we decide must not hold us here.
+                if ahead.ids == previous {
+                    break;
+                }
+                continue;
             }
-            let snapshots = store.snapshots(&due).await?;
-            let decisions = decide_all(Arc::clone(&book), snapshots, now).await?;
-            let count = decisions.len() as u64;
-            let applied = store.apply(decisions).await?;
-            report.evaluated += applied.applied;
-            report.moves += applied.transitions;
-            report.started += applied.runs_started;
-            report.deliveries += applied.deliveries;
-            progress(report.evaluated);
-            tracing::debug!(decisions = count, stale = applied.stale, "evaluated a batch");
-            previous = due;
+            let busy: Vec<CustomerId> = batch.ids.iter().chain(&storing.ids).copied().collect();
+            let next = {
+                let store = store.clone();
+                tokio::spawn(async move { read(&store, now, &busy).await })
+            };
+            let decided = decide_all(Arc::clone(&book), batch.snapshots, now).await;
+            // Neither is dropped half-way, whatever became of the other.
+            let stored = storing.wait(&mut report, progress).await;
+            let next = next.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
+            stored?;
+            storing = Storing::begin(store, batch.ids.clone(), decided?);
+            ahead = next?;
+            previous = batch.ids;
         }
         match store.next_due().await? {
             Some(next) if next <= now.plus_micros(1) => {}
@@ -152,6 +167,57 @@ pub async fn evaluate(
         }
     }
     Ok(report)
+}
+
+/// Customers who are due, and what is known of them.
+struct Batch {
+    ids: Vec<CustomerId>,
+    snapshots: Vec<Snapshot>,
+}
+
+/// The next batch, without those who are being worked on.
+async fn read(store: &Store, now: At, busy: &[CustomerId]) -> Result<Batch, RuntimeError> {
+    let limit = BATCH + u32::try_from(busy.len()).unwrap_or(BATCH);
+    let busy: HashSet<CustomerId> = busy.iter().copied().collect();
+    let mut ids = store.customers_due(now, limit).await?;
+    ids.retain(|id| !busy.contains(id));
+    ids.truncate(BATCH as usize);
+    let snapshots = store.snapshots(&ids).await?;
+    Ok(Batch { ids, snapshots })
+}
+
+/// Decisions being stored.
+struct Storing {
+    ids: Vec<CustomerId>,
+    task: Option<JoinHandle<Result<ApplyReport, StoreError>>>,
+}
+
+impl Storing {
+    fn nothing() -> Self {
+        Storing { ids: Vec::new(), task: None }
+    }
+
+    fn begin(store: &Store, ids: Vec<CustomerId>, decisions: Vec<Decision>) -> Self {
+        let store = store.clone();
+        Storing { ids, task: Some(tokio::spawn(async move { store.apply(decisions).await })) }
+    }
+
+    async fn wait(
+        &mut self,
+        report: &mut EvaluateReport,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), RuntimeError> {
+        self.ids.clear();
+        let Some(task) = self.task.take() else { return Ok(()) };
+        let applied = task.await.map_err(|_| RuntimeError::Panicked { what: "storing decisions" })??;
+        report.evaluated += applied.applied;
+        report.moves += applied.transitions;
+        report.started += applied.runs_started;
+        report.deliveries += applied.deliveries;
+        progress(report.evaluated);
+        tracing::debug!(applied = applied.applied, stale = applied.stale, "evaluated a batch");
+        Ok(())
+    }
 }
 
 /// Decides for many, on as many threads as there are processors.

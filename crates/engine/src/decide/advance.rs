@@ -306,7 +306,7 @@ impl Work<'_> {
         let mut revisit = None;
         let reached = if goal.when.reads().contains(Group::Event) {
             let (started, now) = (run.started_at, self.now);
-            let later = |_: &str, at: At, received: At| {
+            let later = |_: &str, at: At, received: At, _| {
                 at > started && at <= until && at <= now && received <= accepted
             };
             let events = events_of(self.snapshot, later, self.book.decimals);

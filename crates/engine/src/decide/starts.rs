@@ -85,13 +85,14 @@ impl Work<'_> {
             Start::Phase(phase) => self.phase_changes(since, |_, to| to == phase),
             Start::Left(phase) => self.phase_changes(since, |from, _| from == Some(phase.as_str())),
             Start::Event { name, filter } => {
-                let recent =
-                    |n: &str, at: At, received: At| n == name && received.max(at) >= since && at <= self.now;
-                let events = events_of(self.snapshot, recent, self.book.decimals);
-                let tells = self.tells;
-                let judged = events.into_iter().filter(|e| tells || e.origin == Origin::Live);
+                let judged = |n: &str, at: At, received: At, origin: Origin| {
+                    n == name
+                        && received.max(at) >= since
+                        && at <= self.now
+                        && (self.tells || origin == Origin::Live)
+                };
                 let mut matching: Vec<Event> = Vec::new();
-                for event in judged {
+                for event in events_of(self.snapshot, judged, self.book.decimals) {
                     let facts = RunFacts { event: Some(&event.data), ..RunFacts::default() };
                     let verdict = filter.as_ref().map(|f| f.eval(&self.view(facts), self.now));
                     match verdict {
