@@ -48,6 +48,13 @@ impl Daemon {
     /// Runs until `stop` is cancelled, then finishes what is under way, for 20 seconds at most. What fails while it
     /// runs is logged and tried again.
     pub async fn run(self, stop: CancellationToken) {
+        match self.store.end_left_leases(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(left) => {
+                tracing::warn!(left, "the last daemon died while it was sending; that is settled now")
+            }
+            Err(error) => tracing::error!(%error, "what the last daemon was sending is settled later"),
+        }
         let news = Arc::new(Notify::new());
         news.notify_one();
         let mut tasks = tokio::task::JoinSet::new();

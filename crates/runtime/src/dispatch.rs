@@ -130,13 +130,13 @@ impl Dispatcher {
         Ok(report)
     }
 
-    /// Attempts whose daemon died: whether they arrived is not known.
+    /// Attempts whose daemon died: whether those it had begun to hand over arrived is not known.
     async fn settle_lost(&self, now: At) -> Result<(), RuntimeError> {
         let carriers = Carriers { ready: self.connectors.opened.clone() };
         for (delivery, attempt) in self.store.expired_leases(now, CLAIM).await? {
             let carrier = carriers.choose(&delivery);
             let repeats = carrier.map_or(Repeats::AreNotNoticed, |carrier| repeats(carrier, &delivery));
-            let end = end_of_lost(&delivery, repeats, now);
+            let end = end_of_lost(&delivery, attempt.handed_at, repeats, now);
             self.store.settle_lost(delivery.id, attempt.number, end, now).await?;
         }
         Ok(())
@@ -240,17 +240,18 @@ impl Dispatcher {
         first_error.map_or(Ok(report), Err)
     }
 
-    /// Prolongs the leases of a batch about to be handed over, and leaves out what somebody else settled while
-    /// it waited its turn.
+    /// Notes that a batch is about to be handed over, and leaves out what somebody else settled while it waited
+    /// its turn.
     async fn still_ours<T>(&self, batch: Vec<Ready<T>>) -> Result<(Vec<Claim>, Vec<Keyed<T>>), RuntimeError> {
-        let until = self.clock.now().plus_micros(LEASE_MICROS);
+        let now = self.clock.now();
+        let until = now.plus_micros(LEASE_MICROS);
         let ids: Vec<_> = batch.iter().map(|(claim, _)| claim.delivery.id).collect();
-        if self.store.heartbeat(&self.owner, &ids, until).await? == ids.len() as u64 {
+        if self.store.begin_hand_over(&self.owner, &ids, now, until).await? == ids.len() as u64 {
             return Ok(batch.into_iter().unzip());
         }
         let mut ours = Vec::with_capacity(batch.len());
         for (claim, body) in batch {
-            if self.store.heartbeat(&self.owner, &[claim.delivery.id], until).await? == 1 {
+            if self.store.begin_hand_over(&self.owner, &[claim.delivery.id], now, until).await? == 1 {
                 ours.push((claim, body));
             }
         }
