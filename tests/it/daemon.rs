@@ -13,7 +13,7 @@ use zyklus_tests::zyklus::{SHUTDOWN, Zyklus};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A folder with the starter templates, one journey that answers every order, and the given connector `shop`.
-fn write_config(dir: &Path, shop: &str, mail_port: u16) {
+pub(crate) fn write_config(dir: &Path, shop: &str, mail_port: u16) {
     for (path, bytes) in starter_files().iter().filter(|(path, _)| path.starts_with("templates/")) {
         let path = dir.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -50,7 +50,7 @@ async fn known(zyklus: &Zyklus, customers: u64) {
     panic!("{customers} customers were not known after a minute");
 }
 
-async fn stop(mut daemon: Running) {
+pub(crate) async fn stop(mut daemon: Running) {
     daemon.signal(Signal::TERM);
     let status = daemon.wait(SHUTDOWN).await.unwrap();
     assert!(status.success(), "{status}\n{}", daemon.printed());
