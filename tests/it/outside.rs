@@ -228,3 +228,33 @@ async fn real_mail_server_that_refuses_everybody_fails_deliveries_not_the_daemon
     assert!(shown.contains("500"), "{shown}");
     stop(daemon).await;
 }
+
+/// Processor time a process has used so far, in hundredths of a second.
+fn used(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn daemon_rests_while_nobody_carries_what_is_due() {
+    let server = SmtpFault::start().unwrap();
+    server.fail_always(Stage::Connect, Act::Reply("421 4.7.0 too much of you today".to_owned()));
+    let dir = tempfile::tempdir().unwrap();
+    let zyklus = write_mail_shop(dir.path(), server.port());
+    zyklus.succeed(&["sync"]).await.unwrap();
+    let mut daemon = Lives::new(&zyklus, dir.path()).begin().await;
+    append(dir.path(), "orders.csv", &order("first"));
+    daemon.ready(PATIENCE, |printed| printed.contains("not delivered")).await.unwrap();
+    // The server is left alone for a while now; this one is due at once and has to wait.
+    append(dir.path(), "orders.csv", &order("second"));
+    until("both wait", async || (listed(&zyklus).await.len() == 2).then_some(())).await;
+    let before = used(daemon.id());
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let used = used(daemon.id()) - before;
+    assert!(used < 60, "{used} hundredths of a second in four seconds");
+    assert!(server.connections() < 5, "{}", server.connections());
+    let deliveries = listed(&zyklus).await;
+    assert!(deliveries.iter().all(|d| d.state == DeliveryState::Pending), "{deliveries:?}");
+    stop(daemon).await;
+}

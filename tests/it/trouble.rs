@@ -1,11 +1,13 @@
 //! What goes wrong on the operator's own machine: the store, the disk, a file, a template. Each time: what the
 //! command says, how it ends, that nothing is lost, and that the daemon lives.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use zyklus_model::DeliveryState;
 use zyklus_tests::postgres::fresh_database;
 use zyklus_tests::process::run;
+use zyklus_tests::smtp_sink::SmtpSink;
 use zyklus_tests::zyklus::Zyklus;
 
 use crate::daemon::{stop, write_config};
@@ -165,6 +167,66 @@ async fn daemon_outlives_a_full_disk_and_goes_on_where_it_stood() {
     stop(daemon).await;
     let expected: Vec<String> = (0..8).map(|n| format!("new{n}@example.com")).collect();
     assert_eq!(mailed(dir.path()), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_while_the_disk_was_full_is_noted_when_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::new(&dir.path().join("small"));
+    let url = file(dir.path(), "small/zyklus.db");
+    let sink = SmtpSink::with_options(&["-w", "3"]).await.unwrap();
+    write_config(dir.path(), &format!("{FILES}\n[store]\nurl = \"{url}\"\n"), sink.port());
+    let zyklus = Zyklus::new(dir.path()).unwrap();
+    append(dir.path(), "orders.csv", "old,old@example.com,2025-01-01T10:00:00Z,20.00\n");
+    let mut daemon = Lives::new(&zyklus, dir.path()).begin().await;
+    caught_up(&url, &["orders"]).await;
+    append(dir.path(), "orders.csv", &order("new"));
+    let state = async |wanted| {
+        until("the delivery moves on", async || (Seen::at(&url).await?.count(wanted) == 1).then_some(()))
+            .await;
+    };
+    state(DeliveryState::Sending).await;
+    disk.fill();
+    sink.wait_for(1, PATIENCE).await.unwrap();
+    daemon
+        .ready(PATIENCE, |printed| printed.contains("the store cannot take what became of a delivery"))
+        .await
+        .unwrap();
+    assert_eq!(Seen::at(&url).await.unwrap().count(DeliveryState::Sending), 1);
+    disk.free();
+    state(DeliveryState::Accepted).await;
+    stop(daemon).await;
+    assert_eq!(sink.messages().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_that_hangs_up_again_and_again_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (database, sink) = (fresh_database().unwrap(), SmtpSink::start().await.unwrap());
+    let url = database.url();
+    write_config(dir.path(), &format!("{FILES}\n[store]\nurl = \"{url}\"\n"), sink.port());
+    let zyklus = Zyklus::new(dir.path()).unwrap();
+    append(dir.path(), "orders.csv", "old,old@example.com,2025-01-01T10:00:00Z,20.00\n");
+    let mut daemon = Lives::new(&zyklus, dir.path()).begin().await;
+    caught_up(&url, &["orders"]).await;
+    let hang_up = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for time in 0..5 {
+        let rows: String = (0..20).map(|n| order(&format!("new{time}-{n}"))).collect();
+        append(dir.path(), "orders.csv", &rows);
+        tokio::time::sleep(std::time::Duration::from_millis(170 * (1 + time))).await;
+        database.ask(hang_up).unwrap();
+    }
+    until("everybody is answered", async || {
+        let seen = Seen::at(&url).await?;
+        (seen.orders() == 101 && seen.count(DeliveryState::Accepted) == 100).then_some(())
+    })
+    .await;
+    assert!(daemon.ended().unwrap().is_none());
+    stop(daemon).await;
+    let mails = sink.messages().unwrap();
+    let people: BTreeSet<&str> = mails.iter().map(|mail| mail.recipients[0].as_str()).collect();
+    assert_eq!((mails.len(), people.len()), (100, 100), "each once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
