@@ -5,8 +5,12 @@
 
 mod cdnow;
 mod daemon;
+mod killed;
 mod life;
+mod operator;
+mod outside;
 mod peers_smoke;
 mod program;
 mod tidy;
+mod trouble;
 mod vendure_connector;

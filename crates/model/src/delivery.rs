@@ -177,6 +177,9 @@ pub struct Attempt {
     pub owner: String,
     /// When it was claimed.
     pub started_at: At,
+    /// When handing it over began: from then on nobody knows whether it arrived until the try has ended. `None` =
+    /// certainly not sent.
+    pub handed_at: Option<At>,
     /// When it ended; `None` while going on, or when the daemon died.
     pub ended_at: Option<At>,
     /// `accepted`, `retry`, `failed`, `unknown`, `lost` …

@@ -24,6 +24,8 @@ use crate::sync::sync;
 const SYNC_EVERY: Duration = Duration::from_secs(300);
 /// How long to sleep at most before looking at the store again: other daemons and commands write to it, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long to sleep when something is due and nothing can be done about it, in microseconds.
+const REST_MICROS: i64 = 1_000_000;
 /// How long work under way may take after stopping was asked.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -48,6 +50,13 @@ impl Daemon {
     /// Runs until `stop` is cancelled, then finishes what is under way, for 20 seconds at most. What fails while it
     /// runs is logged and tried again.
     pub async fn run(self, stop: CancellationToken) {
+        match self.store.end_left_leases(self.clock.now()).await {
+            Ok(0) => {}
+            Ok(left) => {
+                tracing::warn!(left, "the last daemon died while it was sending; that is settled now")
+            }
+            Err(error) => tracing::error!(%error, "what the last daemon was sending is settled later"),
+        }
         let news = Arc::new(Notify::new());
         news.notify_one();
         let mut tasks = tokio::task::JoinSet::new();
@@ -158,7 +167,8 @@ async fn once(daemon: &Daemon, dispatcher: &Dispatcher) -> Result<Option<At>, Ru
         Arc::new(Book { sold_out, ..(*daemon.book).clone() })
     };
     let Round { decided, handed } = round(&daemon.store, &book, dispatcher, &daemon.clock).await?;
-    if decided.evaluated > 0 || handed != DispatchReport::default() {
+    let is_idle = decided.evaluated == 0 && handed == DispatchReport::default();
+    if !is_idle {
         tracing::info!(
             decided = decided.evaluated,
             sent = handed.sent,
@@ -168,7 +178,10 @@ async fn once(daemon: &Daemon, dispatcher: &Dispatcher) -> Result<Option<At>, Ru
         );
     }
     let next = [daemon.store.next_due().await?, daemon.store.next_delivery_due().await?];
-    Ok(next.into_iter().flatten().min())
+    let next = next.into_iter().flatten().min();
+    // What is due and was left alone waits for somebody to carry it; looking without a break would not help it.
+    let now = daemon.clock.now();
+    Ok(next.map(|at| if is_idle && at <= now { now.plus_micros(REST_MICROS) } else { at }))
 }
 
 async fn keep_house(daemon: Daemon, stop: CancellationToken) {

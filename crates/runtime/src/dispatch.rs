@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use zyklus_connect::{Action, Dedup, Keyed, Message, Outcome};
 use zyklus_engine::{Book, Permit, permits};
 use zyklus_host::Opened;
-use zyklus_model::{At, Attempt, Channel, Delivery, DeliveryKind, Suppression};
-use zyklus_store::{AttemptEnd, Claim, ClaimRequest, Completion, Judgement, Store};
+use zyklus_model::{At, Attempt, Channel, Delivery, DeliveryId, DeliveryKind, Suppression};
+use zyklus_store::{AttemptEnd, Claim, ClaimRequest, Completion, Judgement, Store, StoreError};
 
 use crate::clock::Clock;
 use crate::connectors::Connectors;
@@ -22,6 +23,9 @@ use crate::project::Project;
 const LEASE_MICROS: i64 = 20 * 60 * 1_000_000;
 /// How many deliveries are claimed at a time.
 const CLAIM: u32 = 100;
+
+/// How long to wait before the store is asked again that was out of order in the middle of handing over.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What dispatching came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -91,7 +95,8 @@ impl Dispatcher {
     /// Dispatches until nothing more is due at `now`.
     ///
     /// # Errors
-    /// The store's. What could not be noted then ends as a lost attempt when its lease runs out.
+    /// The store's. An outcome that cannot be noted is kept until it can, or until stopping is asked; then it ends as a
+    /// lost attempt when its lease runs out.
     pub async fn dispatch(&self, book: &Arc<Book>, now: At) -> Result<DispatchReport, RuntimeError> {
         let mut report = DispatchReport::default();
         self.settle_lost(now).await?;
@@ -130,13 +135,13 @@ impl Dispatcher {
         Ok(report)
     }
 
-    /// Attempts whose daemon died: whether they arrived is not known.
+    /// Attempts whose daemon died: whether those it had begun to hand over arrived is not known.
     async fn settle_lost(&self, now: At) -> Result<(), RuntimeError> {
         let carriers = Carriers { ready: self.connectors.opened.clone() };
         for (delivery, attempt) in self.store.expired_leases(now, CLAIM).await? {
             let carrier = carriers.choose(&delivery);
             let repeats = carrier.map_or(Repeats::AreNotNoticed, |carrier| repeats(carrier, &delivery));
-            let end = end_of_lost(&delivery, repeats, now);
+            let end = end_of_lost(&delivery, attempt.handed_at, repeats, now);
             self.store.settle_lost(delivery.id, attempt.number, end, now).await?;
         }
         Ok(())
@@ -171,7 +176,7 @@ impl Dispatcher {
                     let body = action_of(&claim);
                     actions.entry(carrier.id()).or_default().push((claim, Keyed { key, attempt, body }));
                 }
-                DeliveryKind::Message => match self.render(book, &claim).await {
+                DeliveryKind::Message => match self.render(book, &claim).await? {
                     Ok(body) => {
                         messages.entry(carrier.id()).or_default().push((claim, Keyed { key, attempt, body }));
                     }
@@ -240,37 +245,63 @@ impl Dispatcher {
         first_error.map_or(Ok(report), Err)
     }
 
-    /// Prolongs the leases of a batch about to be handed over, and leaves out what somebody else settled while
-    /// it waited its turn.
+    /// Notes that a batch is about to be handed over, and leaves out what somebody else settled while it waited
+    /// its turn.
     async fn still_ours<T>(&self, batch: Vec<Ready<T>>) -> Result<(Vec<Claim>, Vec<Keyed<T>>), RuntimeError> {
-        let until = self.clock.now().plus_micros(LEASE_MICROS);
         let ids: Vec<_> = batch.iter().map(|(claim, _)| claim.delivery.id).collect();
-        if self.store.heartbeat(&self.owner, &ids, until).await? == ids.len() as u64 {
+        if self.begin_hand_over(&ids).await? == ids.len() as u64 {
             return Ok(batch.into_iter().unzip());
         }
         let mut ours = Vec::with_capacity(batch.len());
         for (claim, body) in batch {
-            if self.store.heartbeat(&self.owner, &[claim.delivery.id], until).await? == 1 {
+            if self.begin_hand_over(&[claim.delivery.id]).await? == 1 {
                 ours.push((claim, body));
             }
         }
         Ok(ours.into_iter().unzip())
     }
 
+    async fn begin_hand_over(&self, ids: &[DeliveryId]) -> Result<u64, RuntimeError> {
+        let begin = || {
+            let now = self.clock.now();
+            self.store.begin_hand_over(&self.owner, ids, now, now.plus_micros(LEASE_MICROS))
+        };
+        Ok(self.patiently(begin).await?)
+    }
+
+    /// Asks the store again and again while it is out of order for a time, unless stopping is asked.
+    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        loop {
+            match ask().await {
+                Err(error) if error.is_transient() && !self.stop.is_cancelled() => {
+                    tracing::error!(%error, "the store cannot take what became of a delivery; it is asked again");
+                    tokio::select! {
+                        () = self.stop.cancelled() => {}
+                        () = tokio::time::sleep(ASK_AGAIN) => {}
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Renders in a task of its own: a panic in a template engine is this delivery's failure, not the daemon's.
-    async fn render(&self, book: &Arc<Book>, claim: &Claim) -> Result<Message, String> {
+    async fn render(&self, book: &Arc<Book>, claim: &Claim) -> Result<Result<Message, String>, StoreError> {
         let named = mail::products_named(&claim.snapshot);
-        let products = self.store.products(&named).await.map_err(|e| e.to_string())?;
+        let products = self.patiently(|| self.store.products(&named)).await?;
         let (project, book) = (Arc::clone(&self.project), Arc::clone(book));
         let (snapshot, delivery) = (claim.snapshot.clone(), claim.delivery.clone());
         let rendering = tokio::task::spawn_blocking(move || {
             mail::render(&project, &book, &snapshot, &delivery, &products)
         });
-        match rendering.await {
+        Ok(match rendering.await {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("rendering panicked; this is a defect in zyklus, please report it".to_owned()),
-        }
+        })
     }
 
     async fn conclude(
@@ -313,7 +344,9 @@ impl Dispatcher {
             end,
             suppress,
         };
-        if !self.store.complete(completion).await? {
+        // What became of a message is known only here: it is kept until the store can take it.
+        let is_noted = self.patiently(|| self.store.complete(completion.clone())).await?;
+        if !is_noted {
             tracing::warn!(delivery.id = %delivery, "the claim was lost before it could be completed");
         }
         Ok(())

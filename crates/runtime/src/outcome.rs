@@ -74,7 +74,16 @@ pub(crate) fn end_of(
 }
 
 /// How a try ends whose daemon died.
-pub(crate) fn end_of_lost(delivery: &Delivery, repeats: Repeats, now: At) -> AttemptEnd {
+pub(crate) fn end_of_lost(
+    delivery: &Delivery,
+    handed_at: Option<At>,
+    repeats: Repeats,
+    now: At,
+) -> AttemptEnd {
+    if handed_at.is_none() {
+        let detail = "the daemon stopped before handing it over".to_owned();
+        return AttemptEnd::Release { due_at: now, detail };
+    }
     let detail = "the daemon stopped between handing over and noting it".to_owned();
     if may_repeat(delivery, repeats) {
         AttemptEnd::Retry { due_at: now, detail }
@@ -185,11 +194,18 @@ mod tests {
     #[test]
     fn what_may_have_arrived_goes_again_only_where_that_does_no_harm() {
         let now = At::from_seconds(0);
-        let lost = |purpose, repeats| end_of_lost(&delivery(purpose, 1), repeats, now);
+        let lost = |purpose, repeats| end_of_lost(&delivery(purpose, 1), Some(now), repeats, now);
         assert!(matches!(lost(Purpose::Marketing, Repeats::AreNotNoticed), AttemptEnd::Unknown { .. }));
         assert!(matches!(lost(Purpose::Service, Repeats::AreNotNoticed), AttemptEnd::Unknown { .. }));
         assert!(matches!(lost(Purpose::Transactional, Repeats::AreNotNoticed), AttemptEnd::Retry { .. }));
         assert!(matches!(lost(Purpose::Marketing, Repeats::AreNoticed), AttemptEnd::Retry { .. }));
+    }
+
+    #[test]
+    fn what_was_claimed_and_never_handed_over_goes_again() {
+        let now = At::from_seconds(0);
+        let end = end_of_lost(&delivery(Purpose::Marketing, 1), None, Repeats::AreNotNoticed, now);
+        assert!(matches!(end, AttemptEnd::Release { due_at, .. } if due_at == now), "{end:?}");
     }
 
     #[test]

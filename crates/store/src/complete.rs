@@ -123,19 +123,52 @@ impl Store {
         .await
     }
 
-    /// Prolongs the leases of deliveries one daemon is sending; how many still were its own.
+    /// Notes that deliveries are being handed over from `at` on, and prolongs their leases; how many still were
+    /// this daemon's own. Only those may be handed over.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn heartbeat(&self, owner: &str, deliveries: &[DeliveryId], lease_until: At) -> Result<u64> {
+    /// The database's; then none may be handed over.
+    pub async fn begin_hand_over(
+        &self,
+        owner: &str,
+        deliveries: &[DeliveryId],
+        at: At,
+        lease_until: At,
+    ) -> Result<u64> {
         if deliveries.is_empty() {
             return Ok(0);
         }
         let (owner, deliveries) = (owner.to_owned(), deliveries.to_vec());
         self.write(move |tx| {
+            let mut lease = Sql::new(tx.dialect(), "UPDATE delivery SET lease_until = ");
+            lease.bind(lease_until).push(" WHERE state = 'sending' AND owner = ").bind(&owner);
+            lease.push(" AND id IN ").list(deliveries.iter().copied());
+            let mut note = Sql::new(tx.dialect(), "UPDATE delivery_attempt SET handed_at = ");
+            note.bind(at).push(" WHERE ended_at IS NULL AND owner = ").bind(&owner);
+            note.push(" AND (bucket, delivery_id) IN (SELECT d.bucket, d.id FROM delivery d");
+            note.push(" WHERE d.state = 'sending' AND d.owner = ").bind(&owner);
+            note.push(" AND d.id IN ").list(deliveries.iter().copied()).push(")");
+            Box::pin(async move {
+                let ours = tx.run(lease).await?;
+                tx.run(note).await?;
+                Ok(ours)
+            })
+        })
+        .await
+    }
+
+    /// Ends the leases of all that is being sent, where only one process can write: whoever claimed before this
+    /// store was opened is gone. In PostgreSQL others may be sending, and nothing is changed. How many there were.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_left_leases(&self, now: At) -> Result<u64> {
+        if !self.is_sqlite() {
+            return Ok(0);
+        }
+        self.write(move |tx| {
             let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET lease_until = ");
-            sql.bind(lease_until).push(" WHERE state = 'sending' AND owner = ").bind(&owner);
-            sql.push(" AND id IN ").list(deliveries.iter().copied());
+            sql.bind(now).push(" WHERE state = 'sending' AND lease_until > ").bind(now);
             Box::pin(async move { tx.run(sql).await })
         })
         .await

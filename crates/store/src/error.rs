@@ -107,13 +107,19 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             StoreError::Full => true,
-            StoreError::Database(error) => matches!(
-                **error,
+            StoreError::Database(error) => match &**error {
                 sqlx::Error::Io(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::Tls(_)
-                    | sqlx::Error::WorkerCrashed
-            ),
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::WorkerCrashed => true,
+                // PostgreSQL is being restarted, fails over, or has no connection to spare.
+                sqlx::Error::Database(error) => {
+                    let code = error.code();
+                    let code = code.as_deref().unwrap_or_default();
+                    code.starts_with("08") || ["57P01", "57P02", "57P03", "53300"].contains(&code)
+                }
+                _ => false,
+            },
             _ => false,
         }
     }

@@ -332,6 +332,7 @@ async fn start(
             number,
             owner: request.owner.clone(),
             started_at: request.now,
+            handed_at: None,
             ended_at: None,
             outcome: None,
             detail: None,

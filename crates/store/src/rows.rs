@@ -404,13 +404,14 @@ columns!(AttemptRow {
     number: i64,
     owner: String,
     started_at: Stamp,
+    handed_at: Option<Stamp>,
     ended_at: Option<Stamp>,
     outcome: Option<String>,
     detail: Option<String>,
 });
 
 pub(crate) const ATTEMPT_COLUMNS: &str =
-    "a.id, a.delivery_id, a.number, a.owner, a.started_at, a.ended_at, a.outcome, a.detail";
+    "a.id, a.delivery_id, a.number, a.owner, a.started_at, a.handed_at, a.ended_at, a.outcome, a.detail";
 
 impl AttemptRow {
     pub(crate) fn attempt(self) -> Attempt {
@@ -420,6 +421,7 @@ impl AttemptRow {
             number: self.number,
             owner: self.owner,
             started_at: self.started_at.0,
+            handed_at: at(self.handed_at),
             ended_at: at(self.ended_at),
             outcome: self.outcome,
             detail: self.detail,

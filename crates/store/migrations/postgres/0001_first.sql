@@ -282,6 +282,7 @@ CREATE TABLE delivery_attempt (
     owner TEXT NOT NULL,
     address_hash TEXT,
     started_at TIMESTAMPTZ NOT NULL,
+    handed_at TIMESTAMPTZ,
     ended_at TIMESTAMPTZ,
     outcome TEXT,
     detail TEXT,

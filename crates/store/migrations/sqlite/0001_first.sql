@@ -282,6 +282,7 @@ CREATE TABLE delivery_attempt (
     owner TEXT NOT NULL,
     address_hash TEXT,
     started_at INTEGER NOT NULL,
+    handed_at INTEGER,
     ended_at INTEGER,
     outcome TEXT,
     detail TEXT,

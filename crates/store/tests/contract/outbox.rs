@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use zyklus_model::{Channel, DeliveryId, DeliveryState, GuardReason, Record, Suppression, SuppressionReason};
+use zyklus_model::{
+    At, Channel, DeliveryId, DeliveryState, GuardReason, Record, Suppression, SuppressionReason,
+};
 use zyklus_store::{
     AttemptEnd, Claim, ClaimRequest, Completion, DeliveryFilter, Judgement, OpenOptions, Store,
 };
@@ -28,7 +30,8 @@ on_both![
     somebody_else_cannot_complete,
     retry_waits_and_counts,
     released_try_does_not_count_and_does_not_return,
-    heartbeat_prolongs_only_its_own,
+    handing_over_is_noted_only_for_its_own,
+    leases_left_by_the_dead_end_where_one_process_writes,
     lost_lease_is_found_and_settled,
     operator_retries_what_is_over,
     operator_cancels_what_waits,
@@ -347,17 +350,36 @@ async fn released_try_does_not_count_and_does_not_return(bed: Bed) {
     assert!(store.complete(completion(&second, minute(21), accepted())).await.unwrap());
 }
 
-async fn heartbeat_prolongs_only_its_own(bed: Bed) {
+async fn handing_over_is_noted_only_for_its_own(bed: Bed) {
+    let store = &bed.store;
+    outbox(store, 3).await;
+    let claims = claim_all(store, "a", minute(10)).await.claims;
+    let ids: Vec<DeliveryId> = claims.iter().take(2).map(|c| c.delivery.id).collect();
+    assert!(store.complete(completion(&claims[0], minute(10), accepted())).await.unwrap());
+    let begin = |owner, ids| store.begin_hand_over(owner, ids, minute(12), minute(30));
+    assert_eq!(begin("b", &ids).await.unwrap(), 0);
+    assert_eq!(begin("a", &ids).await.unwrap(), 1);
+    assert_eq!(begin("a", &[]).await.unwrap(), 0);
+    let lost = store.expired_leases(minute(29), 10).await.unwrap();
+    let [(waiting, attempt)] = lost.as_slice() else { panic!("{lost:?}") };
+    assert_eq!((waiting.id, attempt.handed_at), (claims[2].delivery.id, None));
+    let lost = store.expired_leases(minute(30), 10).await.unwrap();
+    let begun: Vec<(DeliveryId, Option<At>)> = lost.iter().map(|(d, a)| (d.id, a.handed_at)).collect();
+    assert_eq!(begun, [(claims[2].delivery.id, None), (claims[1].delivery.id, Some(minute(12)))]);
+    let (_, attempts) = store.delivery(claims[0].delivery.id).await.unwrap().unwrap();
+    assert_eq!(attempts[0].handed_at, None, "it had ended");
+}
+
+async fn leases_left_by_the_dead_end_where_one_process_writes(bed: Bed) {
     let store = &bed.store;
     outbox(store, 2).await;
     let claims = claim_all(store, "a", minute(10)).await.claims;
-    let ids: Vec<DeliveryId> = claims.iter().map(|c| c.delivery.id).collect();
-    assert!(store.complete(completion(&claims[0], minute(10), accepted())).await.unwrap());
-    assert_eq!(store.heartbeat("b", &ids, minute(30)).await.unwrap(), 0);
-    assert_eq!(store.heartbeat("a", &ids, minute(30)).await.unwrap(), 1);
-    assert_eq!(store.heartbeat("a", &[], minute(30)).await.unwrap(), 0);
-    assert_eq!(store.expired_leases(minute(29), 10).await.unwrap(), []);
-    assert_eq!(store.expired_leases(minute(30), 10).await.unwrap().len(), 1);
+    let before = minute(10).plus_seconds(1);
+    assert_eq!(store.expired_leases(before, 10).await.unwrap(), []);
+    let left = store.end_left_leases(before).await.unwrap();
+    let expected = if store.is_sqlite() { claims.len() } else { 0 };
+    assert_eq!(left, expected as u64);
+    assert_eq!(store.expired_leases(before, 10).await.unwrap().len(), expected);
 }
 
 async fn lost_lease_is_found_and_settled(bed: Bed) {
@@ -373,7 +395,7 @@ async fn lost_lease_is_found_and_settled(bed: Bed) {
     let settle = |end, at| store.settle_lost(delivery.id, 1, end, minute(at));
     assert!(!settle(unknown(), 10).await.unwrap(), "its lease still holds then");
     // The daemon comes back at the last moment.
-    store.heartbeat("a", &[delivery.id], minute(20)).await.unwrap();
+    store.begin_hand_over("a", &[delivery.id], minute(11), minute(20)).await.unwrap();
     assert!(!settle(unknown(), 11).await.unwrap());
     assert!(settle(unknown(), 20).await.unwrap());
     assert!(!settle(unknown(), 20).await.unwrap());
