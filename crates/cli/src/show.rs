@@ -7,6 +7,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use zyklus_engine::Why;
 use zyklus_engine::why::{NextKind, Outside};
+use zyklus_model::{Holdout, RunState};
 use zyklus_runtime::{Plan, Report};
 
 fn table(head: &[&str]) -> Table {
@@ -163,14 +164,41 @@ pub(crate) fn why(why: &Why) -> String {
         }
     }
     for run in &why.inside {
+        let rival = run.waits_for.as_deref().unwrap_or("another");
+        let state = match run.state {
+            RunState::Queued => format!("waiting to begin when the run of {rival} has ended"),
+            RunState::Waiting => format!("standing still until {rival} of the same group has ended"),
+            RunState::Live | RunState::Ended => {
+                format!("at step {}", run.step.as_deref().unwrap_or("(end)"))
+            }
+        };
+        let held = match run.held {
+            Some(Holdout::Global) => ", held out of all marketing",
+            Some(Holdout::Journey) => ", held out, only recording",
+            None if run.is_ghost => ", only recording",
+            None => "",
+        };
+        let _ = writeln!(text, "in journey {} since {}, {state}{held}", run.journey, run.since);
+    }
+    for start in &why.turned_away {
+        let because = match &start.because {
+            Outside::QueueFull { waiting_since } => format!("one has been waiting since {waiting_since}"),
+            _ => "a run goes on".to_owned(),
+        };
         let _ = writeln!(
             text,
-            "in journey {} since {}, at step {}{}",
-            run.journey,
-            run.since,
-            run.step.as_deref().unwrap_or("(end)"),
-            if run.is_ghost { ", only recording" } else { "" }
+            "what happened on {} started no second run of {}: {because}",
+            start.happened_at, start.journey
         );
+    }
+    for waiting in &why.waiting {
+        if let Some(winner) = &waiting.outranked_by {
+            let _ = writeln!(
+                text,
+                "{} of {} gives way to {} of {}",
+                waiting.target, waiting.journey, winner.target, winner.journey
+            );
+        }
     }
     for journey in &why.outside {
         let because = match &journey.because {
@@ -183,6 +211,8 @@ pub(crate) fn why(why: &Why) -> String {
             Outside::TooLate { happened_at } => format!("what happened on {happened_at} arrived too late"),
             Outside::Reentry { again_at: Some(at) } => format!("has been in it, may enter again from {at}"),
             Outside::Reentry { again_at: None } => "has been in it, and enters once only".to_owned(),
+            Outside::Running => "a run was going on".to_owned(),
+            Outside::QueueFull { waiting_since } => format!("one had been waiting since {waiting_since}"),
             Outside::GroupTaken { journey } => format!("`{journey}` of the same group goes on"),
             Outside::DoesNotQualify { explained } => {
                 format!("does not qualify\n{}", indented(&explained.to_string()))
