@@ -46,7 +46,8 @@ pub fn outranked<'s>(
             && rival.channel == delivery.channel
             && rival.due_at <= until
     });
-    let first = rivals.filter(|rival| rank(rival) < rank(delivery) && could_go(rival)).min_by_key(|r| rank(r))?;
+    let first =
+        rivals.filter(|rival| rank(rival) < rank(delivery) && could_go(rival)).min_by_key(|r| rank(r))?;
     Some((first, first.due_at.max(now).plus_seconds(AFTERWARDS)))
 }
 

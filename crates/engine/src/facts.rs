@@ -511,7 +511,8 @@ impl Fields for View<'_> {
             FunctionId::Sent => {
                 let sent = self.facts.run.zip(name).is_some_and(|(run, name)| {
                     run.acted.iter().any(|(step, outcome)| {
-                        (step == name || step.strip_prefix("send:") == Some(name)) && (outcome == "sent" || outcome == SENT_BEFORE)
+                        (step == name || step.strip_prefix("send:") == Some(name))
+                            && (outcome == "sent" || outcome == SENT_BEFORE)
                     })
                 });
                 Value::Bool(sent).into()

@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, civil::Date};
 use sha2::{Digest, Sha256};
 use zyklus_model::{
-    At, Channel, ConsentState, Delivery, DeliveryKind, GuardReason, Holdout, LegalBasis, Purpose, Run, RunEnd,
-    RunState, Snapshot,
+    At, Channel, ConsentState, Delivery, DeliveryKind, GuardReason, Holdout, LegalBasis, Purpose, Run,
+    RunEnd, RunState, Snapshot,
 };
 
 use crate::book::Book;
@@ -133,8 +133,7 @@ pub(crate) fn quiet_end(book: &Book, delivery: &Delivery, at: At, zone: &TimeZon
 /// Whether a journey in test mode may write to this customer (rule R19); it asks no connector to do anything.
 pub(crate) fn is_tester(book: &Book, snapshot: &Snapshot, delivery: &Delivery) -> bool {
     let email = snapshot.customer.email.as_ref().map(|e| e.as_str());
-    delivery.kind == DeliveryKind::Message
-        && email.is_some_and(|e| book.settings.test_recipients.contains(e))
+    delivery.kind == DeliveryKind::Message && email.is_some_and(|e| book.settings.test_recipients.contains(e))
 }
 
 /// Rule R7: no delivery of a run goes after the first instant at which all that is known made its exit or goal true.

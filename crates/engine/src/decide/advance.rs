@@ -313,7 +313,9 @@ impl Work<'_> {
         match journey.mode {
             Mode::Live | Mode::Off => None,
             Mode::Shadow => Some(None),
-            Mode::Test => (!is_tester(self.book, self.snapshot, delivery)).then_some(Some(GuardReason::TestMode)),
+            Mode::Test => {
+                (!is_tester(self.book, self.snapshot, delivery)).then_some(Some(GuardReason::TestMode))
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use zyklus_model::{DeliveryState, GuardReason, Run, RunEnd, RunId, RunState};
 
 use super::Work;
+use crate::facts::handed_over;
 use crate::playbook::{Journey, Mode, Overlap, SENT_BEFORE, Yield};
 
 impl Work<'_> {
@@ -17,17 +18,30 @@ impl Work<'_> {
     pub(super) fn settle_merged(&mut self) {
         let mut order: Vec<usize> = (0..self.runs.len()).collect();
         order.sort_by_key(|i| (self.runs[*i].started_at, self.runs[*i].id));
+        // Also what a run of the other half has sent that is over by now.
+        for kept in order.iter().filter(|i| self.runs[**i].state.goes_on()).copied().collect::<Vec<_>>() {
+            for other in 0..self.runs.len() {
+                let (a, b) = (&self.runs[kept], &self.runs[other]);
+                if b.state == RunState::Ended && self.were_two(a, b) {
+                    self.unite(kept, other);
+                }
+            }
+        }
         for kind in [RunState::goes_on as fn(RunState) -> bool, |state| state == RunState::Queued] {
             for (place, elder) in order.iter().enumerate() {
                 for younger in &order[place + 1..] {
                     let (a, b) = (&self.runs[*elder], &self.runs[*younger]);
-                    let same = a.journey == b.journey && a.key == b.key && kind(a.state) && kind(b.state);
-                    if same && (self.came_by_merge(a) || self.came_by_merge(b)) && !self.goes_in_parallel(a) {
+                    if kind(a.state) && kind(b.state) && self.were_two(a, b) && !self.goes_in_parallel(a) {
                         self.fold(*elder, *younger);
                     }
                 }
             }
         }
+    }
+
+    /// Whether two runs of one journey and key began for two customers who are one now.
+    fn were_two(&self, a: &Run, b: &Run) -> bool {
+        a.journey == b.journey && a.key == b.key && (self.came_by_merge(a) || self.came_by_merge(b))
     }
 
     /// A run's id follows from the customer it began for.
@@ -43,22 +57,35 @@ impl Work<'_> {
     }
 
     fn fold(&mut self, elder: usize, younger: usize) {
-        let (kept, ended) = (self.runs[elder].id, self.runs[younger].id);
-        let handed_over =
-            self.snapshot.deliveries.iter().filter(|d| d.run == Some(ended) && d.state.counts());
-        for step in handed_over.map(|d| d.step.clone()).collect::<Vec<_>>() {
-            if self.runs[elder].acted.iter().any(|(known, _)| *known == step) {
-                continue;
-            }
-            let its = self.snapshot.deliveries.iter().find(|d| d.run == Some(kept) && d.step == step);
-            if let Some(pending) = its.filter(|d| d.state == DeliveryState::Pending) {
-                self.withdraw(pending.id, DeliveryState::Refused, Some(GuardReason::AlreadySent));
-            }
-            self.runs[elder].acted.push((step, SENT_BEFORE.to_owned()));
-            self.changed_runs[elder] = true;
-        }
+        self.unite(elder, younger);
         let since = self.runs[elder].started_at;
         self.end_run(younger, RunEnd::Merged, Some(format!("the run since {since} goes on")));
+    }
+
+    /// What another run of the journey has sent since this one began is not sent again by this one.
+    fn unite(&mut self, kept: usize, other: usize) {
+        let (id, from, since) = (self.runs[kept].id, self.runs[other].id, self.runs[kept].started_at);
+        let handed_over = self
+            .snapshot
+            .deliveries
+            .iter()
+            .filter(|d| d.run == Some(from) && d.state.counts() && handed_over(d) >= since);
+        for step in handed_over.map(|d| d.step.clone()).collect::<Vec<_>>() {
+            if self.runs[kept].acted.iter().any(|(known, _)| *known == step) {
+                continue;
+            }
+            let its = self.snapshot.deliveries.iter().find(|d| d.run == Some(id) && d.step == step);
+            match its.map(|d| (d.id, d.state)) {
+                Some((pending, DeliveryState::Pending)) => {
+                    self.withdraw(pending, DeliveryState::Refused, Some(GuardReason::AlreadySent));
+                }
+                // On its way: what becomes of it is noted when it is known.
+                Some((_, DeliveryState::Sending)) => continue,
+                _ => {}
+            }
+            self.runs[kept].acted.push((step, SENT_BEFORE.to_owned()));
+            self.changed_runs[kept] = true;
+        }
     }
 
     /// What waited goes on or begins where its turn has come: first what has given way, then what is queued.
@@ -122,7 +149,8 @@ impl Work<'_> {
         let live = self.runs.iter().enumerate().filter(|(_, r)| r.state == RunState::Live);
         live.filter_map(|(index, run)| {
             let other = book.journey(&run.journey)?;
-            let restarts = journey.overlap == Overlap::Restart && other.root() == journey.root() && run.key == key;
+            let restarts =
+                journey.overlap == Overlap::Restart && other.root() == journey.root() && run.key == key;
             let shares = other.group.as_ref() == Some(group) && other.mode != Mode::Shadow;
             (shares && !restarts).then_some((index, other))
         })
@@ -132,9 +160,9 @@ impl Work<'_> {
     /// The journey whose run keeps the journey's group from another one: one of at least its priority.
     pub(super) fn group_taken(&self, journey: &Journey, key: &str) -> Option<String> {
         let rivals = self.rivals(journey, key);
-        let taken = rivals.iter().find(|(_, other)| {
-            other.priority >= journey.priority || journey.mode == Mode::Shadow
-        })?;
+        let taken = rivals
+            .iter()
+            .find(|(_, other)| other.priority >= journey.priority || journey.mode == Mode::Shadow)?;
         Some(taken.1.root().to_owned())
     }
 

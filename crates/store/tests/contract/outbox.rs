@@ -180,7 +180,10 @@ async fn judgements_are_carried_out(bed: Bed) {
     let snapshot = only(store).await;
     let by = |step: &str| snapshot.deliveries.iter().find(|d| d.step == step).unwrap();
     assert_eq!((by("wait").state, by("wait").due_at), (DeliveryState::Pending, minute(300)));
-    assert_eq!((by("wait").reason, by("wait").outranked_by), (Some(GuardReason::Outranked), Some(by("send").id)));
+    assert_eq!(
+        (by("wait").reason, by("wait").outranked_by),
+        (Some(GuardReason::Outranked), Some(by("send").id))
+    );
     assert_eq!(by("send").reason, None);
     assert_eq!((by("no").state, by("no").reason), (DeliveryState::Refused, Some(GuardReason::NoConsent)));
     assert_eq!(by("no").done_at, Some(minute(10)));
