@@ -8,6 +8,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use zyklus_engine::Why;
 use zyklus_engine::why::{NextKind, Outside};
 use zyklus_model::{Holdout, RunState};
+use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
 
 fn table(head: &[&str]) -> Table {
@@ -89,11 +90,47 @@ pub(crate) fn report(report: &Report) -> String {
             at(12),
         ]);
     }
+    let journeys = journeys(report);
     let _ = write!(
         text,
-        "\n{phases}\n\nMoves\n{moves}\n\nCohorts: share that ordered again so many months later\n{cohorts}\n"
+        "\n{phases}\n{journeys}\nMoves\n{moves}\n\nCohorts: share that ordered again so many months later\n{cohorts}\n"
     );
     text
+}
+
+/// What journeys came to, if any has run.
+fn journeys(report: &Report) -> String {
+    let mut journeys =
+        table(&["journey", "started", "live", "ended", "goal", "held out", "lift", "after clicks"]);
+    let mut is_empty = true;
+    for row in report.journeys.iter().filter(|row| row.started > 0 || row.orders > 0) {
+        is_empty = false;
+        let ended: Vec<String> = row.ended.iter().map(|(end, count)| format!("{end} {count}")).collect();
+        let arm = |arm: Arm| match arm.customers {
+            0 => "–".to_owned(),
+            of => format!("{} of {of}", arm.reached),
+        };
+        let points = |share: f64| format!("{:+.1}", share * 100.0);
+        let lift = row.lift.map_or("–".to_owned(), |l| {
+            format!("{} points ({} to {})", points(l.difference), points(l.low), points(l.high))
+        });
+        journeys.add_row(vec![
+            row.journey.clone(),
+            row.started.to_string(),
+            row.live.to_string(),
+            ended.join(", "),
+            arm(row.treated),
+            arm(row.held),
+            lift,
+            format!("{} orders, {} {}", row.orders, row.revenue, report.currency),
+        ]);
+    }
+    if is_empty {
+        return String::new();
+    }
+    format!(
+        "\nJourneys: customers who reached the goal, treated and held out; orders within five days of a click\n{journeys}\n"
+    )
 }
 
 /// A plan's tables.
@@ -136,6 +173,16 @@ pub(crate) fn plan(plan: &Plan) -> String {
         let _ = writeln!(
             text,
             "{count} customers stand in the phase that starts `{journey}` and did not start it: they came there before it went live"
+        );
+    }
+    for loss in &plan.outranked {
+        let _ = writeln!(text, "{} messages of `{}` give way to `{}`", loss.count, loss.journey, loss.to);
+    }
+    for redraw in &plan.redrawn {
+        let _ = writeln!(
+            text,
+            "the holdout of `{}` was drawn on {} and is drawn anew by its `epoch`: give a comparison 90 days",
+            redraw.journey, redraw.drawn_at
         );
     }
     for (guard, count) in &plan.refused {
