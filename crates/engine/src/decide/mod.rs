@@ -43,6 +43,10 @@ fn decided<'a>(book: &'a Book, snapshot: &'a Snapshot, now: At) -> Work<'a> {
     let mut work = Work::new(book, snapshot, now);
     work.move_phases();
     work.judge_segments();
+    if work.is_erased() {
+        work.end_all();
+        return work;
+    }
     work.settle_merged();
     work.take_turns();
     work.start_runs();

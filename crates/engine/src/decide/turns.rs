@@ -1,6 +1,7 @@
 //! Runs that cannot all go on at once: those that wait behind another (rule R6), those of one group (rule R13), and
 //! those of two customers who turned out to be one (rule R20). Takes no step.
 
+use zyklus_model::consent::SuppressionReason;
 use zyklus_model::{DeliveryState, GuardReason, Run, RunEnd, RunId, RunState};
 
 use super::Work;
@@ -8,6 +9,20 @@ use crate::facts::handed_over;
 use crate::playbook::{Journey, Mode, Overlap, SENT_BEFORE, Yield};
 
 impl Work<'_> {
+    /// Whether the customer was erased on request: then nothing is decided for them any more.
+    pub(super) fn is_erased(&self) -> bool {
+        self.snapshot.suppressions.iter().any(|s| s.reason == SuppressionReason::Erased)
+    }
+
+    /// Ends all runs of somebody who was erased, ghosts and those that wait among them (rule R20).
+    pub(super) fn end_all(&mut self) {
+        for index in 0..self.runs.len() {
+            if self.runs[index].state != RunState::Ended {
+                self.end_run(index, RunEnd::Erased, None);
+            }
+        }
+    }
+
     /// Whether a run of a journey and key has begun and is not over.
     pub(super) fn goes_on(&self, root: &str, key: &str) -> bool {
         self.runs.iter().any(|r| r.state.goes_on() && r.journey == root && r.key == key)

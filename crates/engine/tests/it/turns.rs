@@ -357,3 +357,22 @@ fn r20_the_assignment_of_the_customer_who_remains_holds_for_the_other_halfs_run(
     world.event("go", json!({}));
     assert!(world.snapshot.runs.iter().all(|r| r.held != Some(Holdout::Global)));
 }
+
+#[test]
+fn r20_erasing_ends_all_runs_ghosts_too_and_none_begins() {
+    let mut world = with(
+        "overlap = \"queue\"\nsteps = [{ wait = \"1d\" }, { send = \"one\", purpose = \"transactional\" }]",
+    );
+    world.event("go", json!({}));
+    world.pass(60);
+    world.event("go", json!({}));
+    world.snapshot.runs[0].ghost = true;
+    let now = world.now;
+    let reason = zyklus_model::consent::SuppressionReason::Erased;
+    let erased = zyklus_model::Suppression { channel: None, all_purposes: true, reason, at: now };
+    world.commit(Origin::Live, |s| s.suppressions.push(erased));
+    assert_eq!(world.ends(), [Some(RunEnd::Erased); 2]);
+    world.go("2026-04-02T10:00:00+01:00");
+    world.event("go", json!({}));
+    assert_eq!((world.snapshot.runs.len(), world.sent().len()), (2, 0));
+}
