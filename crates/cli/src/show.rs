@@ -7,6 +7,8 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use zyklus_engine::Why;
 use zyklus_engine::why::{NextKind, Outside};
+use zyklus_model::{Holdout, RunState};
+use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
 
 fn table(head: &[&str]) -> Table {
@@ -88,11 +90,47 @@ pub(crate) fn report(report: &Report) -> String {
             at(12),
         ]);
     }
+    let journeys = journeys(report);
     let _ = write!(
         text,
-        "\n{phases}\n\nMoves\n{moves}\n\nCohorts: share that ordered again so many months later\n{cohorts}\n"
+        "\n{phases}\n{journeys}\nMoves\n{moves}\n\nCohorts: share that ordered again so many months later\n{cohorts}\n"
     );
     text
+}
+
+/// What journeys came to, if any has run.
+fn journeys(report: &Report) -> String {
+    let mut journeys =
+        table(&["journey", "started", "live", "ended", "goal", "held out", "lift", "after clicks"]);
+    let mut is_empty = true;
+    for row in report.journeys.iter().filter(|row| row.started > 0 || row.orders > 0) {
+        is_empty = false;
+        let ended: Vec<String> = row.ended.iter().map(|(end, count)| format!("{end} {count}")).collect();
+        let arm = |arm: Arm| match arm.customers {
+            0 => "–".to_owned(),
+            of => format!("{} of {of}", arm.reached),
+        };
+        let points = |share: f64| format!("{:+.1}", share * 100.0);
+        let lift = row.lift.map_or("–".to_owned(), |l| {
+            format!("{} points ({} to {})", points(l.difference), points(l.low), points(l.high))
+        });
+        journeys.add_row(vec![
+            row.journey.clone(),
+            row.started.to_string(),
+            row.live.to_string(),
+            ended.join(", "),
+            arm(row.treated),
+            arm(row.held),
+            lift,
+            format!("{} orders, {} {}", row.orders, row.revenue, report.currency),
+        ]);
+    }
+    if is_empty {
+        return String::new();
+    }
+    format!(
+        "\nJourneys: customers who reached the goal, treated and held out; orders within five days of a click\n{journeys}\n"
+    )
 }
 
 /// A plan's tables.
@@ -137,6 +175,16 @@ pub(crate) fn plan(plan: &Plan) -> String {
             "{count} customers stand in the phase that starts `{journey}` and did not start it: they came there before it went live"
         );
     }
+    for loss in &plan.outranked {
+        let _ = writeln!(text, "{} messages of `{}` give way to `{}`", loss.count, loss.journey, loss.to);
+    }
+    for redraw in &plan.redrawn {
+        let _ = writeln!(
+            text,
+            "the holdout of `{}` was drawn on {} and is drawn anew by its `epoch`: give a comparison 90 days",
+            redraw.journey, redraw.drawn_at
+        );
+    }
     for (guard, count) in &plan.refused {
         let _ = writeln!(text, "{count} messages are kept back by: {guard}");
     }
@@ -163,14 +211,41 @@ pub(crate) fn why(why: &Why) -> String {
         }
     }
     for run in &why.inside {
+        let rival = run.waits_for.as_deref().unwrap_or("another");
+        let state = match run.state {
+            RunState::Queued => format!("waiting to begin when the run of {rival} has ended"),
+            RunState::Waiting => format!("standing still until {rival} of the same group has ended"),
+            RunState::Live | RunState::Ended => {
+                format!("at step {}", run.step.as_deref().unwrap_or("(end)"))
+            }
+        };
+        let held = match run.held {
+            Some(Holdout::Global) => ", held out of all marketing",
+            Some(Holdout::Journey) => ", held out, only recording",
+            None if run.is_ghost => ", only recording",
+            None => "",
+        };
+        let _ = writeln!(text, "in journey {} since {}, {state}{held}", run.journey, run.since);
+    }
+    for start in &why.turned_away {
+        let because = match &start.because {
+            Outside::QueueFull { waiting_since } => format!("one has been waiting since {waiting_since}"),
+            _ => "a run goes on".to_owned(),
+        };
         let _ = writeln!(
             text,
-            "in journey {} since {}, at step {}{}",
-            run.journey,
-            run.since,
-            run.step.as_deref().unwrap_or("(end)"),
-            if run.is_ghost { ", only recording" } else { "" }
+            "what happened on {} started no second run of {}: {because}",
+            start.happened_at, start.journey
         );
+    }
+    for waiting in &why.waiting {
+        if let Some(winner) = &waiting.outranked_by {
+            let _ = writeln!(
+                text,
+                "{} of {} gives way to {} of {}",
+                waiting.target, waiting.journey, winner.target, winner.journey
+            );
+        }
     }
     for journey in &why.outside {
         let because = match &journey.because {
@@ -183,6 +258,8 @@ pub(crate) fn why(why: &Why) -> String {
             Outside::TooLate { happened_at } => format!("what happened on {happened_at} arrived too late"),
             Outside::Reentry { again_at: Some(at) } => format!("has been in it, may enter again from {at}"),
             Outside::Reentry { again_at: None } => "has been in it, and enters once only".to_owned(),
+            Outside::Running => "a run was going on".to_owned(),
+            Outside::QueueFull { waiting_since } => format!("one had been waiting since {waiting_since}"),
             Outside::GroupTaken { journey } => format!("`{journey}` of the same group goes on"),
             Outside::DoesNotQualify { explained } => {
                 format!("does not qualify\n{}", indented(&explained.to_string()))

@@ -12,6 +12,7 @@ use zyklus_model::{
 
 use crate::book::Book;
 use crate::condition::{FieldId, Fields, FunctionId, Timed, Value};
+use crate::playbook::SENT_BEFORE;
 
 /// The run a condition is judged for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -483,7 +484,8 @@ impl Fields for View<'_> {
             // Runs are kept under the name a journey had first.
             let journey = self.book.and_then(|book| book.journeys.iter().find(|j| *j.id == *name));
             let root = journey.map_or(name, |j| j.root());
-            self.runs().iter().rev().find(|r| r.journey == root)
+            let its = || self.runs().iter().rev().filter(|r| r.journey == root);
+            its().find(|r| r.state != RunState::Queued).or_else(|| its().next())
         };
         match function {
             FunctionId::EventsCount => match (name, arguments.get(1).and_then(Value::as_int)) {
@@ -495,7 +497,7 @@ impl Fields for View<'_> {
             }
             FunctionId::JourneyState => match run(name) {
                 Some(run) => Value::text(match (run.state, run.end) {
-                    (RunState::Live, _) => "live",
+                    (RunState::Live | RunState::Waiting | RunState::Queued, _) => run.state.as_str(),
                     (RunState::Ended, Some(end)) => end.as_str(),
                     (RunState::Ended, None) => "ended",
                 })
@@ -526,7 +528,8 @@ impl Fields for View<'_> {
             FunctionId::Sent => {
                 let sent = self.facts.run.zip(name).is_some_and(|(run, name)| {
                     run.acted.iter().any(|(step, outcome)| {
-                        (step == name || step.strip_prefix("send:") == Some(name)) && outcome == "sent"
+                        (step == name || step.strip_prefix("send:") == Some(name))
+                            && (outcome == "sent" || outcome == SENT_BEFORE)
                     })
                 });
                 Value::Bool(sent).into()

@@ -4,12 +4,17 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, civil::Date};
 use sha2::{Digest, Sha256};
 use zyklus_model::{
-    At, Channel, ConsentState, Delivery, DeliveryKind, GuardReason, LegalBasis, Purpose, Snapshot,
+    At, Channel, ConsentState, Delivery, DeliveryKind, GuardReason, Holdout, LegalBasis, Purpose, Run,
+    RunEnd, RunState, Snapshot,
 };
 
 use crate::book::Book;
+use crate::contend::outranked;
+use crate::course::Course;
+use crate::decide::standing_of;
 use crate::facts::handed_over;
-use crate::playbook::Mode;
+use crate::holdout::meets;
+use crate::playbook::{Mode, SENT_BEFORE};
 use crate::settings::{CapWindow, QuietHours};
 use crate::wait::{day_start, local};
 use crate::zone::zone_of;
@@ -28,33 +33,81 @@ pub enum Permit {
     Refuse(GuardReason),
 }
 
-/// The guards that waiting does not lift: suppression, address, legal basis and expiry. They take back a message
-/// that is still pending; quiet hours and caps are asked again only when it is claimed.
+/// The guards that waiting does not lift, in the order of rule R12: suppression, address, legal basis, holdouts, what
+/// was sent before, expiry. They take back a message that is still pending; quiet hours and caps are asked again only
+/// when it is claimed.
 pub fn refuses(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Option<GuardReason> {
-    let expired = (now > delivery.expires_at).then_some(GuardReason::Expired);
+    let late = || {
+        let sent_before = run_of(snapshot, delivery)
+            .is_some_and(|run| run.acted.iter().any(|(step, o)| *step == delivery.step && o == SENT_BEFORE));
+        let expired = (now > delivery.expires_at).then_some(GuardReason::Expired);
+        if sent_before { Some(GuardReason::AlreadySent) } else { expired }
+    };
     if delivery.kind == DeliveryKind::Action {
-        return expired;
+        return late();
     }
     let channel = delivery.channel.unwrap_or(Channel::Email);
-    lawful(book, snapshot, channel, delivery.purpose, now).or(expired)
+    let held = || match meets(book, snapshot, book.journey(&delivery.journey), delivery.purpose)? {
+        Holdout::Global => Some(GuardReason::GlobalHoldout),
+        Holdout::Journey => Some(GuardReason::JourneyHoldout),
+    };
+    lawful(book, snapshot, channel, delivery.purpose, now).or_else(held).or_else(late)
 }
 
-/// Whether a delivery may go at an instant, and which guard says otherwise.
+/// Whether a delivery may go at an instant, and which guard says otherwise; asked when it is claimed, of a customer
+/// for whom nothing is left to evaluate.
 pub fn permits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Permit {
+    match admits(book, snapshot, delivery, now) {
+        Permit::Go if is_over(book, snapshot, delivery, now) => Permit::Refuse(GuardReason::Over),
+        Permit::Go => match outranked(book, snapshot, delivery, now) {
+            Some((_, until)) => Permit::Delay(until, GuardReason::Outranked),
+            None => Permit::Go,
+        },
+        other => other,
+    }
+}
+
+/// The same without the questions that wait for the claim: whether the run has reached its goal or exit meanwhile, and
+/// who else wants to write now.
+pub(crate) fn admits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Permit {
     if let Some(reason) = refuses(book, snapshot, delivery, now) {
         return Permit::Refuse(reason);
     }
-    if book.journey(&delivery.journey).is_some_and(|journey| journey.mode == Mode::Off) {
-        // Rule R9: a pause keeps what waits; what expires meanwhile is not sent.
-        return Permit::Delay(now.plus_seconds(LOOK_AGAIN), GuardReason::Paused);
+    let later = now.plus_seconds(LOOK_AGAIN);
+    match book.journey(&delivery.journey).map(|journey| journey.mode) {
+        // Rule R9: a pause keeps what waits; what expires meanwhile is not sent. What a journey in shadow mode has
+        // left waiting is taken back when the customer is evaluated.
+        Some(Mode::Off | Mode::Shadow) => return Permit::Delay(later, GuardReason::Paused),
+        Some(Mode::Test) if !is_tester(book, snapshot, delivery) => {
+            return Permit::Refuse(GuardReason::TestMode);
+        }
+        Some(Mode::Test | Mode::Live) | None => {}
     }
+    // Rule R13: its run has given way to another of its group.
+    if run_of(snapshot, delivery).is_some_and(|run| run.state == RunState::Waiting) {
+        return Permit::Delay(later, GuardReason::Outranked);
+    }
+    match free_from(book, snapshot, delivery, now) {
+        (_, None) => Permit::Go,
+        (at, Some(reason)) if at > delivery.expires_at => Permit::Refuse(reason),
+        (at, Some(reason)) => Permit::Delay(at, reason),
+    }
+}
+
+/// The first instant, not before `at`, at which neither quiet hours nor a cap is in the way, and what was; later than
+/// the delivery's expiry if there is none before.
+pub(crate) fn free_from(
+    book: &Book,
+    snapshot: &Snapshot,
+    delivery: &Delivery,
+    at: At,
+) -> (At, Option<GuardReason>) {
     if delivery.kind == DeliveryKind::Action {
-        return Permit::Go;
+        return (at, None);
     }
     let channel = delivery.channel.unwrap_or(Channel::Email);
     let zone = zone_of(&snapshot.customer, &book.settings.zone);
-    let mut at = now;
-    let mut reason = None;
+    let (mut at, mut reason) = (at, None);
     // A cap can end inside quiet hours and quiet hours on a capped day: asked in turn until both agree.
     for _ in 0..8 {
         if let Some(until) = quiet_until(book, delivery, channel, at, &zone) {
@@ -68,11 +121,39 @@ pub fn permits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -
             break;
         }
     }
-    match reason {
-        None => Permit::Go,
-        Some(reason) if at > delivery.expires_at => Permit::Refuse(reason),
-        Some(reason) => Permit::Delay(at, reason),
+    (at, reason)
+}
+
+/// The end of the quiet hours a message would meet at an instant.
+pub(crate) fn quiet_end(book: &Book, delivery: &Delivery, at: At, zone: &TimeZone) -> Option<At> {
+    let channel = delivery.channel.filter(|_| delivery.kind == DeliveryKind::Message)?;
+    quiet_until(book, delivery, channel, at, zone)
+}
+
+/// Whether a journey in test mode may write to this customer (rule R19); it asks no connector to do anything.
+pub(crate) fn is_tester(book: &Book, snapshot: &Snapshot, delivery: &Delivery) -> bool {
+    let email = snapshot.customer.email.as_ref().map(|e| e.as_str());
+    delivery.kind == DeliveryKind::Message && email.is_some_and(|e| book.settings.test_recipients.contains(e))
+}
+
+/// Rule R7: no delivery of a run goes after the first instant at which all that is known made its exit or goal true.
+fn is_over(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> bool {
+    let Some(run) = run_of(snapshot, delivery) else { return false };
+    let Some(journey) = book.journey(&run.journey) else { return false };
+    if !run.state.goes_on() {
+        return matches!(run.end, Some(RunEnd::Goal | RunEnd::Exit));
     }
+    let phase = snapshot.phase.as_ref().filter(|p| p.lifecycle == *book.lifecycle.id);
+    let standing = phase.map(standing_of);
+    let zone = zone_of(&snapshot.customer, &book.settings.zone);
+    let standing = standing.as_ref();
+    let course = Course { book, snapshot, runs: &snapshot.runs, standing, zone: &zone, now };
+    let ends_at_goal = journey.goal.as_ref().is_some_and(|goal| !goal.stay);
+    (ends_at_goal && course.reaches_goal(journey, run).value) || course.exits(journey, run).value
+}
+
+fn run_of<'s>(snapshot: &'s Snapshot, delivery: &Delivery) -> Option<&'s Run> {
+    delivery.run.and_then(|id| snapshot.runs.iter().find(|run| run.id == id))
 }
 
 /// Suppression, address and legal basis: the guards that time does not lift.
@@ -131,7 +212,7 @@ fn quiet_until(book: &Book, delivery: &Delivery, channel: Channel, at: At, zone:
     let mut end = None;
     // At most a year of quiet days in a row, then the operator meant something else.
     for _ in 0..366 {
-        match quiet_end(quiet, moment, zone) {
+        match end_of_quiet(quiet, moment, zone) {
             Some(until) if until > moment => {
                 moment = until;
                 end = Some(until);
@@ -144,7 +225,7 @@ fn quiet_until(book: &Book, delivery: &Delivery, channel: Channel, at: At, zone:
     end.map(|end| end.plus_seconds(spread))
 }
 
-fn quiet_end(quiet: &QuietHours, at: At, zone: &TimeZone) -> Option<At> {
+fn end_of_quiet(quiet: &QuietHours, at: At, zone: &TimeZone) -> Option<At> {
     let zoned = at.timestamp().to_zoned(zone.clone());
     let (date, time) = (zoned.date(), zoned.time());
     let next_day = |date: Date| date.checked_add(1.day()).unwrap_or(date);

@@ -7,9 +7,12 @@
 
 pub mod book;
 pub mod condition;
+mod contend;
+mod course;
 pub mod decide;
 pub mod facts;
 pub mod guards;
+pub mod holdout;
 pub mod lifecycle;
 pub mod phase;
 pub mod playbook;
@@ -23,6 +26,7 @@ pub mod why;
 pub mod zone;
 
 pub use book::Book;
+pub use contend::outranked;
 pub use decide::decide;
 pub use guards::{Permit, permits};
 pub use lifecycle::Lifecycle;

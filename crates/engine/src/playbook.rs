@@ -68,10 +68,19 @@ pub enum Overlap {
     Ignore,
     /// The old run ends and a new one begins.
     Restart,
-    /// One waits. Comes with a later version.
+    /// The new one waits until the old one has ended; a third is refused.
     Queue,
-    /// Both go on. Comes with a later version.
+    /// Both go on.
     Parallel,
+}
+
+/// What a run does when one of its group with a higher priority begins (rule R13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Yield {
+    /// It stands still until that one has ended, and goes on where it stood.
+    Wait,
+    /// It ends.
+    End,
 }
 
 /// Whether a customer can enter again (rule R5).
@@ -113,6 +122,10 @@ impl Mode {
 /// Stands among the steps a run has acted on once its goal was reached while it went on or after it had ended
 /// otherwise; no step can be called so. A goal that ended the run is [`zyklus_model::RunEnd::Goal`] alone.
 pub const GOAL_STEP: &str = "goal:";
+
+/// The outcome of a step that another run had sent to the same customer before their two identities were found to be
+/// one (rule R20): it is not sent again.
+pub const SENT_BEFORE: &str = "sent-before";
 
 /// When a run has done what it was for (rule R17).
 #[derive(Debug, Clone, PartialEq)]
@@ -182,6 +195,8 @@ pub enum Verb {
     Split {
         /// Name, weight and first node of each.
         ways: Vec<Way>,
+        /// Drawn anew in every run.
+        again: bool,
     },
     /// Puts a label on.
     Tag {
@@ -249,6 +264,8 @@ pub struct Journey {
     pub priority: u8,
     /// At most one live run per customer and group.
     pub group: Option<String>,
+    /// What its runs do when one of the group with a higher priority begins.
+    pub gives_way: Yield,
     /// Per cent who get nothing.
     pub holdout: u8,
     /// Re-draws the holdout.
@@ -272,6 +289,13 @@ impl Journey {
     /// The node with a step id.
     pub fn node(&self, step: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.id == step)
+    }
+
+    /// Whether any of its steps sends marketing.
+    pub fn sends_marketing(&self) -> bool {
+        let is_marketing =
+            |verb: &Verb| matches!(verb, Verb::Send(send) if send.purpose == Purpose::Marketing);
+        self.nodes.iter().any(|node| is_marketing(&node.verb))
     }
 
     /// Whether a customer can enter again.

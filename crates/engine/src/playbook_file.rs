@@ -10,7 +10,7 @@ use zyklus_model::nearest;
 
 use crate::condition::{Condition, Named, Scope};
 use crate::lifecycle::{identifier, read_label};
-use crate::playbook::{Every, Goal, Journey, Mode, Overlap, Playbook, Reenter, Start};
+use crate::playbook::{Every, Goal, Journey, Mode, Overlap, Playbook, Reenter, Start, Yield};
 use crate::problem::Problem;
 use crate::source::{Source, Table};
 use crate::steps::Steps;
@@ -35,6 +35,7 @@ const JOURNEY_KEYS: &[&str] = &[
     "holdout",
     "epoch",
     "group",
+    "yield",
     "was",
     "mode",
     "backfill",
@@ -48,6 +49,8 @@ const OVERLAPS: &[(&str, Overlap)] = &[
     ("queue", Overlap::Queue),
     ("parallel", Overlap::Parallel),
 ];
+
+const YIELDS: &[(&str, Yield)] = &[("wait", Yield::Wait), ("end", Yield::End)];
 
 impl Playbook {
     /// Reads one file. `segments` are those of all files read before, so that a start can name them.
@@ -181,14 +184,17 @@ fn read_journey<'a>(
         }
     };
     let when = reader.condition("when", Scope::JourneyWhen);
-    let key = reader.take("key").and_then(|(path, v)| reader.source.expression(&path, v, Scope::Key));
+    let key_at = reader.take("key");
+    let has_key = key_at.is_some();
+    let key = key_at.and_then(|(path, v)| reader.source.expression(&path, v, Scope::Key));
     let exit = reader.condition("exit", Scope::Exit);
     let goal = reader.take("goal").and_then(|(path, v)| read_goal(reader.source, &path, v));
     let overlap_at = reader.take("overlap");
     let overlap = overlap_at.as_ref().and_then(|(path, v)| reader.source.word_of(path, v, OVERLAPS));
-    if let (Some((_, value)), Some(Overlap::Queue | Overlap::Parallel)) = (&overlap_at, overlap) {
-        let help = "this version runs \"ignore\" and \"restart\"; the others come with a later one";
-        reader.source.problem_help(value.span(), "this overlap cannot be run yet", help);
+    if let (Some((_, value)), Some(Overlap::Parallel), false) = (&overlap_at, overlap, has_key) {
+        let help = "say with `key` what the runs are about, for example key = \"event.order_id\"";
+        let message = format!("`{path}` has no `key`: nothing tells runs that go on side by side apart");
+        reader.source.problem_help(value.span(), message, help);
     }
     let reenter = reader.take("reenter").and_then(|(path, v)| reader.source.parsed(&path, v, parse_reenter));
     let late = reader.length("late");
@@ -197,6 +203,14 @@ fn read_journey<'a>(
     let holdout = reader.take("holdout").and_then(|(path, v)| reader.source.int_of(&path, v, 0..51));
     let epoch = reader.take("epoch").and_then(|(path, v)| reader.source.int_of(&path, v, 0..1_000_000));
     let group = reader.take("group").and_then(|(path, v)| reader.source.parsed(&path, v, identifier));
+    let yield_at = reader.take("yield");
+    let gives_way = yield_at.as_ref().and_then(|(path, v)| reader.source.word_of(path, v, YIELDS));
+    if let (Some((path, value)), None) = (&yield_at, &group)
+        && path.starts_with("journeys.")
+    {
+        let help = "name the group with `group`, or take `yield` out";
+        reader.source.warn(value.span(), format!("`{path}` has no effect without a group"), help);
+    }
     let was = reader.take("was").and_then(|(path, v)| reader.source.parsed(&path, v, identifier));
     let mode = reader.take("mode").and_then(|(path, v)| reader.source.word_of(&path, v, JOURNEY_MODES));
     for later in ["backfill", "on_change"] {
@@ -241,6 +255,7 @@ fn read_journey<'a>(
         exit,
         priority: priority.unwrap_or(50) as u8,
         group,
+        gives_way: gives_way.unwrap_or(Yield::Wait),
         holdout: holdout.unwrap_or(0) as u8,
         epoch: epoch.unwrap_or(0),
         mode: mode.unwrap_or(Mode::Live),

@@ -47,6 +47,15 @@ pub struct QuietHours {
     pub holidays: BTreeSet<Date>,
 }
 
+/// Who gets no marketing at all, to be compared with (rule R16).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GlobalHoldout {
+    /// Per cent of customers, 0 to 50.
+    pub share: u8,
+    /// Another number draws anew.
+    pub epoch: i64,
+}
+
 /// The operator's rules that hold for every journey.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -54,6 +63,11 @@ pub struct Settings {
     pub zone: TimeZone,
     /// Frequency caps.
     pub caps: Vec<FrequencyCap>,
+    /// Messages to one customer on one channel that are due within so long of each other contend for being the one
+    /// that goes (rule R13).
+    pub contend: Length,
+    /// Who gets no marketing at all.
+    pub holdout: GlobalHoldout,
     /// Quiet hours by channel.
     pub quiet: Vec<QuietHours>,
     /// Whether customers who bought may get advertising for similar goods without consent (UWG §7(3)); off
@@ -67,7 +81,7 @@ pub struct Settings {
 
 impl Default for Settings {
     /// UTC; one marketing e-mail a day and three a week, two text messages a week; German quiet hours for text
-    /// messages.
+    /// messages; two hours of contention; nobody held out.
     fn default() -> Self {
         let cap = |channel, max, per| FrequencyCap { channel: Some(channel), max, per };
         let quiet = |channel| QuietHours {
@@ -84,6 +98,8 @@ impl Default for Settings {
                 cap(Channel::Email, 3, CapWindow::Rolling(Length::days(7))),
                 cap(Channel::Sms, 2, CapWindow::Rolling(Length::days(7))),
             ],
+            contend: Length::hours(2),
+            holdout: GlobalHoldout::default(),
             quiet: vec![quiet(Channel::Sms)],
             existing_customers: false,
             test_recipients: BTreeSet::new(),
@@ -112,9 +128,15 @@ const WEEKDAYS: &[(&str, Weekday)] = &[
 
 impl Settings {
     /// Reads `[caps]`: `email = { max = 3, per = "7d" }` or an array of such, and `total` for all channels.
-    /// What is named replaces the default for that channel; an empty array switches it off.
+    /// What is named replaces the default for that channel; an empty array switches it off. `contend = "2h"` is how
+    /// near to each other messages contend.
     pub fn read_caps<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
         let Some(mut table) = source.table("caps", value) else { return };
+        if let Some(value) = table.take("contend")
+            && let Some(contend) = source.parsed("caps.contend", value, positive)
+        {
+            self.contend = contend;
+        }
         for (name, span, value) in table.rest() {
             let channel = match (name.as_str(), CHANNELS.iter().find(|(word, _)| *word == name)) {
                 ("total", _) => None,
@@ -154,6 +176,16 @@ impl Settings {
                 }
             }
         }
+    }
+
+    /// Reads `[holdout]`: `share = 5` per cent, `epoch = 1`.
+    pub fn read_holdout<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
+        let Some(mut table) = source.table("holdout", value) else { return };
+        let share = table.need(source, "share").and_then(|v| source.int_of("holdout.share", v, 0..51));
+        let epoch = table.take("epoch").and_then(|v| source.int_of("holdout.epoch", v, 0..1_000_000));
+        table.finish(source);
+        let share = u8::try_from(share.unwrap_or(0)).unwrap_or(0);
+        self.holdout = GlobalHoldout { share, epoch: epoch.unwrap_or(0) };
     }
 
     /// Reads `[quiet]`: `sms = { from = "21:00", until = "08:00", weekdays = ["sunday"], holidays = […] }`, or

@@ -58,7 +58,7 @@ impl Steps {
                     *then = turn(*then);
                     *otherwise = turn(*otherwise);
                 }
-                Verb::Split { ways } => {
+                Verb::Split { ways, .. } => {
                     for way in ways {
                         way.first = turn(way.first);
                     }
@@ -98,7 +98,7 @@ impl Steps {
                     length.rough_days() + f64::from(u8::from(at.is_some())) + after(node.next)
                 }
                 Verb::If { then, otherwise, .. } => after(*then).max(after(*otherwise)),
-                Verb::Split { ways } => ways.iter().map(|w| after(w.first)).fold(0.0, f64::max),
+                Verb::Split { ways, .. } => ways.iter().map(|w| after(w.first)).fold(0.0, f64::max),
                 Verb::Exit(_) => 0.0,
                 Verb::Send(_) | Verb::Call { .. } | Verb::Tag { .. } | Verb::Untag(_) => after(node.next),
             };
@@ -266,13 +266,11 @@ impl Steps {
         next: Option<usize>,
     ) -> Option<(String, Verb)> {
         let id = table.take("split").and_then(|v| source.parsed(&format!("{path}.split"), v, identifier))?;
-        for later in ["learn", "again"] {
-            if let Some(value) = table.take(later).filter(|v| v.get_ref().as_bool() == Some(true)) {
-                let help =
-                    "the ways keep their weights, and a customer keeps their way, until a later version";
-                source.warn(value.span(), format!("`{later}` has no effect yet"), help);
-            }
+        if let Some(value) = table.take("learn").filter(|v| v.get_ref().as_bool() == Some(true)) {
+            let help = "the ways keep their weights until a later version";
+            source.warn(value.span(), "`learn` has no effect yet", help);
         }
+        let again = table.take("again").and_then(|v| source.bool_of(&format!("{path}.again"), v));
         let items = table.need(source, "ways").and_then(|v| source.array_of(&format!("{path}.ways"), v))?;
         let mut ways = Vec::new();
         for (index, item) in items.iter().enumerate().rev() {
@@ -297,7 +295,7 @@ impl Steps {
             source.problem(table.span.clone(), format!("`{path}.ways` have no weight at all"));
             return None;
         }
-        Some((format!("split:{id}"), Verb::Split { ways }))
+        Some((format!("split:{id}"), Verb::Split { ways, again: again.unwrap_or(false) }))
     }
 }
 

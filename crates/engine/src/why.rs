@@ -3,14 +3,16 @@
 
 use serde::Serialize;
 use zyklus_model::{
-    At, Channel, CustomerId, Delivery, DeliveryState, GuardReason, Run, RunEnd, RunState, Snapshot,
+    At, Channel, CustomerId, Delivery, DeliveryState, GuardReason, Holdout, Run, RunEnd, RunState, Snapshot,
 };
 
 use crate::book::Book;
 use crate::condition::Explained;
-use crate::decide::{KeptOut, LastStart, decide_and_tell, held_out};
+use crate::contend::outranked;
+use crate::decide::{KeptOut, LastStart, decide_and_tell};
 use crate::facts::{RunFacts, Standing, View};
-use crate::guards::{Permit, lawful, permits};
+use crate::guards::{Permit, admits, lawful};
+use crate::holdout::meets;
 use crate::playbook::{Journey, Mode, Reenter, Start, Verb};
 use crate::zone::zone_of;
 
@@ -27,6 +29,8 @@ pub struct Why {
     pub phase: Option<PhaseWhy>,
     /// Journeys the customer is in.
     pub inside: Vec<RunWhy>,
+    /// Starts of journeys the customer is in that became no run of their own: the last of each journey.
+    pub turned_away: Vec<TurnedAwayWhy>,
     /// Journeys the customer is not in, and what keeps them out.
     pub outside: Vec<OutsideWhy>,
     /// Messages and actions that are waiting.
@@ -77,10 +81,27 @@ pub struct RunWhy {
     pub step: Option<String>,
     /// When that step acts, if time alone decides.
     pub due_at: Option<At>,
+    /// Whether it goes on, waits for its turn, or has given way.
+    pub state: RunState,
+    /// The journey whose run it waits for.
+    pub waits_for: Option<String>,
     /// Whether it only records: held out, or shadow mode.
     pub is_ghost: bool,
+    /// The holdout group it was drawn into.
+    pub held: Option<Holdout>,
     /// The steps behind it and how each ended.
     pub acted: Vec<(String, String)>,
+}
+
+/// A start that became no run, because the customer is in the journey already.
+#[derive(Debug, Clone, Serialize)]
+pub struct TurnedAwayWhy {
+    /// The journey.
+    pub journey: String,
+    /// When it happened.
+    pub happened_at: At,
+    /// What kept it out.
+    pub because: Outside,
 }
 
 /// A journey the customer is not in.
@@ -126,6 +147,13 @@ pub enum Outside {
         /// When they may.
         again_at: Option<At>,
     },
+    /// A run of the journey was going on.
+    Running,
+    /// A run of the journey was going on, and another one was waiting for its turn.
+    QueueFull {
+        /// Since when.
+        waiting_since: At,
+    },
     /// Another run of the same group goes on.
     GroupTaken {
         /// Of which journey.
@@ -151,6 +179,19 @@ pub struct WaitingWhy {
     pub due_at: At,
     /// The guard that delays or refuses it now.
     pub guard: Option<GuardReason>,
+    /// The message that goes first, or last did.
+    pub outranked_by: Option<WinnerWhy>,
+}
+
+/// The message another one gives way to.
+#[derive(Debug, Clone, Serialize)]
+pub struct WinnerWhy {
+    /// The delivery.
+    pub delivery: zyklus_model::DeliveryId,
+    /// Of which journey.
+    pub journey: String,
+    /// What it sends.
+    pub target: String,
 }
 
 /// Something that happens by itself.
@@ -203,7 +244,13 @@ pub fn why(book: &Book, snapshot: &Snapshot, now: At) -> Why {
         }
     }
     let asker = Asker { book, snapshot, now, standing, runs: &runs };
-    let inside: Vec<RunWhy> = runs.iter().filter(|r| r.state == RunState::Live).map(run_why).collect();
+    let inside: Vec<RunWhy> =
+        runs.iter().filter(|r| r.state != RunState::Ended).map(|run| asker.run(run)).collect();
+    let turned_away = book.journeys.iter().zip(&starts).filter_map(|(journey, start)| {
+        let is_inside = inside.iter().any(|run| run.journey == journey.root());
+        start.as_ref().filter(|_| is_inside).and_then(|start| turned_away(journey, start))
+    });
+    let turned_away = turned_away.collect();
     let outside = book
         .journeys
         .iter()
@@ -239,22 +286,22 @@ pub fn why(book: &Book, snapshot: &Snapshot, now: At) -> Why {
         lifecycle: book.lifecycle.id.to_string(),
         phase: asker.phase(state, decision.phase.is_some()),
         inside,
+        turned_away,
         outside,
         waiting,
         next,
     }
 }
 
-fn run_why(run: &Run) -> RunWhy {
-    RunWhy {
-        journey: run.journey.clone(),
-        since: run.started_at,
-        key: run.key.clone(),
-        step: run.position.step.clone(),
-        due_at: run.position.due_at,
-        is_ghost: run.ghost,
-        acted: run.acted.clone(),
-    }
+/// What a start was turned away for while a run of the journey goes on.
+fn turned_away(journey: &Journey, start: &LastStart) -> Option<TurnedAwayWhy> {
+    let because = match &start.kept_out {
+        Some(KeptOut::Running) => Outside::Running,
+        Some(KeptOut::QueueFull(since)) => Outside::QueueFull { waiting_since: *since },
+        _ => return None,
+    };
+    let happened_at = start.occurrence.at;
+    Some(TurnedAwayWhy { journey: journey.id.to_string(), happened_at, because })
 }
 
 struct Asker<'a> {
@@ -304,17 +351,49 @@ impl<'a> Asker<'a> {
         })
     }
 
+    fn run(&self, run: &Run) -> RunWhy {
+        let group = |root: &str| self.book.journey(root).and_then(|j| j.group.as_deref());
+        let rival = self.runs.iter().find(|other| match run.state {
+            RunState::Queued => other.state.goes_on() && other.journey == run.journey && other.key == run.key,
+            RunState::Waiting => {
+                other.state == RunState::Live && group(&other.journey) == group(&run.journey)
+            }
+            RunState::Live | RunState::Ended => false,
+        });
+        RunWhy {
+            journey: run.journey.clone(),
+            since: run.started_at,
+            key: run.key.clone(),
+            step: run.position.step.clone(),
+            due_at: run.position.due_at,
+            state: run.state,
+            waits_for: rival.map(|other| other.journey.clone()),
+            is_ghost: run.ghost,
+            held: run.held,
+            acted: run.acted.clone(),
+        }
+    }
+
     fn waiting(&self, delivery: &Delivery) -> WaitingWhy {
-        let guard = match permits(self.book, self.snapshot, delivery, self.now) {
+        let guard = match admits(self.book, self.snapshot, delivery, self.now) {
             Permit::Go => None,
             Permit::Delay(_, reason) | Permit::Refuse(reason) => Some(reason),
         };
+        let winner = outranked(self.book, self.snapshot, delivery, self.now).map(|(winner, _)| winner);
+        let guard = guard.or(winner.map(|_| GuardReason::Outranked));
+        let known = |id| self.snapshot.deliveries.iter().find(|d| d.id == id);
+        let winner = winner.or_else(|| delivery.outranked_by.and_then(known));
         WaitingWhy {
             delivery: delivery.id,
             journey: delivery.journey.clone(),
             target: delivery.target.clone(),
             due_at: delivery.due_at,
             guard,
+            outranked_by: winner.map(|w| WinnerWhy {
+                delivery: w.id,
+                journey: w.journey.clone(),
+                target: w.target.clone(),
+            }),
         }
     }
 
@@ -339,8 +418,11 @@ impl<'a> Asker<'a> {
             _ => None,
         })?;
         let channel: Channel = send.channel;
-        lawful(self.book, self.snapshot, channel, send.purpose, self.now)
-            .or_else(|| held_out(self.book, self.snapshot, journey).then_some(GuardReason::JourneyHoldout))
+        let held = || match meets(self.book, self.snapshot, Some(journey), send.purpose)? {
+            Holdout::Global => Some(GuardReason::GlobalHoldout),
+            Holdout::Journey => Some(GuardReason::JourneyHoldout),
+        };
+        lawful(self.book, self.snapshot, channel, send.purpose, self.now).or_else(held)
     }
 
     fn because(&self, journey: &Journey, last: Option<&LastStart>) -> Outside {
@@ -354,7 +436,7 @@ impl<'a> Asker<'a> {
         let happened_at = occurrence.at;
         match kept_out {
             // Judged when it happened, and it would have to happen again.
-            None | Some(KeptOut::Running) => start(),
+            None | Some(KeptOut::Running | KeptOut::QueueFull(_)) => start(),
             Some(KeptOut::AlreadyStarted) => match journey.reentry() {
                 Reenter::Never => Outside::Reentry { again_at: None },
                 Reenter::Always | Reenter::After(_) => start(),

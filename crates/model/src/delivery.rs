@@ -115,6 +115,10 @@ words! {
         Capped = "capped",
         /// Its journey is switched off: it waits.
         Paused = "paused",
+        /// Another message to the same customer goes first.
+        Outranked = "outranked",
+        /// Its run has reached its goal or its exit.
+        Over = "over",
         /// Not one of the test recipients.
         TestMode = "test_mode",
     }
@@ -147,8 +151,11 @@ pub struct Delivery {
     pub capped: bool,
     /// Where it stands.
     pub state: DeliveryState,
-    /// Why a guard refused it.
+    /// Why a guard refused it; of one that waits, why it was last put off.
     pub reason: Option<GuardReason>,
+    /// The message it last gave way to, if it did.
+    #[serde(default)]
+    pub outranked_by: Option<DeliveryId>,
     /// When it was decided.
     pub created_at: At,
     /// When it may go.

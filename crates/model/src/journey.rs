@@ -11,8 +11,29 @@ words! {
     RunState {
         /// Going on.
         Live = "live",
+        /// Not begun: another run of its journey and key goes on, and it is the next.
+        Queued = "queued",
+        /// Gave way to a run of its group with a higher priority, and goes on where it stood when that ends.
+        Waiting = "waiting",
         /// Over.
         Ended = "ended",
+    }
+}
+
+impl RunState {
+    /// Whether it has begun and is not over.
+    pub const fn goes_on(self) -> bool {
+        matches!(self, RunState::Live | RunState::Waiting)
+    }
+}
+
+words! {
+    /// In which holdout group a run was drawn when it began.
+    Holdout {
+        /// The one for the marketing of all journeys: what is no marketing goes out.
+        Global = "global",
+        /// The journey's own: the whole run only records.
+        Journey = "journey",
     }
 }
 
@@ -31,6 +52,8 @@ words! {
         Removed = "removed",
         /// The step it stood at is gone.
         StepRemoved = "step_removed",
+        /// A run of its group with a higher priority began.
+        GaveWay = "gave_way",
         /// Two customers became one, and the other's run goes on.
         Merged = "merged",
         /// The customer was erased.
@@ -68,6 +91,9 @@ pub struct Run {
     pub epoch: i64,
     /// Whether it only records what it would do: a held-out customer or a journey in shadow mode.
     pub ghost: bool,
+    /// In which holdout group it was drawn when it began; `None` also for a ghost of shadow mode.
+    #[serde(default)]
+    pub held: Option<Holdout>,
     /// Going on or over.
     pub state: RunState,
     /// How it ended.
@@ -78,6 +104,12 @@ pub struct Run {
     pub started_at: At,
     /// When it ended.
     pub ended_at: Option<At>,
+    /// When it was put behind another run of its journey and key, if it was; `started_at` is when its turn came.
+    #[serde(default)]
+    pub queued_at: Option<At>,
+    /// When it last gave way to a run of its group, if it did.
+    #[serde(default)]
+    pub yielded_at: Option<At>,
     /// Where it stands.
     pub position: RunPosition,
     /// Ids of the steps it has acted on, in order, with the outcome of each.

@@ -33,7 +33,7 @@ pub use id::{
     AttemptId, CustomerId, DeliveryId, EventId, FeedbackId, MergeId, OrderId, ProductId, RunId, TransitionId,
     bucket_of,
 };
-pub use journey::{Run, RunEnd, RunPosition, RunState};
+pub use journey::{Holdout, Run, RunEnd, RunPosition, RunState};
 pub use money::{Currency, Money, MoneyError, Rates};
 pub use nearest::nearest;
 pub use order::{Cart, CartLine, Mark, MarkKind, Order, OrderLine, OrderState, Product, Refund};

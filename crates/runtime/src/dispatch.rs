@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use zyklus_connect::{Action, Dedup, Keyed, Message, Outcome};
-use zyklus_engine::{Book, Permit, permits};
+use zyklus_engine::{Book, Permit, outranked, permits};
 use zyklus_host::Opened;
-use zyklus_model::{At, Attempt, Channel, Delivery, DeliveryId, DeliveryKind, Suppression};
+use zyklus_model::{At, Attempt, Channel, Delivery, DeliveryId, DeliveryKind, GuardReason, Suppression};
 use zyklus_store::{AttemptEnd, Claim, ClaimRequest, Completion, Judgement, Store, StoreError};
 
 use crate::clock::Clock;
@@ -118,7 +118,13 @@ impl Dispatcher {
                         }
                         match permits(&book, snapshot, delivery, now) {
                             Permit::Go => Judgement::Send,
-                            Permit::Delay(until, _) => Judgement::Postpone(until),
+                            Permit::Delay(until, reason) => {
+                                let winner = outranked(&book, snapshot, delivery, now);
+                                let outranked_by = winner
+                                    .filter(|_| reason == GuardReason::Outranked)
+                                    .map(|(winner, _)| winner.id);
+                                Judgement::Postpone { until, reason, outranked_by }
+                            }
                             Permit::Refuse(reason) => Judgement::Refuse(reason),
                         }
                     })

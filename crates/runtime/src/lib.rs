@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod dispatch;
 mod error;
 pub mod evaluate;
+pub mod journeys;
 pub mod mail;
 mod outcome;
 pub mod plan;

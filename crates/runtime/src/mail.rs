@@ -333,6 +333,7 @@ mod tests {
             capped: true,
             state: DeliveryState::Pending,
             reason: None,
+            outranked_by: None,
             created_at: at,
             due_at: at,
             expires_at: at.plus_days(1),

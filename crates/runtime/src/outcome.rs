@@ -182,6 +182,7 @@ mod tests {
             capped: true,
             state: zyklus_model::DeliveryState::Sending,
             reason: None,
+            outranked_by: None,
             created_at: At::MIN,
             due_at: At::MIN,
             expires_at: At::MAX,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use zyklus_engine::playbook::Start;
-use zyklus_engine::{Book, Mode};
+use zyklus_engine::{Book, Mode, Permit, outranked, permits};
 use zyklus_model::{At, CustomerId, Decision, DeliveryState, RunState, Snapshot};
 use zyklus_store::Store;
 
@@ -36,8 +36,32 @@ pub struct Plan {
     /// Customers inside a phase whose journey they did not start, because they came there before it went live or
     /// with history (rule R3), by journey.
     pub inside_without_run: Vec<(String, u64)>,
-    /// Deliveries the next evaluation refuses, by guard.
+    /// Deliveries that are refused, by guard.
     pub refused: BTreeMap<String, u64>,
+    /// Messages that give way to one of another journey (rule R13).
+    pub outranked: Vec<PlannedLoss>,
+    /// Journeys whose holdout was drawn less than 90 days before it is drawn anew (rule R16).
+    pub redrawn: Vec<PlannedRedraw>,
+}
+
+/// Messages that give way.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedLoss {
+    /// The journey that gives way.
+    pub journey: String,
+    /// The one that goes first.
+    pub to: String,
+    /// How many messages.
+    pub count: u64,
+}
+
+/// A holdout that is drawn anew by another `epoch`.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedRedraw {
+    /// The journey.
+    pub journey: String,
+    /// When the first run under the last draw began.
+    pub drawn_at: At,
 }
 
 /// Phase moves of one kind.
@@ -88,6 +112,9 @@ struct Tally {
     messages: BTreeMap<(String, String), (u64, u64, Vec<CustomerId>)>,
     inside: BTreeMap<String, u64>,
     refused: BTreeMap<String, u64>,
+    outranked: BTreeMap<(String, String), u64>,
+    /// The first run of each journey under each epoch but the current.
+    drawn: BTreeMap<String, BTreeMap<i64, At>>,
 }
 
 /// Decides for everybody, as after a change of the configuration, and counts; writes nothing. For whom nothing has
@@ -139,31 +166,58 @@ impl Tally {
                 note(&mut entry.1);
             }
         }
-        let withdrawn = |id| decision.withdrawals.iter().any(|w| w.delivery == id);
-        let pending = snapshot
-            .deliveries
-            .iter()
-            .filter(|d| d.state == DeliveryState::Pending && !withdrawn(d.id))
-            .chain(decision.deliveries.iter().filter(|d| d.state == DeliveryState::Pending));
-        for delivery in pending {
-            if delivery.due_at > now.plus_days(7) {
-                continue;
+        let mut all = snapshot.deliveries.iter().chain(&decision.deliveries);
+        if all.any(|d| d.state == DeliveryState::Pending) {
+            self.count_messages(book, &after(snapshot, decision), now, samples);
+        }
+        for run in &snapshot.runs {
+            let epoch = book.journey(&run.journey).filter(|j| j.holdout > 0).map(|j| j.epoch);
+            if epoch.is_some_and(|epoch| epoch != run.epoch) {
+                let drawn = self.drawn.entry(run.journey.clone()).or_default();
+                let first = drawn.entry(run.epoch).or_insert(run.started_at);
+                *first = run.started_at.min(*first);
             }
-            let key = (delivery.journey.clone(), delivery.target.clone());
-            let entry = self.messages.entry(key).or_default();
-            entry.0 += u64::from(delivery.due_at <= now.plus_days(1));
-            entry.1 += 1;
-            note(&mut entry.2);
         }
         let reasons = decision
             .deliveries
             .iter()
+            .filter(|d| d.state != DeliveryState::Pending)
             .filter_map(|d| d.reason)
             .chain(decision.withdrawals.iter().filter_map(|w| w.reason));
         for reason in reasons {
             *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
         }
         self.count_inside(book, snapshot, decision);
+    }
+
+    /// What is pending after the next evaluation, when the guards let it go as far as can be said now.
+    fn count_messages(&mut self, book: &Book, after: &Snapshot, now: At, samples: usize) {
+        for delivery in after.deliveries.iter().filter(|d| d.state == DeliveryState::Pending) {
+            if delivery.due_at > now.plus_days(7) {
+                continue;
+            }
+            let asked_at = delivery.due_at.max(now);
+            if let Some((winner, _)) = outranked(book, after, delivery, asked_at) {
+                let pair = (delivery.journey.clone(), winner.journey.clone());
+                *self.outranked.entry(pair).or_default() += 1;
+            }
+            let due_at = match permits(book, after, delivery, asked_at) {
+                Permit::Go => asked_at,
+                Permit::Delay(until, _) if until > now.plus_days(7) => continue,
+                Permit::Delay(until, _) => until,
+                Permit::Refuse(reason) => {
+                    *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
+                    continue;
+                }
+            };
+            let key = (delivery.journey.clone(), delivery.target.clone());
+            let entry = self.messages.entry(key).or_default();
+            entry.0 += u64::from(due_at <= now.plus_days(1));
+            entry.1 += 1;
+            if entry.2.len() < samples {
+                entry.2.push(after.customer.id);
+            }
+        }
     }
 
     fn count_inside(&mut self, book: &Book, snapshot: &Snapshot, decision: &Decision) {
@@ -212,6 +266,34 @@ impl Tally {
             messages,
             inside_without_run: self.inside.into_iter().collect(),
             refused: self.refused,
+            outranked: self
+                .outranked
+                .into_iter()
+                .map(|((journey, to), count)| PlannedLoss { journey, to, count })
+                .collect(),
+            redrawn: self
+                .drawn
+                .into_iter()
+                .filter_map(|(journey, drawn)| Some((journey, *drawn.last_key_value()?.1)))
+                .filter(|(_, drawn_at)| *drawn_at > at.plus_days(-90))
+                .map(|(journey, drawn_at)| PlannedRedraw { journey, drawn_at })
+                .collect(),
         }
     }
+}
+
+/// A customer as the next evaluation leaves them, as far as messages go.
+fn after(snapshot: &Snapshot, decision: &Decision) -> Snapshot {
+    let mut after = snapshot.clone();
+    after.phase = decision.phase.clone().or(after.phase);
+    after.runs.retain(|run| !decision.runs.iter().any(|changed| changed.id == run.id));
+    after.runs.extend(decision.runs.iter().cloned());
+    for withdrawal in &decision.withdrawals {
+        let its = after.deliveries.iter_mut().find(|d| d.id == withdrawal.delivery);
+        if let Some(delivery) = its.filter(|d| d.state == DeliveryState::Pending) {
+            delivery.state = withdrawal.state;
+        }
+    }
+    after.deliveries.extend(decision.deliveries.iter().cloned());
+    after
 }

@@ -225,6 +225,9 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
     if let Some(value) = root.take("caps") {
         settings.read_caps(source, value);
     }
+    if let Some(value) = root.take("holdout") {
+        settings.read_holdout(source, value);
+    }
     if let Some(value) = root.take("quiet") {
         settings.read_quiet(source, value);
     }

@@ -12,6 +12,7 @@ use zyklus_model::{At, Money, Order, RunState, Snapshot};
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
+use crate::journeys::{JourneyRow, Journeys};
 use crate::project::Project;
 
 const BATCH: u32 = 2_000;
@@ -54,6 +55,8 @@ pub struct Report {
     pub unrated: BTreeMap<String, u64>,
     /// Live runs by journey.
     pub live_runs: BTreeMap<String, u64>,
+    /// What journeys came to, by root id.
+    pub journeys: Vec<JourneyRow>,
 }
 
 /// One phase.
@@ -113,6 +116,7 @@ struct Tally {
     cohorts: BTreeMap<(i16, i8), (u64, BTreeMap<i32, u64>)>,
     unrated: BTreeMap<String, u64>,
     runs: BTreeMap<String, u64>,
+    journeys: Journeys,
 }
 
 /// Computes the figures as of `now`; facts dated later are not seen.
@@ -192,6 +196,7 @@ impl Tally {
         for run in snapshot.runs.iter().filter(|r| r.state == RunState::Live && r.started_at <= now) {
             *self.runs.entry(run.journey.clone()).or_default() += 1;
         }
+        self.journeys.add(book, snapshot, now);
     }
 
     fn finish(self, project: &Project, book: &Book, now: At) -> Report {
@@ -260,6 +265,7 @@ impl Tally {
             cohorts,
             unrated: self.unrated,
             live_runs: self.runs,
+            journeys: self.journeys.finish(book, currency, &language),
         }
     }
 }

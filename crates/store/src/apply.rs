@@ -237,11 +237,14 @@ async fn write_runs(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
             &run.definition,
             run.epoch,
             run.ghost,
+            run.held.map(|h| h.as_str()),
             run.state.as_str(),
             run.end.map(|e| e.as_str()),
             run.end_reason.as_deref(),
             run.started_at,
             run.ended_at,
+            run.queued_at,
+            run.yielded_at,
             run.position.step.as_deref(),
             run.position.reached_at,
             run.position.due_at,
@@ -251,12 +254,13 @@ async fn write_runs(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
     }
     tx.insert(
         "INSERT INTO run (bucket, customer_id, id, source_customer_id, journey, run_key, occurrence, definition, epoch, \
-         ghost, state, end_kind, end_reason, started_at, ended_at, step, reached_at, due_at, acted, event)",
+         ghost, held, state, end_kind, end_reason, started_at, ended_at, queued_at, yielded_at, step, reached_at, \
+         due_at, acted, event)",
         rows,
         " ON CONFLICT (bucket, customer_id, id) DO UPDATE SET definition = excluded.definition, \
          epoch = excluded.epoch, ghost = excluded.ghost, state = excluded.state, end_kind = excluded.end_kind, \
-         end_reason = excluded.end_reason, ended_at = excluded.ended_at, step = excluded.step, \
-         reached_at = excluded.reached_at, due_at = excluded.due_at, acted = excluded.acted",
+         end_reason = excluded.end_reason, started_at = excluded.started_at, ended_at = excluded.ended_at, \
+         yielded_at = excluded.yielded_at, held = excluded.held, step = excluded.step, reached_at = excluded.reached_at, due_at = excluded.due_at, acted = excluded.acted",
     )
     .await?;
     Ok(runs.len() as u64 - known)
@@ -281,6 +285,7 @@ async fn write_deliveries(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
             delivery.capped,
             delivery.state.as_str(),
             delivery.reason.map(|r| r.as_str()),
+            delivery.outranked_by,
             delivery.created_at,
             delivery.due_at,
             delivery.expires_at,
@@ -291,8 +296,8 @@ async fn write_deliveries(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
     }
     tx.insert(
         "INSERT INTO delivery (bucket, customer_id, id, source_customer_id, run_id, journey, step, kind, channel, \
-         connector, target, purpose, capped, state, reason, created_at, due_at, expires_at, done_at, attempt_count, \
-         payload)",
+         connector, target, purpose, capped, state, reason, outranked_by, created_at, due_at, expires_at, done_at, \
+         attempt_count, payload)",
         rows,
         " ON CONFLICT DO NOTHING",
     )

@@ -62,6 +62,7 @@ words!(
     model::FeedbackKind,
     model::Origin,
     model::RunState,
+    model::Holdout,
     model::RunEnd,
     model::DeliveryKind,
     model::DeliveryState,

@@ -40,7 +40,14 @@ pub enum Judgement {
     /// Send it.
     Send,
     /// Not before then.
-    Postpone(At),
+    Postpone {
+        /// When it is asked again.
+        until: At,
+        /// What put it off.
+        reason: GuardReason,
+        /// The message that goes first, if that is the reason.
+        outranked_by: Option<DeliveryId>,
+    },
     /// Not at all.
     Refuse(GuardReason),
     /// Leave it as it is: who would carry it is not there. Others of the same kind, channel and connector may not
@@ -235,9 +242,11 @@ where
                 absent.insert(carrier(&delivery));
                 continue;
             }
-            Judgement::Postpone(until) => {
+            Judgement::Postpone { until, reason, outranked_by } => {
                 claimed.postponed += 1;
                 delivery.due_at = until;
+                delivery.reason = Some(reason);
+                delivery.outranked_by = outranked_by.or(delivery.outranked_by);
             }
             Judgement::Refuse(reason) => {
                 let is_late = reason == GuardReason::Expired;
@@ -250,6 +259,7 @@ where
             }
             Judgement::Send => {
                 delivery.state = DeliveryState::Sending;
+                delivery.reason = None;
                 delivery.attempt_count += 1;
             }
         }
@@ -286,14 +296,15 @@ impl Changes {
             delivery.done_at,
             delivery.attempt_count,
             is_sent.then_some(request.owner.as_str()),
-            is_sent.then(|| request.now.plus_micros(request.lease_micros))
+            is_sent.then(|| request.now.plus_micros(request.lease_micros)),
+            delivery.outranked_by
         ]);
     }
 
     async fn write(self, tx: &mut Tx, now: At) -> Result<Vec<CustomerId>> {
         let head = "UPDATE delivery SET state = v.column4, reason = v.column5, due_at = v.column6, \
                     done_at = v.column7, attempt_count = v.column8, owner = v.column9, \
-                    lease_until = v.column10 FROM (";
+                    lease_until = v.column10, outranked_by = v.column11 FROM (";
         let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
                     AND delivery.id = v.column3";
         tx.insert(head, self.rows, tail).await?;

@@ -8,7 +8,7 @@ use zyklus_model::snapshot::Mark;
 use zyklus_model::{
     At, Attempt, AttemptId, Cart, Channel, Consent, ConsentState, Currency, Customer, CustomerId, Delivery,
     DeliveryId, DeliveryKind, DeliveryState, Email, Event, EventId, Feedback, FeedbackId, FeedbackKind,
-    GuardReason, IdentityKind, LegalBasis, Money, Order, OrderId, OrderState, Origin, PhaseState,
+    GuardReason, Holdout, IdentityKind, LegalBasis, Money, Order, OrderId, OrderState, Origin, PhaseState,
     PhoneNumber, Purpose, Run, RunEnd, RunId, RunPosition, RunState, SegmentState, Suppression,
     SuppressionReason, Tag, Transition, TransitionCause, TransitionId,
 };
@@ -304,11 +304,14 @@ columns!(RunRow {
     definition: String,
     epoch: i64,
     ghost: bool,
+    held: Option<Word<Holdout>>,
     state: Word<RunState>,
     end_kind: Option<Word<RunEnd>>,
     end_reason: Option<String>,
     started_at: Stamp,
     ended_at: Option<Stamp>,
+    queued_at: Option<Stamp>,
+    yielded_at: Option<Stamp>,
     step: Option<String>,
     reached_at: Stamp,
     due_at: Option<Stamp>,
@@ -317,8 +320,8 @@ columns!(RunRow {
 });
 
 pub(crate) const RUN_COLUMNS: &str = "r.customer_id, r.id, r.journey, r.run_key, r.occurrence, r.definition, \
-     r.epoch, r.ghost, r.state, r.end_kind, r.end_reason, r.started_at, r.ended_at, r.step, r.reached_at, \
-     r.due_at, r.acted, r.event";
+     r.epoch, r.ghost, r.held, r.state, r.end_kind, r.end_reason, r.started_at, r.ended_at, r.queued_at, \
+     r.yielded_at, r.step, r.reached_at, r.due_at, r.acted, r.event";
 
 impl RunRow {
     pub(crate) fn run(self) -> Run {
@@ -331,11 +334,14 @@ impl RunRow {
             definition: self.definition,
             epoch: self.epoch,
             ghost: self.ghost,
+            held: self.held.map(|h| h.0),
             state: self.state.0,
             end: self.end_kind.map(|e| e.0),
             end_reason: self.end_reason,
             started_at: self.started_at.0,
             ended_at: at(self.ended_at),
+            queued_at: at(self.queued_at),
+            yielded_at: at(self.yielded_at),
             position: RunPosition { step: self.step, reached_at: self.reached_at.0, due_at: at(self.due_at) },
             acted: self.acted.0,
             event: self.event.0,
@@ -357,6 +363,7 @@ columns!(DeliveryRow {
     capped: bool,
     state: Word<DeliveryState>,
     reason: Option<Word<GuardReason>>,
+    outranked_by: Option<Uuid>,
     created_at: Stamp,
     due_at: Stamp,
     expires_at: Stamp,
@@ -366,12 +373,12 @@ columns!(DeliveryRow {
 });
 
 pub(crate) const DELIVERY_COLUMNS: &str = "d.customer_id, d.id, d.run_id, d.journey, d.step, d.kind, \
-     d.channel, d.connector, d.target, d.purpose, d.capped, d.state, d.reason, d.created_at, d.due_at, \
-     d.expires_at, d.done_at, d.attempt_count, d.payload";
+     d.channel, d.connector, d.target, d.purpose, d.capped, d.state, d.reason, d.outranked_by, \
+     d.created_at, d.due_at, d.expires_at, d.done_at, d.attempt_count, d.payload";
 
 impl DeliveryRow {
     /// How many columns it takes.
-    pub(crate) const WIDTH: usize = 19;
+    pub(crate) const WIDTH: usize = 20;
 
     pub(crate) fn delivery(self) -> Delivery {
         Delivery {
@@ -388,6 +395,7 @@ impl DeliveryRow {
             capped: self.capped,
             state: self.state.0,
             reason: self.reason.map(|r| r.0),
+            outranked_by: self.outranked_by.map(DeliveryId::from_uuid),
             created_at: self.created_at.0,
             due_at: self.due_at.0,
             expires_at: self.expires_at.0,

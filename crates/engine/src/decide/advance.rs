@@ -8,10 +8,8 @@ use zyklus_model::{
 };
 
 use super::Work;
-use crate::condition::Group;
-use crate::facts::{RunFacts, events_of};
-use crate::guards::{Permit, permits, refuses};
-use crate::phase::earliest;
+use crate::course::{Course, facts_of};
+use crate::guards::{Permit, admits, is_tester, quiet_end, refuses};
 use crate::playbook::{GOAL_STEP, Journey, Mode, Node, Verb, Way};
 use crate::wait::Length;
 
@@ -29,9 +27,22 @@ impl Work<'_> {
     pub(super) fn advance_runs(&mut self) {
         for index in 0..self.runs.len() {
             match self.runs[index].state {
-                RunState::Live => self.advance(index),
+                RunState::Live | RunState::Waiting => self.advance(index),
+                RunState::Queued => self.keep_queued(index),
                 RunState::Ended => self.look_back(index),
             }
+        }
+    }
+
+    /// What is still to begin ends with its journey, and with shadow mode.
+    fn keep_queued(&mut self, index: usize) {
+        let book = self.book;
+        match book.journey(&self.runs[index].journey) {
+            None => self.end_run(index, RunEnd::Removed, Some("the journey is gone from the files".into())),
+            Some(journey) if self.was_shadow(journey, &self.runs[index]) => {
+                self.end_run(index, RunEnd::Removed, Some("it ran in shadow mode".into()));
+            }
+            Some(_) => {}
         }
     }
 
@@ -56,16 +67,15 @@ impl Work<'_> {
                 return;
             }
         }
-        if let Some(exit) = &journey.exit {
-            let run = &self.runs[index];
-            let verdict = exit.eval(&self.view(facts_of(journey, run)), self.now);
-            if verdict.value {
-                self.end_run(index, RunEnd::Exit, Some("the exit condition holds".into()));
-                return;
-            }
-            self.revisit(verdict.revisit_at);
+        let verdict = self.course().exits(journey, &self.runs[index]);
+        if verdict.value {
+            self.end_run(index, RunEnd::Exit, Some("the exit condition holds".into()));
+            return;
         }
-        self.take_steps(index, journey);
+        self.revisit(verdict.revisit_at);
+        if self.runs[index].state == RunState::Live {
+            self.take_steps(index, journey);
+        }
     }
 
     /// A goal reached within its window counts after the last step and after an exit too (rule R17).
@@ -168,7 +178,7 @@ impl Work<'_> {
                     done(*otherwise, "else")
                 }
             }
-            Verb::Split { ways } => match self.choose(journey, &node.id, ways) {
+            Verb::Split { ways, again } => match self.choose(index, journey, &node.id, ways, *again) {
                 Some(way) => done(way.first, &format!("way:{}", way.name)),
                 None => done(node.next, "no way"),
             },
@@ -224,20 +234,25 @@ impl Work<'_> {
                     } else {
                         delivery.done_at.unwrap_or(self.now)
                     };
-                    let outcome = if state.counts() { "sent" } else { state.as_str() };
-                    Step::Done { next: node.next, reached_at: at, outcome: outcome.to_owned() }
+                    Step::Done { next: node.next, reached_at: at, outcome: outcome_of(&delivery).to_owned() }
                 }
             };
         }
         let delivery = self.decide_delivery(index, journey, node, id, reached_at);
+        if delivery.done_at.is_some_and(|at| at > self.now) {
+            // Somebody held out waits for the end of quiet hours as everybody does, and what they would have got is
+            // recorded then.
+            self.revisit(delivery.done_at);
+            return Step::Stay { due_at: delivery.done_at };
+        }
         let step = match delivery.state {
             DeliveryState::Pending => {
                 self.revisit(Some(delivery.expires_at.plus_micros(1)));
                 Step::Stay { due_at: None }
             }
-            state => {
+            _ => {
                 let at = delivery.done_at.unwrap_or(reached_at);
-                Step::Done { next: node.next, reached_at: at, outcome: state.as_str().to_owned() }
+                Step::Done { next: node.next, reached_at: at, outcome: outcome_of(&delivery).to_owned() }
             }
         };
         self.deliveries.push(delivery);
@@ -263,20 +278,32 @@ impl Work<'_> {
         if self.now > delivery.expires_at {
             return refuse(delivery, DeliveryState::Refused, Some(GuardReason::Missed), reached_at);
         }
-        let is_ghost = run.ghost || journey.mode == Mode::Shadow;
-        if let Some(reason) = refuses(self.book, self.snapshot, &delivery, self.now) {
+        let shown = self.only_shown(journey, &delivery);
+        let refused = refuses(self.book, self.snapshot, &delivery, self.now);
+        let held = refused.filter(|r| matches!(r, GuardReason::GlobalHoldout | GuardReason::JourneyHoldout));
+        // What would be sent, and why it is only recorded.
+        let recorded = match (refused, held, shown) {
+            (Some(_), None, _) => None,
+            (_, _, Some(reason)) => Some(reason),
+            (_, Some(reason), None) => Some(Some(reason)),
+            (None, None, None) => run.ghost.then_some(Some(GuardReason::JourneyHoldout)),
+        };
+        if let Some(reason) = recorded {
+            let at = quiet_end(self.book, &delivery, reached_at, &self.zone).unwrap_or(reached_at);
+            return if at > delivery.expires_at {
+                refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), reached_at)
+            } else {
+                refuse(delivery, DeliveryState::Shadow, reason, at)
+            };
+        }
+        if let Some(reason) = refused {
+            let is_ghost = run.ghost || journey.mode == Mode::Shadow;
             let at = if is_ghost { reached_at } else { self.now };
             return refuse(delivery, DeliveryState::Refused, Some(reason), at);
         }
-        if let Some(reason) = self.only_shown(journey, &delivery) {
-            return refuse(delivery, DeliveryState::Shadow, reason, reached_at);
-        }
-        if run.ghost {
-            return refuse(delivery, DeliveryState::Shadow, Some(GuardReason::JourneyHoldout), reached_at);
-        }
-        match permits(self.book, self.snapshot, &delivery, self.now) {
+        match admits(self.book, self.snapshot, &delivery, self.now) {
             Permit::Go => delivery,
-            Permit::Delay(until, _) => Delivery { due_at: until, ..delivery },
+            Permit::Delay(until, reason) => Delivery { due_at: until, reason: Some(reason), ..delivery },
             Permit::Refuse(reason) => refuse(delivery, DeliveryState::Refused, Some(reason), self.now),
         }
     }
@@ -287,46 +314,26 @@ impl Work<'_> {
             Mode::Live | Mode::Off => None,
             Mode::Shadow => Some(None),
             Mode::Test => {
-                let email = self.snapshot.customer.email.as_ref().map(|e| e.as_str());
-                let chosen = email.is_some_and(|e| self.book.settings.test_recipients.contains(e));
-                (!chosen || delivery.kind == DeliveryKind::Action).then_some(Some(GuardReason::TestMode))
+                (!is_tester(self.book, self.snapshot, delivery)).then_some(Some(GuardReason::TestMode))
             }
         }
     }
 
     fn goal_reached(&mut self, index: usize, journey: &Journey) -> bool {
-        let Some(goal) = &journey.goal else { return false };
-        let run = &self.runs[index];
-        let until = goal.within.after(run.started_at, &self.zone);
-        // Late events count if they arrive within a week after the window (rule R17).
-        let accepted = until.plus_days(7);
-        if self.now > accepted || run.acted.iter().any(|(step, _)| step == GOAL_STEP) {
-            return false;
+        let verdict = self.course().reaches_goal(journey, &self.runs[index]);
+        self.revisit(verdict.revisit_at);
+        verdict.value
+    }
+
+    fn course(&self) -> Course<'_> {
+        Course {
+            book: self.book,
+            snapshot: self.snapshot,
+            runs: &self.runs,
+            standing: self.standing.as_ref(),
+            zone: &self.zone,
+            now: self.now,
         }
-        let mut revisit = None;
-        let reached = if goal.when.reads().contains(Group::Event) {
-            let (started, now) = (run.started_at, self.now);
-            let later = |_: &str, at: At, received: At, _| {
-                at > started && at <= until && at <= now && received <= accepted
-            };
-            let events = events_of(self.snapshot, later, self.book.decimals);
-            let mut reached = false;
-            for event in &events {
-                let facts = RunFacts { event: Some(&event.data), ..facts_of(journey, run) };
-                let verdict = goal.when.eval(&self.view(facts), self.now);
-                revisit = earliest(revisit, verdict.revisit_at);
-                reached |= verdict.value;
-            }
-            reached
-        } else if self.now <= until {
-            let verdict = goal.when.eval(&self.view(facts_of(journey, run)), self.now);
-            revisit = verdict.revisit_at;
-            verdict.value
-        } else {
-            false
-        };
-        self.revisit(revisit);
-        reached
     }
 
     pub(super) fn end_run(&mut self, index: usize, end: RunEnd, reason: Option<String>) {
@@ -355,8 +362,15 @@ impl Work<'_> {
         }
     }
 
-    /// A way by hash, so that a customer keeps theirs.
-    fn choose<'w>(&self, journey: &Journey, step: &str, ways: &'w [Way]) -> Option<&'w Way> {
+    /// A way by hash, so that a customer keeps theirs over all runs, or with `again` over one (rule R16).
+    fn choose<'w>(
+        &self,
+        index: usize,
+        journey: &Journey,
+        step: &str,
+        ways: &'w [Way],
+        again: bool,
+    ) -> Option<&'w Way> {
         let total: u64 = ways.iter().map(|w| u64::from(w.weight)).sum();
         let mut hash = Sha256::new();
         for part in [self.book.settings.seed.as_bytes(), journey.root().as_bytes(), step.as_bytes()] {
@@ -365,6 +379,9 @@ impl Work<'_> {
         }
         hash.update(journey.epoch.to_be_bytes());
         hash.update(self.snapshot.customer.id.uuid().as_bytes());
+        if again {
+            hash.update(self.runs[index].id.uuid().as_bytes());
+        }
         let digest = hash.finalize();
         let mut head = [0u8; 8];
         head.copy_from_slice(&digest[..8]);
@@ -378,17 +395,18 @@ impl Work<'_> {
     }
 }
 
+/// What a step came to, as the run notes it: a message that was refused leaves the guard's word (rule R14).
+fn outcome_of(delivery: &Delivery) -> &'static str {
+    match (delivery.state, delivery.reason) {
+        (state, _) if state.counts() => "sent",
+        (DeliveryState::Refused, Some(reason)) => reason.as_str(),
+        (state, _) => state.as_str(),
+    }
+}
+
 /// The id of what a run does at a step: decided again, it is the same.
 pub(crate) fn delivery_id(run: &Run, step: &str) -> DeliveryId {
     DeliveryId::derive(&[run.id.uuid().as_bytes(), step.as_bytes()])
-}
-
-fn facts_of<'r>(journey: &Journey, run: &'r Run) -> RunFacts<'r> {
-    RunFacts {
-        event: Some(&run.event),
-        key: journey.key.is_some().then_some(run.key.as_str()),
-        run: Some(run),
-    }
 }
 
 fn expiry(verb: &Verb) -> Length {
@@ -425,6 +443,7 @@ fn blank(run: &Run, node: &Node, id: DeliveryId, due_at: At, now: At) -> Deliver
         capped: false,
         state: DeliveryState::Pending,
         reason: None,
+        outranked_by: None,
         created_at: now,
         due_at,
         expires_at: due_at,

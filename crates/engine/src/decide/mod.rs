@@ -6,6 +6,7 @@
 mod advance;
 mod moves;
 mod starts;
+mod turns;
 
 use jiff::tz::TimeZone;
 use zyklus_model::{
@@ -19,7 +20,7 @@ use crate::facts::{RunFacts, Standing, View};
 use crate::phase::earliest;
 use crate::zone::zone_of;
 
-pub(crate) use starts::{KeptOut, LastStart, held_out};
+pub(crate) use starts::{KeptOut, LastStart};
 
 /// What follows for one customer at an instant.
 pub fn decide(book: &Book, snapshot: &Snapshot, now: At) -> Decision {
@@ -42,6 +43,12 @@ fn decided<'a>(book: &'a Book, snapshot: &'a Snapshot, now: At) -> Work<'a> {
     let mut work = Work::new(book, snapshot, now);
     work.move_phases();
     work.judge_segments();
+    if work.is_erased() {
+        work.end_all();
+        return work;
+    }
+    work.settle_merged();
+    work.take_turns();
     work.start_runs();
     work.advance_runs();
     work
@@ -167,7 +174,7 @@ impl<'a> Work<'a> {
     }
 }
 
-fn standing_of(state: &PhaseState) -> Standing {
+pub(crate) fn standing_of(state: &PhaseState) -> Standing {
     Standing {
         phase: state.phase.as_str().into(),
         since: state.since,

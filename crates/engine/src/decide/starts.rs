@@ -4,14 +4,14 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value as Json};
-use sha2::{Digest, Sha256};
-use zyklus_model::{At, Event, Origin, Run, RunEnd, RunId, RunPosition, RunState, Snapshot};
+use zyklus_model::{At, Event, Holdout, Origin, Run, RunEnd, RunId, RunPosition, RunState};
 
 use super::Work;
 use super::moves::transition_id;
 use crate::book::Book;
 use crate::condition::Value;
 use crate::facts::{RunFacts, events_of};
+use crate::holdout::{drawn, held_out};
 use crate::playbook::{Every, Journey, Mode, Overlap, Reenter, Start};
 use crate::wait::local;
 
@@ -50,6 +50,7 @@ pub(crate) enum KeptOut {
     AlreadyStarted,
     Reentry(Option<At>),
     Running,
+    QueueFull(At),
     GroupTaken(String),
     DoesNotQualify,
 }
@@ -239,8 +240,10 @@ impl Work<'_> {
         if reason.is_some() {
             return reason;
         }
-        if let Some(taken) = group_taken(self.book, &self.runs, journey) {
-            return Some(taken);
+        // What is put into the queue asks for the group's place when its turn comes.
+        let queues = journey.overlap == Overlap::Queue && self.goes_on(journey.root(), key);
+        if !queues && let Some(rival) = self.group_taken(journey, key) {
+            return Some(KeptOut::GroupTaken(rival));
         }
         let facts =
             RunFacts { event: Some(&occurrence.event), key: journey.key.is_some().then_some(key), run: None };
@@ -269,7 +272,7 @@ impl Work<'_> {
             let live: Vec<usize> = (0..self.runs.len())
                 .filter(|i| {
                     let run = &self.runs[*i];
-                    run.state == RunState::Live && run.journey == journey.root() && run.key == key
+                    run.state != RunState::Ended && run.journey == journey.root() && run.key == key
                 })
                 .collect();
             for index in live {
@@ -282,7 +285,10 @@ impl Work<'_> {
             key.as_bytes(),
             occurrence.id.as_bytes(),
         ]);
-        let ghost = journey.mode == Mode::Shadow || held_out(self.book, self.snapshot, journey);
+        let queued = journey.overlap == Overlap::Queue && self.goes_on(journey.root(), &key);
+        if !queued {
+            self.make_way(journey);
+        }
         self.runs.push(Run {
             id,
             customer,
@@ -291,12 +297,15 @@ impl Work<'_> {
             occurrence: occurrence.id,
             definition: journey.definition.clone(),
             epoch: journey.epoch,
-            ghost,
-            state: RunState::Live,
+            ghost: false,
+            held: None,
+            state: if queued { RunState::Queued } else { RunState::Live },
             end: None,
             end_reason: None,
             started_at: occurrence.at,
             ended_at: None,
+            queued_at: queued.then_some(self.now),
+            yielded_at: None,
             position: RunPosition {
                 step: journey.nodes.first().map(|n| n.id.clone()),
                 reached_at: occurrence.at,
@@ -306,6 +315,18 @@ impl Work<'_> {
             event: occurrence.event,
         });
         self.changed_runs.push(true);
+        self.draw(self.runs.len() - 1, journey);
+    }
+
+    /// Draws a run that begins into its holdout group (rule R16), or makes it only show what it would do (R19).
+    pub(super) fn draw(&mut self, index: usize, journey: &Journey) {
+        let held = drawn(self.book, self.snapshot, journey);
+        let run = &mut self.runs[index];
+        run.held = held.filter(|_| journey.mode != Mode::Shadow);
+        run.ghost = journey.mode == Mode::Shadow
+            || held == Some(Holdout::Journey)
+            || held_out(self.book, self.snapshot, journey);
+        run.epoch = journey.epoch;
     }
 }
 
@@ -337,17 +358,35 @@ fn entry(
     if earlier.iter().any(|r| r.occurrence == occurrence.id) {
         return Some(KeptOut::AlreadyStarted);
     }
-    let restarts = journey.overlap == Overlap::Restart;
-    let mut live = earlier.iter().filter(|r| r.state == RunState::Live).peekable();
-    if live.peek().is_some() {
+    let mut live = earlier.iter().filter(|r| r.state.goes_on()).peekable();
+    let is_running = live.peek().is_some();
+    match journey.overlap {
+        Overlap::Ignore if is_running => return Some(KeptOut::Running),
+        // What was ignored while a run went on stays ignored when it is over.
+        Overlap::Ignore => {
+            let during = |r: &Run, at: At| r.started_at <= at && r.ended_at.is_some_and(|end| at <= end);
+            if earlier.iter().any(|r| during(r, occurrence.at) || during(r, occurrence.received_at)) {
+                return Some(KeptOut::Running);
+            }
+        }
         // What happened before a run began does not begin it anew.
-        let is_older = live.any(|r| occurrence.at < r.started_at);
-        return (!restarts || is_older).then_some(KeptOut::Running);
-    }
-    // What was ignored while a run went on stays ignored when it is over.
-    let during = |r: &Run, at: At| r.started_at <= at && r.ended_at.is_some_and(|ended_at| at <= ended_at);
-    if !restarts && earlier.iter().any(|r| during(r, occurrence.at) || during(r, occurrence.received_at)) {
-        return Some(KeptOut::Running);
+        Overlap::Restart if is_running => {
+            return live.any(|r| occurrence.at < r.started_at).then_some(KeptOut::Running);
+        }
+        Overlap::Queue => {
+            // One waits. What came while it did is refused, and stays so when its turn has come.
+            let heard = occurrence.received_at.max(occurrence.at);
+            let full = earlier.iter().find_map(|r| {
+                let since = r.queued_at?;
+                let waits = r.state == RunState::Queued || (since <= heard && heard < r.started_at);
+                waits.then_some(KeptOut::QueueFull(since))
+            });
+            if full.is_some() || is_running {
+                return full;
+            }
+        }
+        Overlap::Parallel if is_running => return None,
+        Overlap::Restart | Overlap::Parallel => {}
     }
     let last = earlier.iter().map(|r| r.started_at).max()?;
     match journey.reentry() {
@@ -358,36 +397,6 @@ fn entry(
             (occurrence.at < again).then_some(KeptOut::Reentry(Some(again)))
         }
     }
-}
-
-/// Rule R13: at most one live run per customer and group; journeys are asked in the order of their priority.
-fn group_taken(book: &Book, runs: &[Run], journey: &Journey) -> Option<KeptOut> {
-    let group = journey.group.as_ref()?;
-    let rival =
-        runs.iter().filter(|r| r.state == RunState::Live && r.journey != journey.root()).find(|r| {
-            let other = book.journey(&r.journey);
-            other.is_some_and(|j| j.group.as_ref() == Some(group) && j.mode != Mode::Shadow)
-        })?;
-    Some(KeptOut::GroupTaken(rival.journey.clone()))
-}
-
-/// Whether a customer is in a journey's holdout group (rule R16): by hash, so that raising the share adds,
-/// lowering releases, and nobody else moves.
-pub(crate) fn held_out(book: &Book, snapshot: &Snapshot, journey: &Journey) -> bool {
-    if journey.holdout == 0 {
-        return false;
-    }
-    let mut hash = Sha256::new();
-    hash.update(book.settings.seed.as_bytes());
-    hash.update([0]);
-    hash.update(journey.root().as_bytes());
-    hash.update(journey.epoch.to_be_bytes());
-    hash.update(snapshot.customer.id.uuid().as_bytes());
-    let digest = hash.finalize();
-    let mut head = [0u8; 8];
-    head.copy_from_slice(&digest[..8]);
-    let draw = u64::from_be_bytes(head) as f64 / u64::MAX as f64;
-    draw < f64::from(journey.holdout) / 100.0
 }
 
 fn occurrence_of(event: Event) -> Occurrence {

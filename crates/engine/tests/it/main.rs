@@ -1,11 +1,15 @@
 //! The engine from outside: books and snapshots in, decisions out. Never touches a store, a clock or a network.
 
+mod complaints;
 mod definitions;
 mod dispatch;
+mod holdouts;
 mod mistakes;
 mod properties;
+mod rules;
 mod sequences;
 mod starts;
 mod steps;
 mod told;
+mod turns;
 mod world;

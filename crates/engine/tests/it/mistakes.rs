@@ -252,9 +252,9 @@ fn words_and_numbers_outside_their_range_are_refused() {
         None,
     );
     wrong(
-        &with("overlap = »\"queue\""),
-        "this overlap cannot be run yet",
-        Some("this version runs \"ignore\" and \"restart\"; the others come with a later one"),
+        &with("overlap = »\"parallel\""),
+        "`journeys.j` has no `key`: nothing tells runs that go on side by side apart",
+        Some("say with `key` what the runs are about, for example key = \"event.order_id\""),
     );
     wrong(
         &steps("{ send = \"b\", via = »\"emial\" },"),

@@ -147,6 +147,7 @@ pub(crate) fn news(when: At) -> Delivery {
         capped: true,
         state: DeliveryState::Accepted,
         reason: None,
+        outranked_by: None,
         created_at: when,
         due_at: when,
         expires_at: when.plus_days(1),

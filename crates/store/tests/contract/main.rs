@@ -14,4 +14,5 @@ mod outbox;
 mod pages;
 mod parity;
 mod receipts;
+mod runs;
 mod upkeep;

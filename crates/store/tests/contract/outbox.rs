@@ -166,9 +166,13 @@ async fn judgements_are_carried_out(bed: Bed) {
     })
     .await;
     let claimed = store
-        .claim(request("a", minute(10), 100), |_, delivery| match delivery.step.as_str() {
+        .claim(request("a", minute(10), 100), |snapshot, delivery| match delivery.step.as_str() {
             "send" => Judgement::Send,
-            "wait" => Judgement::Postpone(minute(300)),
+            "wait" => Judgement::Postpone {
+                until: minute(300),
+                reason: GuardReason::Outranked,
+                outranked_by: snapshot.deliveries.iter().find(|d| d.step == "send").map(|d| d.id),
+            },
             "no" => Judgement::Refuse(GuardReason::NoConsent),
             _ => Judgement::NotNow,
         })
@@ -179,6 +183,11 @@ async fn judgements_are_carried_out(bed: Bed) {
     let snapshot = only(store).await;
     let by = |step: &str| snapshot.deliveries.iter().find(|d| d.step == step).unwrap();
     assert_eq!((by("wait").state, by("wait").due_at), (DeliveryState::Pending, minute(300)));
+    assert_eq!(
+        (by("wait").reason, by("wait").outranked_by),
+        (Some(GuardReason::Outranked), Some(by("send").id))
+    );
+    assert_eq!(by("send").reason, None);
     assert_eq!((by("no").state, by("no").reason), (DeliveryState::Refused, Some(GuardReason::NoConsent)));
     assert_eq!(by("no").done_at, Some(minute(10)));
     assert_eq!((by("absent").state, by("absent").due_at), (DeliveryState::Pending, minute(9)));
