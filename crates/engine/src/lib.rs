@@ -6,12 +6,15 @@
 //! awaits, does I/O, reads a clock or draws randomness.
 
 pub mod book;
+pub mod change;
 pub mod condition;
 pub mod decide;
+mod definition;
 pub mod facts;
 pub mod guards;
 pub mod lifecycle;
 pub mod phase;
+mod place;
 pub mod playbook;
 mod playbook_file;
 pub mod problem;
@@ -23,7 +26,7 @@ pub mod why;
 pub mod zone;
 
 pub use book::Book;
-pub use decide::decide;
+pub use decide::{candidates, decide};
 pub use guards::{Permit, permits};
 pub use lifecycle::Lifecycle;
 pub use playbook::{Journey, Mode, Playbook};

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 use zyklus_engine::condition::Group;
-use zyklus_engine::{Book, Mode, decide};
+use zyklus_engine::{Book, Journey, Mode, decide};
 use zyklus_model::{At, CustomerId, Decision, Snapshot};
 use zyklus_store::{ApplyReport, JourneyActivation, Store, StoreError};
 
+use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
 use crate::project::Project;
 
@@ -52,6 +53,8 @@ pub async fn prepare(
     activate: bool,
 ) -> Result<Book, RuntimeError> {
     let mut book = project.book.clone();
+    keep(store, &book, &project.templates, now).await?;
+    remember(store, &mut book).await?;
     book.active_from = if activate {
         let journeys: Vec<JourneyActivation> = book
             .journeys
@@ -60,7 +63,6 @@ pub async fn prepare(
                 id: journey.root().to_owned(),
                 mode: journey.mode.as_str().to_owned(),
                 definition: journey.definition.clone(),
-                body: journey.place.clone(),
                 enabled: journey.mode != Mode::Off,
             })
             .collect();
@@ -69,6 +71,7 @@ pub async fn prepare(
         store.journeys_active().await?
     };
     book.sold_out = sold_out(store, &book).await?;
+    book.admitted = store.admitted().await?;
     let definition = definition_of(&book);
     let known = store.get_meta("definition").await?;
     if known.as_deref() != Some(definition.as_str()) {
@@ -87,8 +90,10 @@ pub async fn prepare(
 /// The store's.
 pub async fn book_for_reading(store: &Store, project: &Project) -> Result<Book, RuntimeError> {
     let mut book = project.book.clone();
+    remember(store, &mut book).await?;
     book.active_from = store.journeys_active().await?;
     book.sold_out = sold_out(store, &book).await?;
+    book.admitted = store.admitted().await?;
     Ok(book)
 }
 
@@ -104,14 +109,18 @@ fn definition_of(book: &Book) -> String {
     let mut hash = Sha256::new();
     hash.update(book.lifecycle.id.as_bytes());
     hash.update(book.lifecycle.definition.as_bytes());
-    let journeys: BTreeSet<(&str, &str)> =
-        book.journeys.iter().map(|j| (j.root(), j.definition.as_str())).collect();
-    for (root, definition) in journeys {
+    let journeys: BTreeSet<(&str, String)> = book.journeys.iter().map(|j| (j.root(), said(j))).collect();
+    for (root, said) in journeys {
         hash.update(root.as_bytes());
         hash.update([0]);
-        hash.update(definition.as_bytes());
+        hash.update(said.as_bytes());
     }
     hex::encode(hash.finalize())
+}
+
+/// All of a journey that changes what is decided for anybody.
+fn said(journey: &Journey) -> String {
+    format!("{} {} {:?} {:?}", journey.definition, journey.mode.as_str(), journey.on_change, journey.backfill)
 }
 
 /// Evaluates until nobody is due at `now`. While one batch is decided, the next is read and the one before is

@@ -16,7 +16,7 @@ use crate::playbook::{GOAL_STEP, Journey, Mode, Node, Verb, Way};
 use crate::wait::Length;
 
 /// What a step came to.
-enum Step {
+pub(super) enum Step {
     /// On to the next, reached at that instant, with a word on what happened.
     Done { next: Option<usize>, reached_at: At, outcome: String },
     /// Stays here until then (or until a fact arrives).
@@ -48,6 +48,8 @@ impl Work<'_> {
             self.end_run(index, RunEnd::Removed, Some("it ran in shadow mode".into()));
             return;
         }
+        self.resumed_at = None;
+        let Some(journey) = self.follow(index, journey) else { return };
         if self.goal_reached(index, journey) {
             if journey.goal.as_ref().is_some_and(|goal| goal.stay) {
                 self.mark_goal(index);
@@ -66,6 +68,15 @@ impl Work<'_> {
             self.revisit(verdict.revisit_at);
         }
         self.take_steps(index, journey);
+    }
+
+    /// Whether goal or exit would end a run at once.
+    pub(super) fn is_over(&mut self, index: usize, journey: &Journey) -> bool {
+        let exits = journey
+            .exit
+            .as_ref()
+            .is_some_and(|exit| exit.eval(&self.view(facts_of(journey, &self.runs[index])), self.now).value);
+        exits || self.goal_reached(index, journey)
     }
 
     /// A goal reached within its window counts after the last step and after an exit too (rule R17).
@@ -135,8 +146,9 @@ impl Work<'_> {
         }
     }
 
-    fn step(&mut self, index: usize, journey: &Journey, node: &Node) -> Step {
+    pub(super) fn step(&mut self, index: usize, journey: &Journey, node: &Node) -> Step {
         let reached_at = self.runs[index].position.reached_at;
+        let resumed_at = self.resumed();
         let done = |next, outcome: &str| Step::Done { next, reached_at, outcome: outcome.to_owned() };
         match &node.verb {
             Verb::Wait { length, at, until } => {
@@ -148,14 +160,15 @@ impl Work<'_> {
                     let run = &self.runs[index];
                     let verdict = until.eval(&self.view(facts_of(journey, run)), self.now);
                     if verdict.value {
-                        let reached_at = self.now.min(due_at).max(reached_at);
+                        let reached_at = self.now.min(due_at).max(reached_at).max(resumed_at);
                         return Step::Done { next: node.next, reached_at, outcome: "until".into() };
                     }
                     self.revisit(verdict.revisit_at);
                 }
                 if self.now >= due_at {
                     let outcome = if until.is_some() { "timed-out" } else { "waited" };
-                    return Step::Done { next: node.next, reached_at: due_at, outcome: outcome.into() };
+                    let reached_at = due_at.max(resumed_at);
+                    return Step::Done { next: node.next, reached_at, outcome: outcome.into() };
                 }
                 self.revisit(Some(due_at));
                 Step::Stay { due_at: Some(due_at) }
@@ -194,7 +207,7 @@ impl Work<'_> {
     fn act(&mut self, index: usize, journey: &Journey, node: &Node, reached_at: At) -> Step {
         let run = &self.runs[index];
         let id = delivery_id(run, &node.id);
-        let known = self.snapshot.deliveries.iter().find(|d| d.id == id);
+        let known = self.rewritten.iter().chain(&self.snapshot.deliveries).find(|d| d.id == id);
         if let Some(delivery) = known {
             let book = self.book;
             let delivery = delivery.clone();
@@ -391,7 +404,7 @@ fn facts_of<'r>(journey: &Journey, run: &'r Run) -> RunFacts<'r> {
     }
 }
 
-fn expiry(verb: &Verb) -> Length {
+pub(super) fn expiry(verb: &Verb) -> Length {
     match verb {
         Verb::Send(send) => send.expires,
         Verb::Call { expires, .. } => *expires,
@@ -404,7 +417,7 @@ fn expiry(verb: &Verb) -> Length {
     }
 }
 
-fn blank(run: &Run, node: &Node, id: DeliveryId, due_at: At, now: At) -> Delivery {
+pub(super) fn blank(run: &Run, node: &Node, id: DeliveryId, due_at: At, now: At) -> Delivery {
     let mut payload = Map::new();
     payload.insert("event".into(), Json::Object(run.event.clone()));
     payload.insert("key".into(), Json::from(run.key.as_str()));

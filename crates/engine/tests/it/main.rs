@@ -1,7 +1,10 @@
 //! The engine from outside: books and snapshots in, decisions out. Never touches a store, a clock or a network.
 
+mod backfill;
 mod definitions;
 mod dispatch;
+mod edits;
+mod follow;
 mod mistakes;
 mod properties;
 mod sequences;
