@@ -127,20 +127,22 @@ fn said(journey: &Journey) -> String {
 /// stored: reading and storing each keep one thread of the database busy.
 ///
 /// # Errors
-/// The store's; what was stored before stays.
+/// The store's, and [`RuntimeError::Superseded`] when the book is not the one prepared last: two daemons with
+/// different files would bring runs over to and fro. What was stored before stays.
 pub async fn evaluate(
     store: &Store,
     book: &Book,
     now: At,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<EvaluateReport, RuntimeError> {
+    let by: Arc<str> = definition_of(book).into();
     let book = Arc::new(book.clone());
     let mut report = EvaluateReport::default();
     for round in 0..ROUNDS {
         let now = now.plus_micros(round);
         let mut previous: Vec<CustomerId> = Vec::new();
         let mut storing = Storing::nothing();
-        let mut ahead = read(store, now, &[]).await?;
+        let mut ahead = read(store, &by, now, &[]).await?;
         loop {
             let batch = ahead;
             if batch.ids.is_empty() {
@@ -149,7 +151,7 @@ pub async fn evaluate(
                 }
                 // Nobody else is due: those being stored are looked at once more, for facts that came meanwhile.
                 storing.wait(&mut report, progress).await?;
-                ahead = read(store, now, &[]).await?;
+                ahead = read(store, &by, now, &[]).await?;
                 // Facts that keep arriving while we decide must not hold us here.
                 if ahead.ids == previous {
                     break;
@@ -158,8 +160,8 @@ pub async fn evaluate(
             }
             let busy: Vec<CustomerId> = batch.ids.iter().chain(&storing.ids).copied().collect();
             let next = {
-                let store = store.clone();
-                tokio::spawn(async move { read(&store, now, &busy).await })
+                let (store, by) = (store.clone(), Arc::clone(&by));
+                tokio::spawn(async move { read(&store, &by, now, &busy).await })
             };
             let decided = decide_all(Arc::clone(&book), batch.snapshots, now).await;
             // Neither is dropped half-way, whatever became of the other.
@@ -184,8 +186,11 @@ struct Batch {
     snapshots: Vec<Snapshot>,
 }
 
-/// The next batch, without those who are being worked on.
-async fn read(store: &Store, now: At, busy: &[CustomerId]) -> Result<Batch, RuntimeError> {
+/// The next batch, without those who are being worked on; refused when what it is decided `by` is no longer in place.
+async fn read(store: &Store, by: &str, now: At, busy: &[CustomerId]) -> Result<Batch, RuntimeError> {
+    if store.get_meta("definition").await?.is_some_and(|known| known != by) {
+        return Err(RuntimeError::Superseded);
+    }
     let limit = BATCH + u32::try_from(busy.len()).unwrap_or(BATCH);
     let busy: HashSet<CustomerId> = busy.iter().copied().collect();
     let mut ids = store.customers_due(now, limit).await?;
