@@ -7,7 +7,7 @@ use zyklus_model::{At, CustomerId, nearest};
 
 use crate::condition::{Condition, Group, Named};
 use crate::lifecycle::Lifecycle;
-use crate::playbook::{Journey, Playbook, Start, Verb};
+use crate::playbook::{Journey, OnChange, Playbook, Start, Verb};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::source::Mention;
@@ -76,7 +76,12 @@ impl Book {
     /// Whether any phase, segment or journey reads a group of fields.
     pub fn reads(&self, group: Group) -> bool {
         let phases = self.lifecycle.phases.iter().map(|p| &p.when);
-        phases.chain(self.journeys.iter().flat_map(conditions)).any(|c| c.reads().contains(group))
+        // Runs may still live by what a journey was.
+        let finishing = self.definitions.values().map(AsRef::as_ref).filter(|old| {
+            self.journey(old.root()).is_some_and(|journey| journey.on_change == OnChange::Finish)
+        });
+        let journeys = self.journeys.iter().chain(finishing);
+        phases.chain(journeys.flat_map(conditions)).any(|c| c.reads().contains(group))
     }
 
     /// The journey whose runs are kept under a root id.

@@ -57,10 +57,13 @@ pub struct PlannedBackfill {
     pub samples: Vec<CustomerId>,
 }
 
+/// Journey, step and fate that runs share.
+type Shared = (String, Option<String>, Fate);
+
 /// Counts people under way.
 #[derive(Debug, Default)]
 pub(crate) struct RunTally {
-    fates: BTreeMap<(String, Option<String>, Fate), (u64, Vec<RunSample>)>,
+    fates: BTreeMap<Shared, (u64, Vec<RunSample>)>,
     unchanged: u64,
     candidates: BTreeMap<String, (u64, Vec<(At, CustomerId)>)>,
 }
