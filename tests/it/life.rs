@@ -47,11 +47,11 @@ impl World {
         }
     }
 
-    async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) -> Round {
+    pub(crate) async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) -> Round {
         round(&self.store, book, dispatcher, &self.clock).await.unwrap()
     }
 
-    fn dispatcher(&self) -> Dispatcher {
+    pub(crate) fn dispatcher(&self) -> Dispatcher {
         self.dispatcher_until(CancellationToken::new())
     }
 
@@ -67,12 +67,12 @@ impl World {
     }
 }
 
-fn at(text: &str) -> At {
+pub(crate) fn at(text: &str) -> At {
     text.parse().unwrap()
 }
 
 /// The starter configuration around a small shop.
-fn write_shop(dir: &Path) -> PathBuf {
+pub(crate) fn write_shop(dir: &Path) -> PathBuf {
     for (path, bytes) in starter_files() {
         let path = dir.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -112,12 +112,12 @@ path = "mail"
     file
 }
 
-fn write_orders(dir: &Path, rows: &[&str]) {
+pub(crate) fn write_orders(dir: &Path, rows: &[&str]) {
     std::fs::write(dir.join("orders.csv"), format!("id,email,placed_at,total\n{}\n", rows.join("\n")))
         .unwrap();
 }
 
-fn mails(dir: &Path) -> Vec<String> {
+pub(crate) fn mails(dir: &Path) -> Vec<String> {
     let folder = dir.join("mail/new");
     let mut mails: Vec<String> = std::fs::read_dir(folder)
         .unwrap()

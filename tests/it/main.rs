@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test that is how a failure is reported, helpers included")]
 
 mod cdnow;
+mod changes;
 mod daemon;
 mod killed;
 mod life;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use zyklus_engine::Why;
+use zyklus_engine::change::{Fate, Shift};
 use zyklus_engine::why::{NextKind, Outside};
 use zyklus_model::{Holdout, RunState};
 use zyklus_runtime::journeys::Arm;
@@ -169,10 +170,23 @@ pub(crate) fn plan(plan: &Plan) -> String {
         }
         let _ = write!(text, "\nMessages\n{messages}\n");
     }
+    under_way(&mut text, plan);
     for (journey, count) in &plan.inside_without_run {
         let _ = writeln!(
             text,
-            "{count} customers stand in the phase that starts `{journey}` and did not start it: they came there before it went live"
+            "{count} customers are where `{journey}` starts and did not start it: they came there before it went live"
+        );
+    }
+    for row in &plan.backfills {
+        let _ = writeln!(
+            text,
+            "{} customers are let into `{}` from before it went live: {} a day for {} days, at most {} messages each; first {}",
+            row.customers,
+            row.journey,
+            row.per_day,
+            row.days,
+            row.messages_at_most,
+            samples(&row.samples)
         );
     }
     for loss in &plan.outranked {
@@ -189,6 +203,45 @@ pub(crate) fn plan(plan: &Plan) -> String {
         let _ = writeln!(text, "{count} messages are kept back by: {guard}");
     }
     text
+}
+
+/// What becomes of runs going on.
+fn under_way(text: &mut String, plan: &Plan) {
+    if plan.changes.is_empty() {
+        return;
+    }
+    let mut changes = table(&["journey", "at step", "runs", "what becomes of them", "for example"]);
+    for row in &plan.changes {
+        let samples: Vec<String> = row.samples.iter().map(|s| s.customer.to_string()).collect();
+        changes.add_row(vec![
+            row.journey.clone(),
+            row.step.clone().unwrap_or_else(|| "(end)".into()),
+            row.runs.to_string(),
+            fate(&row.fate),
+            samples.join(" "),
+        ]);
+    }
+    let _ = write!(text, "\nRuns under way\n{changes}\n");
+    let _ = writeln!(text, "{} runs go on unchanged", plan.runs_unchanged);
+}
+
+fn fate(fate: &Fate) -> String {
+    let when = |due: Shift| match due {
+        Shift::Same => "",
+        Shift::Earlier => ", due earlier",
+        Shift::Later => ", due later",
+        Shift::Now => ", at once",
+    };
+    match fate {
+        Fate::Unchanged => "nothing".into(),
+        Fate::Paused => "paused where they are".into(),
+        Fate::Finishes => "finish on the old definition".into(),
+        Fate::GoesOn { due } => format!("go on{}", when(*due)),
+        Fate::Moves { to, due } => format!("moved to {to}{}", when(*due)),
+        Fate::Ends { end, reason } => {
+            format!("end: {}", reason.clone().unwrap_or_else(|| end.as_str().replace('_', " ")))
+        }
+    }
 }
 
 /// Why a customer stands where they stand.

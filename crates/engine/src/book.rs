@@ -1,12 +1,13 @@
 //! Everything the operator wrote, read and checked together: what `decide` decides by.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use zyklus_model::{At, nearest};
+use zyklus_model::{At, CustomerId, nearest};
 
 use crate::condition::{Condition, Group, Named};
 use crate::lifecycle::Lifecycle;
-use crate::playbook::{Journey, Playbook, Start, Verb};
+use crate::playbook::{Journey, OnChange, Playbook, Start, Verb};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::source::Mention;
@@ -26,6 +27,10 @@ pub struct Book {
     pub active_from: BTreeMap<String, At>,
     /// Products that cannot be bought now, by their id in the shop.
     pub sold_out: BTreeSet<String>,
+    /// What journeys were before, by the hash that runs keep (rule R10); those no run needs may be missing.
+    pub definitions: BTreeMap<String, Arc<Journey>>,
+    /// Who may be let into a journey (by root id) although they came before it (rule R18).
+    pub admitted: BTreeMap<String, BTreeSet<CustomerId>>,
 }
 
 impl Book {
@@ -63,18 +68,39 @@ impl Book {
             decimals,
             active_from: BTreeMap::new(),
             sold_out: BTreeSet::new(),
+            definitions: BTreeMap::new(),
+            admitted: BTreeMap::new(),
         })
     }
 
     /// Whether any phase, segment or journey reads a group of fields.
     pub fn reads(&self, group: Group) -> bool {
         let phases = self.lifecycle.phases.iter().map(|p| &p.when);
-        phases.chain(self.journeys.iter().flat_map(conditions)).any(|c| c.reads().contains(group))
+        // Runs may still live by what a journey was.
+        let finishing = self.definitions.values().map(AsRef::as_ref).filter(|old| {
+            self.journey(old.root()).is_some_and(|journey| journey.on_change == OnChange::Finish)
+        });
+        let journeys = self.journeys.iter().chain(finishing);
+        phases.chain(journeys.flat_map(conditions)).any(|c| c.reads().contains(group))
     }
 
     /// The journey whose runs are kept under a root id.
     pub fn journey(&self, root: &str) -> Option<&Journey> {
         self.journeys.iter().find(|j| j.root() == root)
+    }
+
+    /// Takes what journeys were before, by hash (rule R10). Whether a journey acts is the files' word even for runs
+    /// that stay on an old definition; what no journey of the files was is left out.
+    pub fn remember<'t>(&mut self, definitions: impl IntoIterator<Item = (&'t str, &'t str)>) {
+        for (hash, text) in definitions {
+            if self.journeys.iter().any(|journey| journey.definition == hash) {
+                continue;
+            }
+            let Some(mut old) = Journey::rebuild(hash, text) else { continue };
+            let Some(mode) = self.journey(old.root()).map(|journey| journey.mode) else { continue };
+            old.mode = mode;
+            self.definitions.insert(hash.to_owned(), Arc::new(old));
+        }
     }
 
     /// Templates the playbooks name, with the journey that does.

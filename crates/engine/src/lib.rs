@@ -6,15 +6,18 @@
 //! awaits, does I/O, reads a clock or draws randomness.
 
 pub mod book;
+pub mod change;
 pub mod condition;
 mod contend;
 mod course;
 pub mod decide;
+mod definition;
 pub mod facts;
 pub mod guards;
 pub mod holdout;
 pub mod lifecycle;
 pub mod phase;
+mod place;
 pub mod playbook;
 mod playbook_file;
 pub mod problem;
@@ -27,7 +30,7 @@ pub mod zone;
 
 pub use book::Book;
 pub use contend::outranked;
-pub use decide::decide;
+pub use decide::{candidates, decide};
 pub use guards::{Permit, permits};
 pub use lifecycle::Lifecycle;
 pub use playbook::{Journey, Mode, Playbook};

@@ -119,6 +119,28 @@ impl Mode {
     }
 }
 
+/// What happens to runs going on when the files say something else of their journey (rule R10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnChange {
+    /// They go on by the new definition, from where they stand.
+    Follow,
+    /// They stay on the definition and the templates they have until they end.
+    Finish,
+    /// They end.
+    Exit,
+}
+
+/// Who is let in although they came to the phase or segment before the journey went live (rule R18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backfill {
+    /// Only those who came there within so long.
+    pub since: Length,
+    /// So many a day, of the shop's calendar.
+    pub per_day: u32,
+    /// The run counts from when they are let in, rather than from when they came there.
+    pub as_new: bool,
+}
+
 /// Stands among the steps a run has acted on once its goal was reached while it went on or after it had ended
 /// otherwise; no step can be called so. A goal that ended the run is [`zyklus_model::RunEnd::Goal`] alone.
 pub const GOAL_STEP: &str = "goal:";
@@ -225,8 +247,11 @@ pub struct Way {
 /// One step in the flattened tree of a journey.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Its stable id: `id`, else verb and target.
+    /// Its stable id: `id`, else verb and target; the target of a `wait` is the step it leads to.
     pub id: String,
+    /// The ways that lead into the list it stands in, outermost first: the id of the step that branches, and the
+    /// name of the way. Empty in the outermost list.
+    pub branch: Vec<(String, String)>,
     /// What it does.
     pub verb: Verb,
     /// What follows; `None` = the end.
@@ -272,12 +297,19 @@ pub struct Journey {
     pub epoch: i64,
     /// How real it is.
     pub mode: Mode,
+    /// What happens to its runs when it is changed.
+    pub on_change: OnChange,
+    /// Who is let in from before it went live.
+    pub backfill: Option<Backfill>,
     /// The flattened tree; the first node is the first step.
     pub nodes: Vec<Node>,
     /// Where it stands: file and line.
     pub place: String,
-    /// Hash of everything that decides.
+    /// Hash of everything its runs live by.
     pub definition: String,
+    /// A playbook file with nothing but this journey, what it takes from `[defaults]` and the segment it names: what
+    /// [`Journey::rebuild`] reads.
+    pub text: Arc<str>,
 }
 
 impl Journey {

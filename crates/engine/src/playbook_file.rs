@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use sha2::{Digest, Sha256};
 use toml::Spanned;
 use toml::de::DeValue;
 use zyklus_model::nearest;
 
 use crate::condition::{Condition, Named, Scope};
+use crate::definition::written;
 use crate::lifecycle::{identifier, read_label};
-use crate::playbook::{Every, Goal, Journey, Mode, Overlap, Playbook, Reenter, Start, Yield};
+use crate::playbook::{
+    Backfill, Every, Goal, Journey, Mode, OnChange, Overlap, Playbook, Reenter, Start, Yield,
+};
 use crate::problem::Problem;
 use crate::source::{Source, Table};
 use crate::steps::Steps;
@@ -51,6 +53,8 @@ const OVERLAPS: &[(&str, Overlap)] = &[
 ];
 
 const YIELDS: &[(&str, Yield)] = &[("wait", Yield::Wait), ("end", Yield::End)];
+const CHANGES: &[(&str, OnChange)] =
+    &[("follow", OnChange::Follow), ("finish", OnChange::Finish), ("exit", OnChange::Exit)];
 
 impl Playbook {
     /// Reads one file. `segments` are those of all files read before, so that a start can name them.
@@ -171,8 +175,10 @@ fn read_journey<'a>(
     let mut reader = Reader { source, table, defaults };
 
     let label = reader.take("label").and_then(|(path, v)| read_label(reader.source, &path, v));
+    let was = reader.take("was").and_then(|(path, v)| reader.source.parsed(&path, v, identifier));
+    let root = was.as_deref().unwrap_or(id);
     let start = match reader.take("start") {
-        Some((path, value)) => read_start(reader.source, id, &path, value, segments),
+        Some((path, value)) => read_start(reader.source, root, &path, value, segments),
         None => {
             let example = "write for example start = { phase = \"lapsed\" } or { event = \"order.placed\" }";
             reader.source.problem_help(
@@ -211,15 +217,10 @@ fn read_journey<'a>(
         let help = "name the group with `group`, or take `yield` out";
         reader.source.warn(value.span(), format!("`{path}` has no effect without a group"), help);
     }
-    let was = reader.take("was").and_then(|(path, v)| reader.source.parsed(&path, v, identifier));
     let mode = reader.take("mode").and_then(|(path, v)| reader.source.word_of(&path, v, JOURNEY_MODES));
-    for later in ["backfill", "on_change"] {
-        // Known keys of the language; what they do comes with a later version.
-        if let Some((path, value)) = reader.take(later) {
-            let help = "take it out: this version keeps runs on the definition in the files and enrols nobody from before";
-            reader.source.warn(value.span(), format!("`{path}` has no effect yet"), help);
-        }
-    }
+    let on_change = reader.take("on_change").and_then(|(path, v)| reader.source.word_of(&path, v, CHANGES));
+    let backfill =
+        reader.take("backfill").and_then(|(path, v)| read_backfill(reader.source, &path, v, start.as_ref()));
     let mut steps = Steps::new(&path);
     match reader.take("steps") {
         Some((path, value)) => steps.read(reader.source, &path, value),
@@ -234,12 +235,8 @@ fn read_journey<'a>(
     if source.problems[problems_before..].iter().any(|p| !p.is_warning) {
         return None;
     }
-    let segment = start.as_ref().and_then(|start| match start {
-        Start::Segment { condition, .. } => Some(condition.text()),
-        _ => None,
-    });
-    let definition =
-        definition_of(value.get_ref(), root_defaults.map(Spanned::get_ref), segment.unwrap_or_default());
+    let (definition, text) =
+        written(id, value.get_ref(), root_defaults.map(Spanned::get_ref), start.as_ref());
     Some(Journey {
         id: id.into(),
         was,
@@ -259,59 +256,13 @@ fn read_journey<'a>(
         holdout: holdout.unwrap_or(0) as u8,
         epoch: epoch.unwrap_or(0),
         mode: mode.unwrap_or(Mode::Live),
+        on_change: on_change.unwrap_or(OnChange::Follow),
+        backfill,
         nodes,
         place,
         definition,
+        text: text.into(),
     })
-}
-
-/// Everything that decides: the journey's own keys but its label, the file's defaults, and the condition of the
-/// segment it starts from. Comments, blanks and the order of keys are no change.
-fn definition_of(journey: &DeValue<'_>, defaults: Option<&DeValue<'_>>, segment: &str) -> String {
-    let mut hash = Sha256::new();
-    feed(&mut hash, "segment", segment);
-    for part in [Some(journey), defaults] {
-        let entries = part.and_then(DeValue::as_table).into_iter().flat_map(|table| table.iter());
-        let mut entries: Vec<_> = entries.filter(|(key, _)| key.get_ref() != "label").collect();
-        entries.sort_by(|(a, _), (b, _)| a.get_ref().cmp(b.get_ref()));
-        for (key, value) in entries {
-            feed(&mut hash, "key", key.get_ref());
-            feed_value(&mut hash, value.get_ref());
-        }
-        feed(&mut hash, "end", "");
-    }
-    hex::encode(&hash.finalize()[..16])
-}
-
-fn feed(hash: &mut Sha256, kind: &str, text: &str) {
-    hash.update(kind);
-    hash.update((text.len() as u64).to_be_bytes());
-    hash.update(text);
-}
-
-fn feed_value(hash: &mut Sha256, value: &DeValue<'_>) {
-    match value {
-        DeValue::String(text) => feed(hash, "text", text),
-        DeValue::Integer(number) => feed(hash, "int", number.as_str()),
-        DeValue::Float(number) => feed(hash, "float", number.as_str()),
-        DeValue::Boolean(flag) => feed(hash, "bool", if *flag { "true" } else { "false" }),
-        DeValue::Datetime(date) => feed(hash, "date", &date.to_string()),
-        DeValue::Array(items) => {
-            feed(hash, "array", "");
-            items.iter().for_each(|item| feed_value(hash, item.get_ref()));
-            feed(hash, "end", "");
-        }
-        DeValue::Table(table) => {
-            feed(hash, "table", "");
-            let mut entries: Vec<_> = table.iter().collect();
-            entries.sort_by(|(a, _), (b, _)| a.get_ref().cmp(b.get_ref()));
-            for (key, value) in entries {
-                feed(hash, "key", key.get_ref());
-                feed_value(hash, value.get_ref());
-            }
-            feed(hash, "end", "");
-        }
-    }
 }
 
 /// A stretch of time that is not negative.
@@ -346,6 +297,34 @@ fn read_goal<'a>(source: &mut Source<'a>, path: &str, value: &Spanned<DeValue<'a
     let stay = table.take("stay").and_then(|v| source.bool_of(&format!("{path}.stay"), v)).unwrap_or(false);
     table.finish(source);
     Some(Goal { when: when?, within: within?, stay })
+}
+
+fn read_backfill<'a>(
+    source: &mut Source<'a>,
+    path: &str,
+    value: &Spanned<DeValue<'a>>,
+    start: Option<&Start>,
+) -> Option<Backfill> {
+    let mut table = source.table(path, value)?;
+    let since =
+        table.need(source, "since").and_then(|v| source.parsed(&format!("{path}.since"), v, positive));
+    let per_day = table
+        .need(source, "per_day")
+        .and_then(|v| source.int_of(&format!("{path}.per_day"), v, 1..1_000_001));
+    let as_new = match table.take("as") {
+        Some(v) => source.word_of(&format!("{path}.as"), v, &[("new", true)]),
+        None => Some(false),
+    };
+    table.finish(source);
+    match start {
+        Some(Start::Phase(_) | Start::Segment { .. }) | None => {}
+        Some(Start::Left(_) | Start::Event { .. } | Start::Schedule { .. } | Start::Date { .. }) => {
+            let help = "only who stands in a phase or segment can be let in later: take it out, or start with { phase = … } or { segment = … }";
+            source.problem_help(value.span(), format!("`{path}` does not fit this start"), help);
+            return None;
+        }
+    }
+    Some(Backfill { since: since?, per_day: u32::try_from(per_day?).unwrap_or(u32::MAX), as_new: as_new? })
 }
 
 fn read_start<'a>(

@@ -74,7 +74,8 @@ impl Steps {
     }
 
     /// The nodes, first step first, and the longest sum of waits in days.
-    pub(crate) fn finish(self, source: &mut Source<'_>) -> (Vec<Node>, f64) {
+    pub(crate) fn finish(mut self, source: &mut Source<'_>) -> (Vec<Node>, f64) {
+        crate::place::name_waits(&mut self.nodes);
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         for (node, span) in &self.nodes {
             let count = seen.entry(node.id.as_str()).or_default();
@@ -88,7 +89,8 @@ impl Steps {
                 );
             }
         }
-        let nodes: Vec<Node> = self.nodes.into_iter().map(|(node, _)| node).collect();
+        let mut nodes: Vec<Node> = self.nodes.into_iter().map(|(node, _)| node).collect();
+        crate::place::lay_branches(&mut nodes);
         let mut longest = vec![0.0f64; nodes.len() + 1];
         for index in (0..nodes.len()).rev() {
             let after = |next: Option<usize>| next.map_or(0.0, |n| longest[n]);
@@ -211,7 +213,7 @@ impl Steps {
             }
         };
         table.finish(source);
-        Some(Node { id: id.unwrap_or(target), verb, next })
+        Some(Node { id: id.unwrap_or(target), branch: Vec::new(), verb, next })
     }
 
     fn wait<'a>(
@@ -233,8 +235,8 @@ impl Steps {
         };
         let until =
             table.take("until").and_then(|v| source.condition(&format!("{path}.until"), v, Scope::Until));
-        let at_text = at.map(|t| format!("@{:02}:{:02}", t.hour(), t.minute())).unwrap_or_default();
-        Some((format!("wait:{length}{at_text}"), Verb::Wait { length, at, until }))
+        // Named when all steps are known: after the step it leads to, and not after its length, which may change.
+        Some((crate::place::WAIT.to_owned(), Verb::Wait { length, at, until }))
     }
 
     fn branch<'a>(

@@ -61,6 +61,10 @@ pub struct Decision {
     pub deliveries: Vec<Delivery>,
     /// Pending deliveries that will not go.
     pub withdrawals: Vec<Withdrawal>,
+    /// Pending deliveries whose step says something else now (rule R10): what they are to say, unless they were
+    /// claimed meanwhile. Withdrawals come after.
+    #[serde(default)]
+    pub rewritten: Vec<Delivery>,
     /// Labels.
     pub tags: Vec<TagChange>,
     /// The earliest instant at which the passage of time alone could change anything; `None` = never.
@@ -77,6 +81,7 @@ impl Decision {
             && self.runs.is_empty()
             && self.deliveries.is_empty()
             && self.withdrawals.is_empty()
+            && self.rewritten.is_empty()
             && self.tags.is_empty()
     }
 }

@@ -14,6 +14,7 @@ use zyklus_store::{AttemptEnd, Claim, ClaimRequest, Completion, Judgement, Store
 
 use crate::clock::Clock;
 use crate::connectors::Connectors;
+use crate::definitions::OldTemplates;
 use crate::error::RuntimeError;
 use crate::mail;
 use crate::outcome::{Pauses, Repeats, end_of, end_of_lost};
@@ -67,6 +68,7 @@ pub struct Dispatcher {
     clock: Clock,
     stop: CancellationToken,
     pauses: Mutex<Pauses>,
+    old_templates: OldTemplates,
 }
 
 impl std::fmt::Debug for Dispatcher {
@@ -89,7 +91,16 @@ impl Dispatcher {
         clock: Clock,
         stop: CancellationToken,
     ) -> Self {
-        Dispatcher { store, project, connectors, owner, clock, stop, pauses: Mutex::default() }
+        Dispatcher {
+            store,
+            project,
+            connectors,
+            owner,
+            clock,
+            stop,
+            pauses: Mutex::default(),
+            old_templates: OldTemplates::default(),
+        }
     }
 
     /// Dispatches until nothing more is due at `now`.
@@ -298,10 +309,17 @@ impl Dispatcher {
     async fn render(&self, book: &Arc<Book>, claim: &Claim) -> Result<Result<Message, String>, StoreError> {
         let named = mail::products_named(&claim.snapshot);
         let products = self.patiently(|| self.store.products(&named)).await?;
+        let old =
+            self.patiently(|| self.old_templates.of(&self.store, book, &claim.snapshot, &claim.delivery));
+        let old = match old.await? {
+            Ok(old) => old,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let (project, book) = (Arc::clone(&self.project), Arc::clone(book));
         let (snapshot, delivery) = (claim.snapshot.clone(), claim.delivery.clone());
         let rendering = tokio::task::spawn_blocking(move || {
-            mail::render(&project, &book, &snapshot, &delivery, &products)
+            let templates = old.as_deref().unwrap_or(&project.templates);
+            mail::render(&project, templates, &book, &snapshot, &delivery, &products)
         });
         Ok(match rendering.await {
             Ok(Ok(message)) => Ok(message),

@@ -9,6 +9,9 @@ pub enum RuntimeError {
     /// The host could not be set up.
     #[error("the connectors' host could not be set up")]
     Host(#[from] zyklus_host::HostError),
+    /// Somebody put another configuration in place since this one was.
+    #[error("another configuration was put in place since this one was loaded; start again to go by it")]
+    Superseded,
     /// Work on another thread panicked; nothing of it was stored.
     #[error("{what} panicked; this is a defect in zyklus, please report it")]
     Panicked {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 use zyklus_engine::condition::Group;
-use zyklus_engine::{Book, Mode, decide};
+use zyklus_engine::{Book, Journey, Mode, decide};
 use zyklus_model::{At, CustomerId, Decision, Snapshot};
 use zyklus_store::{ApplyReport, JourneyActivation, Store, StoreError};
 
+use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
 use crate::project::Project;
 
@@ -52,6 +53,8 @@ pub async fn prepare(
     activate: bool,
 ) -> Result<Book, RuntimeError> {
     let mut book = project.book.clone();
+    keep(store, &book, &project.templates, now).await?;
+    remember(store, &mut book).await?;
     book.active_from = if activate {
         let journeys: Vec<JourneyActivation> = book
             .journeys
@@ -60,7 +63,6 @@ pub async fn prepare(
                 id: journey.root().to_owned(),
                 mode: journey.mode.as_str().to_owned(),
                 definition: journey.definition.clone(),
-                body: journey.place.clone(),
                 enabled: journey.mode != Mode::Off,
             })
             .collect();
@@ -69,6 +71,7 @@ pub async fn prepare(
         store.journeys_active().await?
     };
     book.sold_out = sold_out(store, &book).await?;
+    book.admitted = store.admitted().await?;
     let definition = definition_of(&book);
     let known = store.get_meta("definition").await?;
     if known.as_deref() != Some(definition.as_str()) {
@@ -87,8 +90,10 @@ pub async fn prepare(
 /// The store's.
 pub async fn book_for_reading(store: &Store, project: &Project) -> Result<Book, RuntimeError> {
     let mut book = project.book.clone();
+    remember(store, &mut book).await?;
     book.active_from = store.journeys_active().await?;
     book.sold_out = sold_out(store, &book).await?;
+    book.admitted = store.admitted().await?;
     Ok(book)
 }
 
@@ -104,34 +109,40 @@ fn definition_of(book: &Book) -> String {
     let mut hash = Sha256::new();
     hash.update(book.lifecycle.id.as_bytes());
     hash.update(book.lifecycle.definition.as_bytes());
-    let journeys: BTreeSet<(&str, &str)> =
-        book.journeys.iter().map(|j| (j.root(), j.definition.as_str())).collect();
-    for (root, definition) in journeys {
+    let journeys: BTreeSet<(&str, String)> = book.journeys.iter().map(|j| (j.root(), said(j))).collect();
+    for (root, said) in journeys {
         hash.update(root.as_bytes());
         hash.update([0]);
-        hash.update(definition.as_bytes());
+        hash.update(said.as_bytes());
     }
     hex::encode(hash.finalize())
+}
+
+/// All of a journey that changes what is decided for anybody.
+fn said(journey: &Journey) -> String {
+    format!("{} {} {:?} {:?}", journey.definition, journey.mode.as_str(), journey.on_change, journey.backfill)
 }
 
 /// Evaluates until nobody is due at `now`. While one batch is decided, the next is read and the one before is
 /// stored: reading and storing each keep one thread of the database busy.
 ///
 /// # Errors
-/// The store's; what was stored before stays.
+/// The store's, and [`RuntimeError::Superseded`] when the book is not the one prepared last: two daemons with
+/// different files would bring runs over to and fro. What was stored before stays.
 pub async fn evaluate(
     store: &Store,
     book: &Book,
     now: At,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<EvaluateReport, RuntimeError> {
+    let by: Arc<str> = definition_of(book).into();
     let book = Arc::new(book.clone());
     let mut report = EvaluateReport::default();
     for round in 0..ROUNDS {
         let now = now.plus_micros(round);
         let mut previous: Vec<CustomerId> = Vec::new();
         let mut storing = Storing::nothing();
-        let mut ahead = read(store, now, &[]).await?;
+        let mut ahead = read(store, &by, now, &[]).await?;
         loop {
             let batch = ahead;
             if batch.ids.is_empty() {
@@ -140,7 +151,7 @@ pub async fn evaluate(
                 }
                 // Nobody else is due: those being stored are looked at once more, for facts that came meanwhile.
                 storing.wait(&mut report, progress).await?;
-                ahead = read(store, now, &[]).await?;
+                ahead = read(store, &by, now, &[]).await?;
                 // Facts that keep arriving while we decide must not hold us here.
                 if ahead.ids == previous {
                     break;
@@ -149,8 +160,8 @@ pub async fn evaluate(
             }
             let busy: Vec<CustomerId> = batch.ids.iter().chain(&storing.ids).copied().collect();
             let next = {
-                let store = store.clone();
-                tokio::spawn(async move { read(&store, now, &busy).await })
+                let (store, by) = (store.clone(), Arc::clone(&by));
+                tokio::spawn(async move { read(&store, &by, now, &busy).await })
             };
             let decided = decide_all(Arc::clone(&book), batch.snapshots, now).await;
             // Neither is dropped half-way, whatever became of the other.
@@ -175,8 +186,11 @@ struct Batch {
     snapshots: Vec<Snapshot>,
 }
 
-/// The next batch, without those who are being worked on.
-async fn read(store: &Store, now: At, busy: &[CustomerId]) -> Result<Batch, RuntimeError> {
+/// The next batch, without those who are being worked on; refused when what it is decided `by` is no longer in place.
+async fn read(store: &Store, by: &str, now: At, busy: &[CustomerId]) -> Result<Batch, RuntimeError> {
+    if store.get_meta("definition").await?.is_some_and(|known| known != by) {
+        return Err(RuntimeError::Superseded);
+    }
     let limit = BATCH + u32::try_from(busy.len()).unwrap_or(BATCH);
     let busy: HashSet<CustomerId> = busy.iter().copied().collect();
     let mut ids = store.customers_due(now, limit).await?;

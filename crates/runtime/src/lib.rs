@@ -1,8 +1,10 @@
 //! The loops: sync, ingest, evaluate, dispatch, keep house. Never decides: the engine does.
 
+mod backfill;
 pub mod clock;
 pub mod connectors;
 pub mod daemon;
+mod definitions;
 pub mod dispatch;
 mod error;
 pub mod evaluate;
@@ -10,6 +12,7 @@ pub mod journeys;
 pub mod mail;
 mod outcome;
 pub mod plan;
+pub mod plan_runs;
 pub mod project;
 pub mod report;
 pub mod round;

@@ -12,15 +12,16 @@ use zyklus_model::{
 use crate::project::Project;
 use crate::template::{
     CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, ProductContext,
-    Reason, RenderError, TemplateLocale, TemplateProblem, expand_text, unsubscribe_by_mail,
+    Reason, RenderError, TemplateLocale, TemplateProblem, Templates, expand_text, unsubscribe_by_mail,
 };
 
-/// Renders a delivery's message.
+/// Renders a delivery's message with the templates of its run's definition.
 ///
 /// # Errors
 /// The template's, when neither it nor the step's fallback can be rendered.
 pub(crate) fn render(
     project: &Project,
+    templates: &Templates,
     book: &Book,
     snapshot: &Snapshot,
     delivery: &Delivery,
@@ -31,18 +32,12 @@ pub(crate) fn render(
     let locales = TemplateLocale::chain(customer.locale.as_deref(), &shop.locale, shop.salutation);
     // In the language of the template that is found, the label and the prepared reply are written too.
     let written = |name: &str| {
-        let template = project.templates.pick(name, &locales)?;
+        let template = templates.pick(name, &locales)?;
         let mut context = context_of(project, book, snapshot, delivery, products, template.locale());
         context.with = expanded(delivery, template.locale(), &context)?;
         template.render(&context)
     };
-    let fallback = book.journey(&delivery.journey).and_then(|journey| {
-        let node = &journey.nodes[journey.node(&delivery.step)?];
-        match &node.verb {
-            zyklus_engine::playbook::Verb::Send(send) => send.fallback.as_deref(),
-            _ => None,
-        }
-    });
+    let fallback = delivery.payload.get("fallback").and_then(Value::as_str);
     let mail = match (written(&delivery.target), fallback) {
         (Err(_), Some(fallback)) => written(fallback)?,
         (rendered, _) => rendered?,
@@ -268,7 +263,7 @@ mod tests {
     use super::*;
     use crate::shop::ShopSettings;
     use crate::starter::starter_lifecycle;
-    use crate::template::{LoadOptions, Salutation, ShopContext, Templates};
+    use crate::template::{LoadOptions, Salutation, ShopContext};
 
     /// A German shop that says "du", with text messages only.
     fn project(files: &[(&str, &str)]) -> Project {
@@ -341,7 +336,7 @@ mod tests {
             attempt_count: 0,
             payload: json!({ "with": with, "event": { "name": "order.placed" } }),
         };
-        render(&project, &project.book, &snapshot, &delivery, &[])
+        render(&project, &project.templates, &project.book, &snapshot, &delivery, &[])
     }
 
     #[test]

@@ -11,6 +11,7 @@ use zyklus_store::Store;
 
 use crate::error::RuntimeError;
 use crate::evaluate::decide_all;
+use crate::plan_runs::{PlannedBackfill, PlannedChange, RunTally};
 
 const BATCH: u32 = 2_000;
 
@@ -33,9 +34,15 @@ pub struct Plan {
     pub due_7d: u64,
     /// The same by journey and target.
     pub messages: Vec<PlannedMessage>,
-    /// Customers inside a phase whose journey they did not start, because they came there before it went live or
-    /// with history (rule R3), by journey.
+    /// Customers inside a phase or segment whose journey they did not start, because they came there before it went
+    /// live or with history (rule R3), by journey; without those who are let in later.
     pub inside_without_run: Vec<(String, u64)>,
+    /// What becomes of runs going on whose journey the files describe otherwise, or not at all any more.
+    pub changes: Vec<PlannedChange>,
+    /// Runs going on for which nothing changes.
+    pub runs_unchanged: u64,
+    /// Who is let into journeys from before they went live, a few a day (rule R18).
+    pub backfills: Vec<PlannedBackfill>,
     /// Deliveries that are refused, by guard.
     pub refused: BTreeMap<String, u64>,
     /// Messages that give way to one of another journey (rule R13).
@@ -115,6 +122,7 @@ struct Tally {
     outranked: BTreeMap<(String, String), u64>,
     /// The first run of each journey under each epoch but the current.
     drawn: BTreeMap<String, BTreeMap<i64, At>>,
+    runs: RunTally,
 }
 
 /// Decides for everybody, as after a change of the configuration, and counts; writes nothing. For whom nothing has
@@ -136,7 +144,7 @@ pub async fn plan(store: &Store, book: &Book, now: At, samples: usize) -> Result
             tally.add(&book, snapshot, decision, now, samples);
         }
     }
-    Ok(tally.finish(now))
+    Ok(tally.finish(&book, now))
 }
 
 impl Tally {
@@ -188,6 +196,7 @@ impl Tally {
             *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
         }
         self.count_inside(book, snapshot, decision);
+        self.runs.add(book, snapshot, decision, now, samples);
     }
 
     /// What is pending after the next evaluation, when the guards let it go as far as can be said now.
@@ -222,20 +231,36 @@ impl Tally {
 
     fn count_inside(&mut self, book: &Book, snapshot: &Snapshot, decision: &Decision) {
         let phase = decision.phase.as_ref().or(snapshot.phase.as_ref());
-        let Some(phase) = phase.filter(|p| p.lifecycle == *book.lifecycle.id) else { return };
+        let phase = phase.filter(|p| p.lifecycle == *book.lifecycle.id);
+        let segments = decision.segments.as_ref().unwrap_or(&snapshot.segments);
         for journey in book.journeys.iter().filter(|j| j.mode != Mode::Off) {
-            let is_inside = matches!(&journey.start, Start::Phase(p) if *p == phase.phase);
+            let since = match &journey.start {
+                Start::Phase(wanted) => phase.filter(|p| p.phase == *wanted).map(|p| p.since),
+                Start::Segment { id, .. } => {
+                    segments.iter().find(|s| s.segment == *id && s.inside).map(|s| s.since)
+                }
+                Start::Left(_) | Start::Event { .. } | Start::Schedule { .. } | Start::Date { .. } => None,
+            };
+            let Some(since) = since else { continue };
             let runs = snapshot.runs.iter().chain(&decision.runs);
             let has_run = runs
                 .filter(|r| r.journey == journey.root())
-                .any(|r| r.state == RunState::Live || r.started_at >= phase.since);
-            if is_inside && !has_run {
+                .any(|r| r.state == RunState::Live || r.started_at >= since);
+            if !has_run {
                 *self.inside.entry(journey.id.to_string()).or_default() += 1;
             }
         }
     }
 
-    fn finish(self, at: At) -> Plan {
+    fn finish(mut self, book: &Book, at: At) -> Plan {
+        for journey in &book.journeys {
+            if let Some(count) = self.inside.get_mut(&*journey.id) {
+                *count = count.saturating_sub(self.runs.candidates_of(journey.root()));
+            }
+        }
+        self.inside.retain(|_, count| *count > 0);
+        let runs_unchanged = self.runs.unchanged();
+        let (changes, backfills) = self.runs.finish(book);
         let messages: Vec<PlannedMessage> = self
             .messages
             .into_iter()
@@ -265,6 +290,9 @@ impl Tally {
             due_7d: messages.iter().map(|m| m.count_7d).sum(),
             messages,
             inside_without_run: self.inside.into_iter().collect(),
+            changes,
+            runs_unchanged,
+            backfills,
             refused: self.refused,
             outranked: self
                 .outranked

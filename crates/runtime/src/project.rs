@@ -11,6 +11,7 @@ use zyklus_host::config::{ConfigOptions, read_connectors};
 use zyklus_host::{ConfigProblem, ConnectorConfig, Registry};
 use zyklus_model::{Purpose, Rates};
 
+use crate::definitions::pin_templates;
 use crate::shop::{ShopSettings, read_rates, read_shop};
 use crate::starter::{starter_lifecycle, starter_lifecycles};
 use crate::template::{LoadOptions, TemplateProblem, Templates};
@@ -68,7 +69,7 @@ impl Project {
         let templates = read_templates(&base_dir, &mut problems);
         let (Some(head), Some(lifecycle)) = (head, lifecycle) else { return Err(problems) };
         let decimals = head.shop.currency.exponent();
-        let book = match Book::assemble(lifecycle, playbooks, head.settings, decimals) {
+        let mut book = match Book::assemble(lifecycle, playbooks, head.settings, decimals) {
             Ok(book) => book,
             Err(more) => {
                 problems.extend(more);
@@ -76,6 +77,7 @@ impl Project {
             }
         };
         let Some(templates) = templates else { return Err(problems) };
+        pin_templates(&mut book, &templates);
         let mut project = Project {
             file: file.to_path_buf(),
             base_dir,

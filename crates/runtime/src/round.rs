@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zyklus_engine::Book;
 use zyklus_store::Store;
 
+use crate::backfill::admit;
 use crate::clock::Clock;
 use crate::dispatch::{DispatchReport, Dispatcher};
 use crate::error::RuntimeError;
@@ -41,6 +42,13 @@ pub async fn round(
     clock: &Clock,
 ) -> Result<Round, RuntimeError> {
     let mut round = Round::default();
+    let mut admitting = None;
+    if book.journeys.iter().any(|journey| journey.backfill.is_some()) {
+        // Who is let in is found among those whose phase is known.
+        round.decided += evaluate(store, book, clock.now(), &|_| {}).await?;
+        admitting = Some(admit(store, book, clock.now()).await?);
+    }
+    let book = admitting.as_ref().unwrap_or(book);
     for _ in 0..TURNS {
         let decided = evaluate(store, book, clock.now(), &|_| {}).await?;
         let handed = dispatcher.dispatch(book, clock.now()).await?;

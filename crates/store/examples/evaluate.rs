@@ -154,6 +154,7 @@ fn quiet(snapshot: &Snapshot, now: At) -> Decision {
         runs: Vec::new(),
         deliveries: Vec::new(),
         withdrawals: Vec::new(),
+        rewritten: Vec::new(),
         tags: Vec::new(),
         revisit_at: Some(now.plus_days(30)),
     }

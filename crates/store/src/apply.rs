@@ -81,6 +81,7 @@ async fn apply(tx: &mut Tx, decisions: &[Decision]) -> Result<ApplyReport> {
         report.transitions += write_transitions(tx, &loud).await?;
         report.runs_started += write_runs(tx, &loud).await?;
         report.deliveries += write_deliveries(tx, &loud).await?;
+        write_rewritten(tx, &loud).await?;
         write_withdrawals(tx, &loud).await?;
         write_tags(tx, &loud).await?;
     }
@@ -304,6 +305,32 @@ async fn write_deliveries(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
     .await
 }
 
+/// What pending deliveries are to say now.
+async fn write_rewritten(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
+    let mut rows = Vec::new();
+    for (decision, d) in decisions.iter().flat_map(|all| all.rewritten.iter().map(move |d| (all, d))) {
+        rows.push(args![
+            bucket_of(decision.customer),
+            decision.customer,
+            d.id,
+            d.kind.as_str(),
+            d.channel.map(|c| c.as_str()),
+            d.connector.as_deref(),
+            &d.target,
+            d.purpose.as_str(),
+            d.capped,
+            d.expires_at,
+            text(&d.payload)?
+        ]);
+    }
+    let head = "UPDATE delivery SET kind = v.column4, channel = v.column5, connector = v.column6, \
+                target = v.column7, purpose = v.column8, capped = v.column9, expires_at = v.column10, \
+                payload = v.column11 FROM (";
+    let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
+                AND delivery.id = v.column3 AND delivery.state = 'pending'";
+    tx.insert(head, rows, tail).await.map(drop)
+}
+
 async fn write_withdrawals(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
     let mut rows = Vec::new();
     for decision in decisions {
@@ -381,6 +408,7 @@ mod tests {
             runs: Vec::new(),
             deliveries: Vec::new(),
             withdrawals: Vec::new(),
+            rewritten: Vec::new(),
             tags: vec![TagChange { tag: "x".repeat(2_000), on: true, at: At::MIN, until: None }],
             revisit_at: None,
         }

@@ -20,8 +20,6 @@ pub struct JourneyActivation {
     pub mode: String,
     /// The hash of its definition.
     pub definition: String,
-    /// Its definition, or where it stands.
-    pub body: String,
     /// Whether it may start runs.
     pub enabled: bool,
 }
@@ -64,12 +62,6 @@ impl Store {
                             &journey.definition,
                             now
                         ],
-                    )
-                    .await?;
-                    tx.execute(
-                        "INSERT INTO definition (hash, kind, body, at) VALUES ($1, 'journey', $2, $3) \
-                         ON CONFLICT (hash) DO NOTHING",
-                        args![&journey.definition, &journey.body, now],
                     )
                     .await?;
                 }

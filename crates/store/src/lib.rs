@@ -2,6 +2,7 @@
 
 mod apply;
 mod arg;
+mod backfill;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod catalogue;
@@ -9,6 +10,7 @@ mod column;
 mod complete;
 mod cursor;
 mod customers;
+mod definitions;
 mod deliveries;
 mod detail;
 mod error;
@@ -31,8 +33,10 @@ mod upkeep;
 mod writer;
 
 pub use apply::ApplyReport;
+pub use backfill::Admission;
 pub use complete::{AttemptEnd, Completion};
 pub use cursor::{StoredCursor, StoredReject};
+pub use definitions::Definition;
 pub use deliveries::DeliveryFilter;
 pub use error::{Result, StoreError};
 pub use ingest::{CursorUpdate, Ingest, IngestReport, NewReject};

@@ -14,7 +14,7 @@ use crate::playbook::{GOAL_STEP, Journey, Mode, Node, Verb, Way};
 use crate::wait::Length;
 
 /// What a step came to.
-enum Step {
+pub(super) enum Step {
     /// On to the next, reached at that instant, with a word on what happened.
     Done { next: Option<usize>, reached_at: At, outcome: String },
     /// Stays here until then (or until a fact arrives).
@@ -59,6 +59,8 @@ impl Work<'_> {
             self.end_run(index, RunEnd::Removed, Some("it ran in shadow mode".into()));
             return;
         }
+        self.resumed_at = None;
+        let Some(journey) = self.follow(index, journey) else { return };
         if self.goal_reached(index, journey) {
             if journey.goal.as_ref().is_some_and(|goal| goal.stay) {
                 self.mark_goal(index);
@@ -76,6 +78,11 @@ impl Work<'_> {
         if self.runs[index].state == RunState::Live {
             self.take_steps(index, journey);
         }
+    }
+
+    /// Whether goal or exit would end a run at once.
+    pub(super) fn is_over(&mut self, index: usize, journey: &Journey) -> bool {
+        self.course().exits(journey, &self.runs[index]).value || self.goal_reached(index, journey)
     }
 
     /// A goal reached within its window counts after the last step and after an exit too (rule R17).
@@ -145,8 +152,9 @@ impl Work<'_> {
         }
     }
 
-    fn step(&mut self, index: usize, journey: &Journey, node: &Node) -> Step {
+    pub(super) fn step(&mut self, index: usize, journey: &Journey, node: &Node) -> Step {
         let reached_at = self.runs[index].position.reached_at;
+        let resumed_at = self.resumed();
         let done = |next, outcome: &str| Step::Done { next, reached_at, outcome: outcome.to_owned() };
         match &node.verb {
             Verb::Wait { length, at, until } => {
@@ -158,14 +166,15 @@ impl Work<'_> {
                     let run = &self.runs[index];
                     let verdict = until.eval(&self.view(facts_of(journey, run)), self.now);
                     if verdict.value {
-                        let reached_at = self.now.min(due_at).max(reached_at);
+                        let reached_at = self.now.min(due_at).max(reached_at).max(resumed_at);
                         return Step::Done { next: node.next, reached_at, outcome: "until".into() };
                     }
                     self.revisit(verdict.revisit_at);
                 }
                 if self.now >= due_at {
                     let outcome = if until.is_some() { "timed-out" } else { "waited" };
-                    return Step::Done { next: node.next, reached_at: due_at, outcome: outcome.into() };
+                    let reached_at = due_at.max(resumed_at);
+                    return Step::Done { next: node.next, reached_at, outcome: outcome.into() };
                 }
                 self.revisit(Some(due_at));
                 Step::Stay { due_at: Some(due_at) }
@@ -204,7 +213,7 @@ impl Work<'_> {
     fn act(&mut self, index: usize, journey: &Journey, node: &Node, reached_at: At) -> Step {
         let run = &self.runs[index];
         let id = delivery_id(run, &node.id);
-        let known = self.snapshot.deliveries.iter().find(|d| d.id == id);
+        let known = self.rewritten.iter().chain(&self.snapshot.deliveries).find(|d| d.id == id);
         if let Some(delivery) = known {
             let book = self.book;
             let delivery = delivery.clone();
@@ -409,7 +418,7 @@ pub(crate) fn delivery_id(run: &Run, step: &str) -> DeliveryId {
     DeliveryId::derive(&[run.id.uuid().as_bytes(), step.as_bytes()])
 }
 
-fn expiry(verb: &Verb) -> Length {
+pub(super) fn expiry(verb: &Verb) -> Length {
     match verb {
         Verb::Send(send) => send.expires,
         Verb::Call { expires, .. } => *expires,
@@ -422,7 +431,7 @@ fn expiry(verb: &Verb) -> Length {
     }
 }
 
-fn blank(run: &Run, node: &Node, id: DeliveryId, due_at: At, now: At) -> Delivery {
+pub(super) fn blank(run: &Run, node: &Node, id: DeliveryId, due_at: At, now: At) -> Delivery {
     let mut payload = Map::new();
     payload.insert("event".into(), Json::Object(run.event.clone()));
     payload.insert("key".into(), Json::from(run.key.as_str()));

@@ -4,6 +4,8 @@
 //! decision applied twice changes nothing.
 
 mod advance;
+mod backfill;
+mod follow;
 mod moves;
 mod starts;
 mod turns;
@@ -20,6 +22,8 @@ use crate::facts::{RunFacts, Standing, View};
 use crate::phase::earliest;
 use crate::zone::zone_of;
 
+use advance::Step;
+pub use backfill::candidates;
 pub(crate) use starts::{KeptOut, LastStart};
 
 /// What follows for one customer at an instant.
@@ -50,6 +54,7 @@ fn decided<'a>(book: &'a Book, snapshot: &'a Snapshot, now: At) -> Work<'a> {
     work.settle_merged();
     work.take_turns();
     work.start_runs();
+    work.backfill();
     work.advance_runs();
     work
 }
@@ -71,8 +76,12 @@ struct Work<'a> {
     changed_runs: Vec<bool>,
     deliveries: Vec<Delivery>,
     withdrawals: Vec<Withdrawal>,
+    /// Pending deliveries whose step says something else now.
+    rewritten: Vec<Delivery>,
     tags: Vec<TagChange>,
     revisit_at: Option<At>,
+    /// Set between bringing a run over to a changed definition and the first step it takes by it.
+    resumed_at: Option<At>,
     /// Whether it looks at all that ever happened, to tell of it, rather than at what is new.
     tells: bool,
 }
@@ -97,8 +106,10 @@ impl<'a> Work<'a> {
             changed_runs: vec![false; snapshot.runs.len()],
             deliveries: Vec::new(),
             withdrawals: Vec::new(),
+            rewritten: Vec::new(),
             tags: Vec::new(),
             revisit_at: None,
+            resumed_at: None,
             tells: false,
         }
     }
@@ -168,6 +179,7 @@ impl<'a> Work<'a> {
             runs,
             deliveries: self.deliveries,
             withdrawals: self.withdrawals,
+            rewritten: self.rewritten,
             tags: self.tags,
             revisit_at: self.revisit_at,
         }

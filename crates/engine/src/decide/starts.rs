@@ -215,7 +215,7 @@ impl Work<'_> {
         found
     }
 
-    fn key(&self, journey: &Journey, occurrence: &Occurrence) -> String {
+    pub(super) fn key(&self, journey: &Journey, occurrence: &Occurrence) -> String {
         let Some(key) = &journey.key else { return String::new() };
         let facts = RunFacts { event: Some(&occurrence.event), ..RunFacts::default() };
         match key.eval(&self.view(facts), self.now).value {
@@ -266,7 +266,7 @@ impl Work<'_> {
             && !held_out(self.book, self.snapshot, journey)
     }
 
-    fn enroll(&mut self, journey: &Journey, occurrence: Occurrence, key: String) {
+    pub(super) fn enroll(&mut self, journey: &Journey, occurrence: Occurrence, key: String) {
         let customer = self.snapshot.customer.id;
         if journey.overlap == Overlap::Restart {
             let live: Vec<usize> = (0..self.runs.len())
@@ -337,7 +337,7 @@ fn patience(journey: &Journey) -> i64 {
 }
 
 /// Rule R3: nothing from before the journey went live, and nothing that arrives too late.
-fn timely(book: &Book, journey: &Journey, occurrence: &Occurrence) -> Option<KeptOut> {
+pub(super) fn timely(book: &Book, journey: &Journey, occurrence: &Occurrence) -> Option<KeptOut> {
     let Some(active_from) = book.active_from.get(journey.root()) else { return Some(KeptOut::NotActive) };
     if occurrence.is_history || occurrence.at < *active_from {
         return Some(KeptOut::TooEarly(*active_from));
@@ -347,7 +347,7 @@ fn timely(book: &Book, journey: &Journey, occurrence: &Occurrence) -> Option<Kep
 }
 
 /// Rules R1, R5 and R6: once per occurrence, re-entry, and what a live run means.
-fn entry(
+pub(super) fn entry(
     runs: &[Run],
     journey: &Journey,
     occurrence: &Occurrence,
@@ -409,7 +409,7 @@ fn occurrence_of(event: Event) -> Occurrence {
     }
 }
 
-fn named(name: &str, entries: &[(&str, &str)]) -> Map<String, Json> {
+pub(super) fn named(name: &str, entries: &[(&str, &str)]) -> Map<String, Json> {
     let mut event = Map::new();
     event.insert("name".into(), Json::from(name));
     event.extend(entries.iter().map(|(key, value)| ((*key).to_owned(), Json::from(*value))));

@@ -158,7 +158,7 @@ impl Work<'_> {
     }
 
     /// The live runs that share the journey's group, other than the one a restart of this key would end.
-    fn rivals(&self, journey: &Journey, key: &str) -> Vec<(usize, &Journey)> {
+    pub(super) fn rivals(&self, journey: &Journey, key: &str) -> Vec<(usize, &Journey)> {
         let Some(group) = &journey.group else { return Vec::new() };
         let book = self.book;
         let live = self.runs.iter().enumerate().filter(|(_, r)| r.state == RunState::Live);

@@ -1,8 +1,11 @@
 //! The engine from outside: books and snapshots in, decisions out. Never touches a store, a clock or a network.
 
+mod backfill;
 mod complaints;
 mod definitions;
 mod dispatch;
+mod edits;
+mod follow;
 mod holdouts;
 mod mistakes;
 mod properties;

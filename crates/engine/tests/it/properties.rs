@@ -20,7 +20,7 @@ use crate::sequences::{
 use crate::world::{World, starter};
 
 /// As many cases as the environment asks for, else so many.
-fn cases(otherwise: u32) -> Config {
+pub(crate) fn cases(otherwise: u32) -> Config {
     let cases = std::env::var("ZYKLUS_PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     let config = Config { failure_persistence: None, ..Config::default() };
     Config { cases: cases.unwrap_or(otherwise), ..config }

@@ -149,7 +149,7 @@ fn r09_a_pause_keeps_runs_and_what_is_overdue_by_its_end_is_missed() {
 #[test]
 fn r11_the_longest_way_through_the_tree_is_what_counts() {
     let long = text(
-        "steps = [{ if = \"orders.count > 0\", then = [{ wait = \"300d\" }], else = [{ wait = \"10d\" }] }, { wait = \"99d\" }, { send = \"one\" }]",
+        "steps = [{ if = \"orders.count > 0\", then = [{ wait = \"300d\" }], else = [{ wait = \"10d\", id = \"short\" }] }, { wait = \"99d\", id = \"then\" }, { send = \"one\" }]",
     );
     let parse = |text: &str| {
         zyklus_engine::playbook::Playbook::parse("p.toml", text, &std::collections::BTreeMap::new())

@@ -176,6 +176,29 @@ impl World {
         }
     }
 
+    /// The files say something else from now on; what they said before is remembered, as the store does. A journey
+    /// that is new is live from now on.
+    pub(crate) fn edit(&mut self, journeys: &str) {
+        self.edit_unseen(journeys);
+        self.settle();
+    }
+
+    /// The same before anybody was evaluated by it.
+    pub(crate) fn edit_unseen(&mut self, journeys: &str) {
+        let mut next = book(LIFECYCLE, journeys);
+        let old = self.book.definitions.values().map(AsRef::as_ref).chain(&self.book.journeys);
+        let known: Vec<(&str, &str)> = old.map(|j| (j.definition.as_str(), &*j.text)).collect();
+        next.remember(known);
+        next.settings = self.book.settings.clone();
+        next.active_from = self.book.active_from.clone();
+        for journey in &next.journeys {
+            next.active_from.entry(journey.root().to_owned()).or_insert(self.now.plus_micros(1));
+        }
+        self.book = next;
+        self.snapshot.mark.seq += 1;
+        self.snapshot.mark.due_at = self.snapshot.mark.due_at.min(self.now);
+    }
+
     /// Commits a fact as the store would.
     pub(crate) fn commit(&mut self, origin: Origin, change: impl FnOnce(&mut Snapshot)) {
         let s = &mut self.snapshot;
@@ -280,6 +303,12 @@ impl World {
         for delivery in &decision.deliveries {
             if !s.deliveries.iter().any(|d| d.id == delivery.id) {
                 s.deliveries.push(delivery.clone());
+            }
+        }
+        for fresh in &decision.rewritten {
+            let pending = |d: &&mut Delivery| d.id == fresh.id && d.state == DeliveryState::Pending;
+            if let Some(delivery) = s.deliveries.iter_mut().find(pending) {
+                delivery.clone_from(fresh);
             }
         }
         for change in &decision.withdrawals {

@@ -61,6 +61,7 @@ pub struct LoadOptions {
 #[derive(Debug, Default)]
 pub struct Templates {
     all: BTreeMap<(String, TemplateLocale), Template>,
+    files: BTreeMap<String, String>,
 }
 
 impl Templates {
@@ -111,6 +112,11 @@ impl Templates {
 
     fn named(&self, name: &str) -> impl Iterator<Item = &Template> {
         TemplateLocale::ALL.into_iter().filter_map(move |locale| self.all.get(&(name.to_owned(), locale)))
+    }
+
+    /// What they were made of: paths below the template folder, and texts.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// Every template in every locale, by name.
@@ -179,7 +185,7 @@ fn compile_all(
         .filter_map(|(path, text)| Some((path.strip_prefix("partials/")?.to_owned(), unix(text))))
         .collect();
     let hosts: Arc<[String]> = options.asset_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-    let mut templates = Templates::default();
+    let mut templates = Templates { files: files.clone(), ..Templates::default() };
     let mut problems: Vec<TemplateProblem> = Vec::new();
     for (path, text) in files.iter().filter(|(path, _)| !path.starts_with("partials/")) {
         match compile_one(path, text, &partials, &hosts) {

@@ -358,6 +358,14 @@ CREATE TABLE journey (
     updated_at TIMESTAMPTZ NOT NULL
 );
 
+CREATE TABLE admission (
+    journey TEXT NOT NULL,
+    day TEXT NOT NULL,
+    customer_id UUID NOT NULL,
+    at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (journey, day, customer_id)
+);
+
 CREATE TABLE definition (
     hash TEXT NOT NULL PRIMARY KEY,
     kind TEXT NOT NULL,

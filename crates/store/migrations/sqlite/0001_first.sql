@@ -358,6 +358,14 @@ CREATE TABLE journey (
     updated_at INTEGER NOT NULL
 );
 
+CREATE TABLE admission (
+    journey TEXT NOT NULL,
+    day TEXT NOT NULL,
+    customer_id BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (journey, day, customer_id)
+);
+
 CREATE TABLE definition (
     hash TEXT NOT NULL PRIMARY KEY,
     kind TEXT NOT NULL,

@@ -23,6 +23,7 @@ pub(crate) fn quiet(snapshot: &Snapshot, now: At) -> Decision {
         runs: Vec::new(),
         deliveries: Vec::new(),
         withdrawals: Vec::new(),
+        rewritten: Vec::new(),
         tags: Vec::new(),
         revisit_at: None,
     }

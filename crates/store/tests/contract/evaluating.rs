@@ -311,7 +311,6 @@ async fn journey_stays_live_from_when_it_was_first_enabled(bed: Bed) {
         id: id.to_owned(),
         mode: "live".to_owned(),
         definition: definition.to_owned(),
-        body: "steps".to_owned(),
         enabled,
     };
     let live = store.activate(&[journey("a", true, "1"), journey("b", false, "2")], minute(1)).await.unwrap();

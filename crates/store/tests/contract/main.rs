@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod common;
+mod changed;
 mod decide;
 mod evaluating;
 mod identities;
