@@ -1,13 +1,13 @@
 //! Decides for the customers who are due, in batches: read, decide, store. Cost follows what changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Mode, decide};
 use zyklus_model::{At, Decision, Snapshot};
-use zyklus_store::{JourneyActivation, Store};
+use zyklus_store::{AsOf, JourneyActivation, Store};
 
 use crate::error::RuntimeError;
 use crate::project::Project;
@@ -89,6 +89,26 @@ pub async fn book_for_reading(store: &Store, project: &Project) -> Result<Book, 
     book.active_from = store.journeys_active().await?;
     book.sold_out = sold_out(store, &book).await?;
     Ok(book)
+}
+
+/// The book for looking at the store as of an instant, and the journeys that were others then, or not there.
+///
+/// # Errors
+/// The store's.
+pub async fn book_as_of(past: &AsOf, project: &Project) -> Result<(Book, Vec<String>), RuntimeError> {
+    let mut book = project.book.clone();
+    let then = past.journeys().await?;
+    book.active_from = then.iter().filter_map(|(root, (from, _))| Some((root.clone(), (*from)?))).collect();
+    if book.reads(Group::Products) {
+        book.sold_out = past.sold_out().await?;
+    }
+    let now: BTreeMap<&str, &str> = book.journeys.iter().map(|j| (j.root(), j.definition.as_str())).collect();
+    let is_other = |root: &&str| now.get(root).copied() != then.get(*root).map(|(_, hash)| hash.as_str());
+    let known: BTreeSet<&str> = then.keys().map(String::as_str).collect();
+    // Before the first daemon nothing was noted of any.
+    let others = known.iter().copied().chain(now.keys().copied().filter(|root| !known.contains(root)));
+    let others = others.filter(|root| !known.is_empty() && is_other(root)).map(str::to_owned).collect();
+    Ok((book, others))
 }
 
 /// Products that cannot be bought now, if anything asks for them.

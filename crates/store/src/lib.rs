@@ -2,6 +2,7 @@
 
 mod apply;
 mod arg;
+mod as_of;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod catalogue;
@@ -20,6 +21,7 @@ mod merge;
 mod migrate;
 mod open;
 mod outbox;
+mod past;
 mod person;
 mod place;
 mod report;
@@ -31,6 +33,7 @@ mod upkeep;
 mod writer;
 
 pub use apply::ApplyReport;
+pub use as_of::{AsOf, MoveCount};
 pub use complete::{AttemptEnd, Completion};
 pub use cursor::{StoredCursor, StoredReject};
 pub use deliveries::DeliveryFilter;
