@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use zyklus_model::At;
 
-/// What `--now` takes: `2026-03-01T10:00:00Z` or `2026-03-01`.
+/// What `--now` and `--as-of` take: `2026-03-01T10:00:00Z` or `2026-03-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Now {
     /// An instant.
@@ -104,18 +104,24 @@ pub(crate) enum Command {
     Why {
         /// Our id, e-mail address, the shop's id or an order number.
         customer: String,
-        /// As of this instant, or the end of this day in the shop's time zone.
+        /// As if it were this instant, or the end of this day in the shop's time zone, with all that is known by now.
         #[arg(long)]
         now: Option<Now>,
+        /// What was said at this instant or the end of this day, with what was known by then.
+        #[arg(long, conflicts_with = "now")]
+        as_of: Option<Now>,
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
     /// Figures over all customers.
     Report {
-        /// As of this instant, or the end of this day in the shop's time zone.
+        /// As if it were this instant, or the end of this day in the shop's time zone, with all that is known by now.
         #[arg(long)]
         now: Option<Now>,
+        /// What was said at this instant or the end of this day, with what was known by then.
+        #[arg(long, conflicts_with = "now")]
+        as_of: Option<Now>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -148,6 +154,9 @@ pub(crate) enum CustomerCommand {
     Show {
         /// Our id, e-mail address, the shop's id or an order number.
         customer: String,
+        /// What was known at this instant or the end of this day in the shop's time zone.
+        #[arg(long)]
+        as_of: Option<Now>,
     },
 }
 
@@ -234,9 +243,17 @@ mod tests {
     fn instants_are_read_and_wrong_ones_refused() {
         let args =
             Args::try_parse_from(["zyklus", "report", "--now", "1998-06-30T00:00:00Z", "--json"]).unwrap();
-        assert!(matches!(args.command, Command::Report { now: Some(_), json: true }));
+        assert!(matches!(args.command, Command::Report { now: Some(_), json: true, .. }));
         let error = Args::try_parse_from(["zyklus", "report", "--now", "yesterday"]).unwrap_err();
         assert!(error.to_string().contains("is not an instant"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn then_is_either_known_then_or_known_now() {
+        let args = ["zyklus", "why", "1", "--as-of", "2026-03-01", "--now", "2026-03-01"];
+        let error = Args::try_parse_from(args).unwrap_err();
+        assert!(error.to_string().contains("cannot be used with"), "{error}");
         assert_eq!(error.exit_code(), 2);
     }
 

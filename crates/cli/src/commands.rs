@@ -20,11 +20,11 @@ use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, ConnectorCommand, CustomerCommand, DbCommand, DeliveryCommand, Now};
 use crate::problems::rendered;
-use crate::{Failure, registry, show};
+use crate::{Failure, as_of, registry, show};
 
-type Done = Result<(), Failure>;
+pub(crate) type Done = Result<(), Failure>;
 
-const NOBODY: &str = "there is no such customer; `zyklus customer find TEXT` looks further";
+pub(crate) const NOBODY: &str = "there is no such customer; `zyklus customer find TEXT` looks further";
 
 pub(crate) async fn run(args: Args) -> Done {
     let config = args.config.as_path();
@@ -35,8 +35,15 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Sync { now, json } => sync_all(config, now, json).await,
         Command::Run => run_daemon(config).await,
         Command::Plan { now, json, fail_above } => plan_all(config, now, json, fail_above).await,
-        Command::Why { customer, now, json } => explain(config, &customer, now, json).await,
-        Command::Report { now, json } => figures(config, now, json).await,
+        Command::Why { customer, as_of: Some(at), json, .. } => {
+            as_of::explain(config, &customer, at, json).await
+        }
+        Command::Why { customer, now, json, .. } => explain(config, &customer, now, json).await,
+        Command::Report { as_of: Some(at), json, .. } => as_of::figures(config, at, json).await,
+        Command::Report { now, json, .. } => figures(config, now, json).await,
+        Command::Customer(CustomerCommand::Show { customer, as_of: Some(at) }) => {
+            as_of::show_customer(config, &customer, at).await
+        }
         Command::Customer(command) => customer(config, command).await,
         Command::Delivery(command) => delivery(config, command).await,
         Command::Connector(command) => connector(config, command).await,
@@ -53,7 +60,7 @@ pub(crate) fn print(text: &str) -> Done {
     }
 }
 
-fn print_json<T: serde::Serialize>(value: &T) -> Done {
+pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Done {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
@@ -293,7 +300,7 @@ async fn customer(config: &Path, command: CustomerCommand) -> Done {
                 print(&found.iter().map(line).collect::<String>())
             }
         }
-        CustomerCommand::Show { customer } => {
+        CustomerCommand::Show { customer, .. } => {
             let id = one_customer(&store, &customer).await?;
             print_json(&store.snapshots(&[id]).await?)
         }

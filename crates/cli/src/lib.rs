@@ -1,6 +1,7 @@
 //! The zyklus binary: arguments, configuration, wiring. Decides nothing.
 
 mod args;
+mod as_of;
 mod commands;
 pub mod demo;
 mod problems;

@@ -186,7 +186,7 @@ async fn once(daemon: &Daemon, dispatcher: &Dispatcher) -> Result<Option<At>, Ru
 
 async fn keep_house(daemon: Daemon, stop: CancellationToken) {
     while rest(Duration::from_secs(3_600), &stop).await {
-        if let Err(error) = daemon.store.housekeep(daemon.clock.now()).await {
+        if let Err(error) = daemon.store.housekeep(daemon.clock.now(), daemon.project.past_days).await {
             tracing::warn!(%error, "keeping house failed; it is tried again in an hour");
         }
     }

@@ -1,6 +1,6 @@
 //! Decides for the customers who are due, in batches: read, decide, store. Cost follows what changed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Journey, Mode, decide};
 use zyklus_model::{At, CustomerId, Decision, Snapshot};
-use zyklus_store::{ApplyReport, JourneyActivation, Store, StoreError};
+use zyklus_store::{ApplyReport, AsOf, JourneyActivation, Store, StoreError};
 
 use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
@@ -95,6 +95,26 @@ pub async fn book_for_reading(store: &Store, project: &Project) -> Result<Book, 
     book.sold_out = sold_out(store, &book).await?;
     book.admitted = store.admitted().await?;
     Ok(book)
+}
+
+/// The book for looking at the store as of an instant, and the journeys that were others then, or not there.
+///
+/// # Errors
+/// The store's.
+pub async fn book_as_of(past: &AsOf, project: &Project) -> Result<(Book, Vec<String>), RuntimeError> {
+    let mut book = project.book.clone();
+    let then = past.journeys().await?;
+    book.active_from = then.iter().filter_map(|(root, (from, _))| Some((root.clone(), (*from)?))).collect();
+    if book.reads(Group::Products) {
+        book.sold_out = past.sold_out().await?;
+    }
+    let now: BTreeMap<&str, &str> = book.journeys.iter().map(|j| (j.root(), j.definition.as_str())).collect();
+    let is_other = |root: &&str| now.get(root).copied() != then.get(*root).map(|(_, hash)| hash.as_str());
+    let known: BTreeSet<&str> = then.keys().map(String::as_str).collect();
+    // Before the first daemon nothing was noted of any.
+    let others = known.iter().copied().chain(now.keys().copied().filter(|root| !known.contains(root)));
+    let others = others.filter(|root| !known.is_empty() && is_other(root)).map(str::to_owned).collect();
+    Ok((book, others))
 }
 
 /// Products that cannot be bought now, if anything asks for them.

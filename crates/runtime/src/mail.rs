@@ -281,6 +281,7 @@ mod tests {
             file: PathBuf::from("zyklus.toml"),
             base_dir: PathBuf::from("."),
             store_url: "sqlite:zyklus.db".into(),
+            past_days: 760,
             shop: ShopSettings {
                 imprint,
                 currency: Currency::EUR,

@@ -16,6 +16,9 @@ use crate::shop::{ShopSettings, read_rates, read_shop};
 use crate::starter::{starter_lifecycle, starter_lifecycles};
 use crate::template::{LoadOptions, TemplateProblem, Templates};
 
+/// Two years and a month: long enough to compare a month with the same one two years before.
+const PAST_DAYS: u32 = 760;
+
 /// A configuration folder, read and checked.
 #[derive(Debug)]
 pub struct Project {
@@ -25,6 +28,8 @@ pub struct Project {
     pub base_dir: PathBuf,
     /// The store's address; a relative SQLite path is meant against the folder.
     pub store_url: String,
+    /// For how many days the store remembers what its rows were (`--as-of`).
+    pub past_days: u32,
     /// The operator's own shop.
     pub shop: ShopSettings,
     /// Exchange rates into the reporting currency.
@@ -82,6 +87,7 @@ impl Project {
             file: file.to_path_buf(),
             base_dir,
             store_url: head.store_url,
+            past_days: head.past_days,
             shop: head.shop,
             rates: head.rates,
             book,
@@ -186,6 +192,7 @@ impl Project {
 /// What `zyklus.toml` says outside `[connectors]`.
 struct Head {
     store_url: String,
+    past_days: u32,
     shop: ShopSettings,
     rates: Rates,
     model: String,
@@ -204,10 +211,14 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
     let document = source.parse()?;
     let mut root = Table::new("", document.span(), document.get_ref());
     let mut settings = Settings::default();
-    let mut store_url = "sqlite:zyklus.db".to_owned();
+    let (mut store_url, mut past_days) = ("sqlite:zyklus.db".to_owned(), PAST_DAYS);
     if let Some(mut table) = root.take("store").and_then(|v| source.table("store", v)) {
         if let Some(url) = table.take("url").and_then(|v| source.text_of("store.url", v)) {
             store_url = url;
+        }
+        if let Some(value) = table.take("keep_past_days") {
+            let days = source.int_of("store.keep_past_days", value, 0..36_501);
+            past_days = days.and_then(|days| u32::try_from(days).ok()).unwrap_or(PAST_DAYS);
         }
         table.finish(source);
     }
@@ -254,7 +265,7 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
     root.finish(source);
     let shop = shop?;
     settings.zone = shop.zone.clone();
-    Some(Head { store_url: place_store(&store_url, base_dir), shop, rates, model, settings })
+    Some(Head { store_url: place_store(&store_url, base_dir), past_days, shop, rates, model, settings })
 }
 
 /// A relative SQLite path is meant against the configuration's folder.

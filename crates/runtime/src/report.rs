@@ -9,7 +9,7 @@ use zyklus_engine::Book;
 use zyklus_engine::phase::{classify, replay};
 use zyklus_engine::zone::zone_of;
 use zyklus_model::{At, Money, Order, RunState, Snapshot};
-use zyklus_store::Store;
+use zyklus_store::{AsOf, Store};
 
 use crate::error::RuntimeError;
 use crate::journeys::{JourneyRow, Journeys};
@@ -146,6 +146,41 @@ pub async fn report(store: &Store, project: &Project, book: &Book, now: At) -> R
         }
     }
     Ok(tally.finish(project, book, now))
+}
+
+/// The figures as they were told at an instant, and how many customers stood in a phase of another lifecycle or of
+/// one that was defined otherwise: `book` tells of them what it would have told.
+///
+/// # Errors
+/// The store's.
+pub async fn report_as_of(
+    past: &AsOf,
+    project: &Project,
+    book: &Book,
+) -> Result<(Report, u64), RuntimeError> {
+    let now = past.at();
+    let mut tally = Tally::default();
+    let (mut after, mut others) = (None, 0);
+    loop {
+        let ids = past.customer_ids(after, BATCH).await?;
+        let Some(last) = ids.last() else { break };
+        after = Some(*last);
+        for snapshot in past.snapshots(&ids).await? {
+            others += u64::from(!is_of(&snapshot, book));
+            tally.add(book, &snapshot, now, &project.shop.zone);
+        }
+    }
+    for moved in past.moves(&book.lifecycle.id, now.plus_days(-30)).await? {
+        tally.moves.insert((moved.from, moved.to), (moved.since, moved.ever));
+    }
+    Ok((tally.finish(project, book, now), others))
+}
+
+/// Whether a customer's phase, if there is one, is of the book's lifecycle as it is defined.
+pub fn is_of(snapshot: &Snapshot, book: &Book) -> bool {
+    let lifecycle = &book.lifecycle;
+    let its = snapshot.phase.as_ref();
+    its.is_none_or(|p| p.lifecycle == *lifecycle.id && p.definition == lifecycle.definition)
 }
 
 impl Tally {

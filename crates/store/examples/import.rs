@@ -14,7 +14,7 @@ use zyklus_store::{CursorUpdate, Ingest, OpenOptions, Store};
 const CUSTOMERS: usize = 23_570;
 const ORDERS: usize = 69_659;
 const PAGE: usize = 1000;
-const COLUMNS: usize = 19;
+const COLUMNS: usize = 20;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -111,7 +111,7 @@ async fn bare(from: &str, to: &str) -> Result<Duration, Box<dyn std::error::Erro
     let rows = sqlx::query(
         "SELECT bucket, customer_id, id, source_customer_id, system, external_id, number, state, placed_at,
              updated_at, total_minor, currency, total_reporting_minor, net_reporting_minor, item_count, detail,
-             received_at, origin, content_hash FROM orders ORDER BY rowid",
+             received_at, origin, content_hash, written_at FROM orders ORDER BY rowid",
     )
     .fetch_all(&mut source)
     .await?;
@@ -150,6 +150,7 @@ async fn bare(from: &str, to: &str) -> Result<Duration, Box<dyn std::error::Erro
                 }
                 insert = insert.bind(row.get::<String, _>(15)).bind(row.get::<i64, _>(16));
                 insert = insert.bind(row.get::<String, _>(17)).bind(row.get::<i64, _>(18));
+                insert = insert.bind(row.get::<i64, _>(19));
             }
             insert.execute(&mut *transaction).await?;
         }

@@ -11,6 +11,7 @@ use crate::arg::{Arg, Stamp, args};
 use crate::column::columns;
 use crate::error::{Result, StoreError};
 use crate::open::Store;
+use crate::past;
 use crate::snapshot::from_wanted;
 use crate::tx::{CHUNK, Dialect, Sql, Tx, Wanted};
 
@@ -102,19 +103,23 @@ async fn lock(tx: &mut Tx, decisions: &[&Decision]) -> Result<HashMap<Uuid, Mark
     Ok(rows.into_iter().map(|row| (row.customer_id, row)).collect())
 }
 
+/// When a decision counts as made. Grows with every evaluation, so that it fences even two within one microsecond.
+fn evaluated(decision: &Decision) -> At {
+    decision.evaluated_before.map_or(decision.now, |at| decision.now.max(at.plus_micros(1)))
+}
+
 async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &MarkRow)]) -> Result<()> {
     let (current, overtaken): (Vec<_>, Vec<_>) = fresh.iter().partition(|(d, mark)| d.seq == mark.seq);
     for (group, is_current) in [(current, true), (overtaken, false)] {
         if group.is_empty() {
             continue;
         }
-        // Grows with every evaluation, so that it fences even two within one microsecond.
-        let evaluated = |d: &Decision| d.evaluated_before.map_or(d.now, |at| d.now.max(at.plus_micros(1)));
         let instants = Arg::Ats(group.iter().map(|(d, _)| evaluated(d)).collect());
         let due = Arg::Ats(group.iter().map(|(d, _)| d.revisit_at.unwrap_or(At::MAX)).collect());
         let ids: Vec<CustomerId> = group.iter().map(|(d, _)| d.customer).collect();
         let (buckets, ids) = Wanted::new(&ids).into_args();
         let mut sql = Sql::new(tx.dialect(), "UPDATE evaluation SET evaluated_at = v.evaluated_at");
+        sql.push(", marked_at = CASE WHEN marked_at < v.evaluated_at THEN v.evaluated_at ELSE marked_at END");
         if is_current {
             sql.push(", due_at = v.due_at, live_pending = FALSE, history_pending = FALSE");
         }
@@ -158,36 +163,40 @@ async fn write_standings(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
                 phase.previous.as_deref(),
                 phase.moves,
                 phase.live,
-                phase.has_live_moves
+                phase.has_live_moves,
+                evaluated(decision)
             ]);
         }
         if let Some(all) = &decision.segments {
-            segments.push(args![bucket, customer, text(all)?]);
+            segments.push(args![bucket, customer, text(all)?, evaluated(decision)]);
         }
     }
     let head = "UPDATE evaluation SET lifecycle = v.column3, definition = v.column4, phase = v.column5, \
                 phase_since = v.column6, phase_previous = v.column7, phase_moves = v.column8, \
-                phase_live = v.column9, phase_has_live = v.column10 FROM (";
+                phase_live = v.column9, phase_has_live = v.column10, \
+                stood_at = CASE WHEN stood_at < v.column11 THEN v.column11 ELSE stood_at END FROM (";
     tx.insert(head, phases, THEIRS).await?;
-    tx.insert("UPDATE evaluation SET segments = v.column3 FROM (", segments, THEIRS).await.map(drop)
+    let head = "UPDATE evaluation SET segments = v.column3, \
+                stood_at = CASE WHEN stood_at < v.column4 THEN v.column4 ELSE stood_at END FROM (";
+    tx.insert(head, segments, THEIRS).await.map(drop)
 }
 
 async fn write_transitions(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
-    let mut rewritten: BTreeMap<&str, Vec<CustomerId>> = BTreeMap::new();
+    let mut rewritten: BTreeMap<(&str, At), Vec<CustomerId>> = BTreeMap::new();
     for decision in decisions.iter().filter(|d| d.rewrites_history) {
         let lifecycle = decision.phase.as_ref().map(|p| p.lifecycle.as_str());
         let lifecycle = lifecycle.or_else(|| decision.transitions.first().map(|t| t.lifecycle.as_str()));
         if let Some(lifecycle) = lifecycle {
-            rewritten.entry(lifecycle).or_default().push(decision.customer);
+            rewritten.entry((lifecycle, decision.now)).or_default().push(decision.customer);
         }
     }
-    for (lifecycle, customers) in rewritten {
-        let mut sql = Sql::new(tx.dialect(), "DELETE FROM transition WHERE lifecycle = ");
-        sql.bind(lifecycle)
-            .push(" AND (bucket, customer_id) IN (")
-            .select(&Wanted::new(&customers))
-            .push(")");
-        tx.run(sql).await?;
+    for ((lifecycle, now), customers) in rewritten {
+        let customers = Wanted::new(&customers);
+        let theirs = |sql: &mut Sql| {
+            sql.push(" WHERE lifecycle = ").bind(lifecycle).push(" AND (bucket, customer_id) IN (");
+            sql.select(&customers).push(")");
+        };
+        past::remove(tx, "transition", &["recorded_at"], now, theirs).await?;
     }
     let mut rows = Vec::new();
     for decision in decisions {
@@ -215,18 +224,19 @@ async fn write_transitions(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> 
 }
 
 async fn write_runs(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
-    let runs: Vec<&Run> = decisions.iter().flat_map(|d| &d.runs).collect();
+    let runs: Vec<(&Run, At)> =
+        decisions.iter().flat_map(|d| d.runs.iter().map(|run| (run, evaluated(d)))).collect();
     if runs.is_empty() {
         return Ok(0);
     }
     let mut known = 0u64;
     for chunk in runs.chunks(CHUNK) {
         let mut sql = Sql::new(tx.dialect(), "SELECT id FROM run WHERE id IN ");
-        sql.list(chunk.iter().map(|r| r.id));
+        sql.list(chunk.iter().map(|(r, _)| r.id));
         known += tx.rows::<(Uuid,)>(sql).await?.len() as u64;
     }
     let mut rows = Vec::with_capacity(runs.len());
-    for run in &runs {
+    for (run, now) in &runs {
         rows.push(args![
             bucket_of(run.customer),
             run.customer,
@@ -250,18 +260,22 @@ async fn write_runs(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
             run.position.reached_at,
             run.position.due_at,
             text(&run.acted)?,
-            text(&run.event)?
+            text(&run.event)?,
+            *now
         ]);
     }
     tx.insert(
         "INSERT INTO run (bucket, customer_id, id, source_customer_id, journey, run_key, occurrence, definition, epoch, \
          ghost, held, state, end_kind, end_reason, started_at, ended_at, queued_at, yielded_at, step, reached_at, \
-         due_at, acted, event)",
+         due_at, acted, event, written_at)",
         rows,
         " ON CONFLICT (bucket, customer_id, id) DO UPDATE SET definition = excluded.definition, \
-         epoch = excluded.epoch, ghost = excluded.ghost, state = excluded.state, end_kind = excluded.end_kind, \
-         end_reason = excluded.end_reason, started_at = excluded.started_at, ended_at = excluded.ended_at, \
-         yielded_at = excluded.yielded_at, held = excluded.held, step = excluded.step, reached_at = excluded.reached_at, due_at = excluded.due_at, acted = excluded.acted",
+         epoch = excluded.epoch, ghost = excluded.ghost, held = excluded.held, state = excluded.state, \
+         end_kind = excluded.end_kind, end_reason = excluded.end_reason, started_at = excluded.started_at, \
+         ended_at = excluded.ended_at, yielded_at = excluded.yielded_at, step = excluded.step, \
+         reached_at = excluded.reached_at, due_at = excluded.due_at, acted = excluded.acted, \
+         written_at = CASE WHEN run.written_at < excluded.written_at THEN excluded.written_at \
+         ELSE run.written_at END",
     )
     .await?;
     Ok(runs.len() as u64 - known)
@@ -269,7 +283,9 @@ async fn write_runs(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
 
 async fn write_deliveries(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
     let mut rows = Vec::new();
-    for delivery in decisions.iter().flat_map(|d| &d.deliveries) {
+    let deliveries =
+        decisions.iter().flat_map(|d| d.deliveries.iter().map(|delivery| (delivery, evaluated(d))));
+    for (delivery, now) in deliveries {
         rows.push(args![
             bucket_of(delivery.customer),
             delivery.customer,
@@ -292,13 +308,14 @@ async fn write_deliveries(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
             delivery.expires_at,
             delivery.done_at,
             delivery.attempt_count,
-            text(&delivery.payload)?
+            text(&delivery.payload)?,
+            now
         ]);
     }
     tx.insert(
         "INSERT INTO delivery (bucket, customer_id, id, source_customer_id, run_id, journey, step, kind, channel, \
          connector, target, purpose, capped, state, reason, outranked_by, created_at, due_at, expires_at, done_at, \
-         attempt_count, payload)",
+         attempt_count, payload, written_at)",
         rows,
         " ON CONFLICT DO NOTHING",
     )
@@ -320,12 +337,14 @@ async fn write_rewritten(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
             d.purpose.as_str(),
             d.capped,
             d.expires_at,
-            text(&d.payload)?
+            text(&d.payload)?,
+            evaluated(decision)
         ]);
     }
     let head = "UPDATE delivery SET kind = v.column4, channel = v.column5, connector = v.column6, \
                 target = v.column7, purpose = v.column8, capped = v.column9, expires_at = v.column10, \
-                payload = v.column11 FROM (";
+                payload = v.column11, \
+                written_at = CASE WHEN written_at < v.column12 THEN v.column12 ELSE written_at END FROM (";
     let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
                 AND delivery.id = v.column3 AND delivery.state = 'pending'";
     tx.insert(head, rows, tail).await.map(drop)
@@ -337,34 +356,41 @@ async fn write_withdrawals(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
         for w in &decision.withdrawals {
             let (bucket, customer) = (bucket_of(decision.customer), decision.customer);
             let reason = w.reason.map(|r| r.as_str());
-            rows.push(args![bucket, customer, w.delivery, w.state.as_str(), reason, w.at]);
+            let now = evaluated(decision);
+            rows.push(args![bucket, customer, w.delivery, w.state.as_str(), reason, w.at, now]);
         }
     }
-    let head = "UPDATE delivery SET state = v.column4, reason = v.column5, done_at = v.column6 FROM (";
+    let head = "UPDATE delivery SET state = v.column4, reason = v.column5, done_at = v.column6, \
+                written_at = CASE WHEN written_at < v.column7 THEN v.column7 ELSE written_at END FROM (";
     let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
                 AND delivery.id = v.column3 AND delivery.state = 'pending'";
     tx.insert(head, rows, tail).await.map(drop)
 }
 
 async fn write_tags(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
-    let changes = decisions.iter().flat_map(|d| d.tags.iter().map(|change| (d.customer, change)));
+    let changes = decisions.iter().flat_map(|d| d.tags.iter().map(move |change| (d, change)));
     // The last word about a label counts.
-    let last: BTreeMap<(CustomerId, &str), &TagChange> =
-        changes.map(|(customer, change)| ((customer, change.tag.as_str()), change)).collect();
+    let last: BTreeMap<(CustomerId, &str), (&TagChange, At)> =
+        changes.map(|(d, change)| ((d.customer, change.tag.as_str()), (change, evaluated(d)))).collect();
     let mut on = Vec::new();
-    for ((customer, tag), change) in last {
+    for ((customer, tag), (change, now)) in last {
         let bucket = bucket_of(customer);
         if change.on {
-            on.push(args![bucket, customer, "journey", tag, customer, change.at, change.until]);
+            on.push(args![bucket, customer, "journey", tag, customer, change.at, change.until, now]);
         } else {
-            let sql = "DELETE FROM tag \
-                       WHERE bucket = $1 AND customer_id = $2 AND source = 'journey' AND tag = $3";
-            tx.execute(sql, args![bucket, customer, tag]).await?;
+            let its = |sql: &mut Sql| {
+                sql.push(" WHERE bucket = ").bind(bucket).push(" AND customer_id = ").bind(customer);
+                sql.push(" AND source = 'journey' AND tag = ").bind(tag);
+            };
+            past::remove(tx, "tag", &["written_at"], now, its).await?;
         }
     }
-    let head = "INSERT INTO tag (bucket, customer_id, source, tag, source_customer_id, since, until)";
+    let head =
+        "INSERT INTO tag (bucket, customer_id, source, tag, source_customer_id, since, until, written_at)";
     let tail = " ON CONFLICT (bucket, customer_id, source, tag, source_customer_id) \
-                DO UPDATE SET since = excluded.since, until = excluded.until";
+                DO UPDATE SET since = excluded.since, until = excluded.until, \
+                written_at = CASE WHEN tag.written_at < excluded.written_at THEN excluded.written_at \
+                ELSE tag.written_at END";
     tx.insert(head, on, tail).await.map(drop)
 }
 

@@ -18,7 +18,7 @@ const LAYOUT: &str =
     "SELECT sql FROM sqlite_master WHERE tbl_name = 'orders' AND sql IS NOT NULL ORDER BY rowid";
 const COLUMNS: &str = "bucket, customer_id, id, source_customer_id, system, external_id, number, state, \
     placed_at, updated_at, total_minor, currency, total_reporting_minor, net_reporting_minor, item_count, \
-    detail, received_at, origin, content_hash";
+    detail, received_at, origin, content_hash, written_at";
 
 /// A row of `orders`, as the database has it.
 #[derive(FromRow)]
@@ -42,6 +42,7 @@ struct Row {
     received_at: i64,
     origin: String,
     content_hash: i64,
+    written_at: i64,
 }
 
 /// What a bare insert came to.
@@ -81,7 +82,7 @@ pub async fn insert_bare(from: &Path, to: &Path) -> Result<BareInsert> {
     for page in rows.chunks(PAGE) {
         let mut transaction = target.begin().await?;
         for some in page.chunks(ROWS) {
-            let values = format!("({})", ["?"; 19].join(", "));
+            let values = format!("({})", ["?"; 20].join(", "));
             let text =
                 format!("INSERT INTO orders ({COLUMNS}) VALUES {}", vec![values; some.len()].join(", "));
             let mut insert = sqlx::query(AssertSqlSafe(text));
@@ -105,7 +106,8 @@ pub async fn insert_bare(from: &Path, to: &Path) -> Result<BareInsert> {
                     .bind(&row.detail)
                     .bind(row.received_at)
                     .bind(&row.origin)
-                    .bind(row.content_hash);
+                    .bind(row.content_hash)
+                    .bind(row.written_at);
             }
             insert.execute(&mut *transaction).await?;
         }

@@ -12,6 +12,7 @@ use crate::error::{Result, StoreError};
 use crate::identity::name_of;
 use crate::ingest::{Ingest, IngestReport, content_hash, json_text};
 use crate::open::Store;
+use crate::past;
 use crate::tx::{CHUNK, Sql, Tx};
 
 const PRODUCT: &str =
@@ -154,7 +155,7 @@ pub(crate) async fn write(tx: &mut Tx, ingest: &Ingest, report: &mut IngestRepor
     let mut coupons: BTreeMap<String, Vec<Option<Item>>> = BTreeMap::new();
     for record in &ingest.records {
         let (table, external_id, item) = match record {
-            Record::Product(r) => (&mut products, &r.external_id, Some(product(r, system)?)),
+            Record::Product(r) => (&mut products, &r.external_id, Some(product(r, ingest)?)),
             Record::Coupon(r) => (&mut coupons, &r.external_id, Some(coupon(r, system)?)),
             Record::Deleted(r) if r.kind == "product" => (&mut products, &r.external_id, None),
             Record::Deleted(r) if r.kind == "coupon" => (&mut coupons, &r.external_id, None),
@@ -164,25 +165,26 @@ pub(crate) async fn write(tx: &mut Tx, ingest: &Ingest, report: &mut IngestRepor
     }
     let head = "INSERT INTO product
         (system, external_id, id, title, url, image_url, price_minor, currency, categories, available, updated_at,
-         content_hash)";
+         content_hash, written_at)";
     let select = "SELECT external_id, updated_at, content_hash FROM product WHERE system = ";
-    report.changed += replace(tx, system, "product", select, head, products).await?;
+    report.changed += replace(tx, ingest, "product", select, head, products).await?;
     let head = "INSERT INTO coupon
         (system, external_id, code, name, enabled, starts_at, ends_at, percent, amount_minor, currency, used,
          content_hash)";
     let select = "SELECT external_id, starts_at AS updated_at, content_hash FROM coupon WHERE system = ";
-    report.changed += replace(tx, system, "coupon", select, head, coupons).await?;
+    report.changed += replace(tx, ingest, "coupon", select, head, coupons).await?;
     Ok(())
 }
 
 async fn replace(
     tx: &mut Tx,
-    system: &str,
+    ingest: &Ingest,
     table: &str,
     select: &str,
     head: &str,
     items: BTreeMap<String, Vec<Option<Item>>>,
 ) -> Result<u64> {
+    let system = ingest.connector.as_str();
     let ids: Vec<String> = items.keys().cloned().collect();
     let mut known: HashMap<String, KnownRow> = HashMap::new();
     for some in ids.chunks(CHUNK) {
@@ -223,16 +225,20 @@ async fn replace(
         }
         rows.extend(row);
     }
+    // Nobody asks what a coupon was.
+    let kept: &[&str] = if table == "product" { &["written_at"] } else { &[] };
     for some in gone.chunks(CHUNK) {
-        let mut sql = Sql::new(tx.dialect(), &format!("DELETE FROM {table} WHERE system = "));
-        sql.bind(system).push(" AND external_id IN ").list(some.iter());
-        tx.run(sql).await?;
+        let theirs = |sql: &mut Sql| {
+            sql.push(" WHERE system = ").bind(system).push(" AND external_id IN ").list(some.iter());
+        };
+        past::remove(tx, table, kept, ingest.received_at, theirs).await?;
     }
     tx.insert(head, rows, "").await?;
     Ok(count)
 }
 
-fn product(record: &ProductRecord, system: &str) -> Result<Item> {
+fn product(record: &ProductRecord, ingest: &Ingest) -> Result<Item> {
+    let system = ingest.connector.as_str();
     let hash = content_hash(record, None)?;
     let categories: Vec<String> = record.categories.iter().filter_map(|c| name_of(c)).collect();
     let row = args![
@@ -248,6 +254,7 @@ fn product(record: &ProductRecord, system: &str) -> Result<Item> {
         record.available,
         record.updated_at,
         hash,
+        ingest.received_at,
     ];
     Ok(Item { row, hash, updated_at: record.updated_at })
 }

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::evaluation::touch;
 use crate::ingest::receipts::{self, Reported};
 use crate::open::Store;
+use crate::past;
 use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, DELIVERY_COLUMNS, DeliveryRow};
 use crate::suppress::{self, Refusal};
 use crate::tx::{Sql, Tx};
@@ -259,6 +260,7 @@ async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<
     if let Some(due_at) = due_at {
         sql.push(", due_at = ").bind(due_at);
     }
+    past::written(&mut sql, completion.at);
     sql.push(" WHERE id = ").bind(completion.delivery);
     tx.run(sql).await?;
     let sql = "UPDATE delivery_attempt SET ended_at = $1, outcome = $2, detail = $3 \
@@ -268,7 +270,7 @@ async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<
     if let Some(suppression) = &completion.suppress {
         let Suppression { channel, all_purposes, reason, at } = suppression.clone();
         let refusal = Refusal { who: told.who, channel, all_purposes, reason, at, address };
-        suppress::write(tx, vec![refusal]).await?;
+        suppress::write(tx, vec![refusal], completion.at).await?;
     }
     if state.is_final() || completion.suppress.is_some() {
         touch(tx, &[told.who.customer], completion.at).await?;

@@ -126,7 +126,8 @@ impl Store {
                 let is_late = found.expires_at <= now;
                 let expires_at = if is_late { now.plus_micros(span) } else { found.expires_at };
                 let sql = "UPDATE delivery SET state = 'pending', reason = NULL, done_at = NULL, due_at = $1, \
-                           expires_at = $2, attempt_count = 0 \
+                           expires_at = $2, attempt_count = 0, \
+                           written_at = CASE WHEN written_at < $1 THEN $1 ELSE written_at END \
                            WHERE id = $3 AND state IN ('failed', 'dead', 'unknown')";
                 if tx.execute(sql, args![now, expires_at, id]).await? == 0 {
                     return Ok(false);
@@ -147,8 +148,9 @@ impl Store {
             let actor = actor.clone();
             Box::pin(async move {
                 let Some(found) = delivery(tx, id).await? else { return Ok(false) };
-                let sql =
-                    "UPDATE delivery SET state = 'cancelled', done_at = $1 WHERE id = $2 AND state = 'pending'";
+                let sql = "UPDATE delivery SET state = 'cancelled', done_at = $1, \
+                           written_at = CASE WHEN written_at < $1 THEN $1 ELSE written_at END \
+                           WHERE id = $2 AND state = 'pending'";
                 if tx.execute(sql, args![now, id]).await? == 0 {
                     return Ok(false);
                 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use zyklus_model::At;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -72,6 +74,17 @@ pub enum StoreError {
     /// The file is damaged.
     #[error("the database is damaged: {0}; restore a backup with `zyklus db restore`")]
     Damaged(String),
+    /// Asked for a time whose state is not known.
+    #[error("the state as of {at} is not known: {}", match from {
+        Some(from) => format!("the store knows how things stood from {from} on"),
+        None => "the store has taken nothing in yet; `zyklus sync` does".to_owned(),
+    })]
+    TooEarly {
+        /// As of when.
+        at: At,
+        /// From when on it is known; `None` = the store is empty.
+        from: Option<At>,
+    },
     /// Not possible on this kind of database.
     #[error("{0}")]
     Unsupported(String),

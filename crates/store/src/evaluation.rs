@@ -44,7 +44,8 @@ impl Store {
                 let sql = "SELECT COUNT(*) FROM evaluation WHERE due_at > $1";
                 let (woken,): (i64,) = tx.first(sql, args![now]).await?.unwrap_or_default();
                 let sql = "UPDATE evaluation SET seq = seq + 1, \
-                           due_at = CASE WHEN due_at > $1 THEN $1 ELSE due_at END";
+                           due_at = CASE WHEN due_at > $1 THEN $1 ELSE due_at END, \
+                           marked_at = CASE WHEN marked_at < $1 THEN $1 ELSE marked_at END";
                 tx.execute(sql, args![now]).await?;
                 Ok(woken.unsigned_abs())
             })
@@ -61,7 +62,8 @@ pub(crate) async fn touch(tx: &mut Tx, customers: &[CustomerId], at: At) -> Resu
         return Ok(());
     }
     let mut sql = Sql::new(tx.dialect(), "UPDATE evaluation SET seq = seq + 1, due_at = CASE WHEN due_at > ");
-    sql.bind(at).push(" THEN ").bind(at).push(" ELSE due_at END WHERE (bucket, customer_id) IN (");
+    sql.bind(at).push(" THEN ").bind(at).push(" ELSE due_at END, marked_at = CASE WHEN marked_at < ");
+    sql.bind(at).push(" THEN ").bind(at).push(" ELSE marked_at END WHERE (bucket, customer_id) IN (");
     sql.select(&Wanted::new(&unique)).push(")");
     tx.run(sql).await.map(drop)
 }

@@ -13,6 +13,7 @@ use zyklus_model::{At, CustomerId, CustomerRef, Email, IdentityKind, bucket_of};
 use crate::arg::{Arg, args};
 use crate::error::{Result, StoreError};
 use crate::merge::Fold;
+use crate::past;
 use crate::person::{Person, load_persons};
 use crate::tx::{CHUNK, Sql, Tx};
 
@@ -339,15 +340,14 @@ impl People {
 
     /// Writes customers, then what merges move, then names.
     pub(crate) async fn write(&mut self, tx: &mut Tx) -> Result<BTreeMap<CustomerId, (bool, bool)>> {
-        for name in &self.forgotten {
-            let sql = "DELETE FROM identity WHERE kind = $1 AND value = $2 AND system = $3";
-            tx.execute(sql, args![name.kind.as_str(), &name.value, &name.system]).await?;
-        }
+        let gone: Vec<Vec<Arg>> =
+            self.forgotten.iter().map(|n| args![n.kind.as_str(), &n.value, &n.system]).collect();
+        past::remove_rows(tx, "identity", "kind, value, system", gone, self.received_at).await?;
         let mut touched: Vec<&Person> = self.persons.values().filter(|p| p.is_new || p.is_touched).collect();
         touched.sort_unstable_by_key(|p| p.id);
         let mut rows = Vec::with_capacity(touched.len());
         for person in touched {
-            rows.push(person.row()?);
+            rows.push(person.row(self.received_at)?);
         }
         tx.insert(Person::INSERT, rows, Person::REPLACE).await?;
         let mut pending = BTreeMap::new();
@@ -359,9 +359,11 @@ impl People {
         }
         for customer in &self.nameless {
             let customer = self.root(*customer);
-            let sql = "UPDATE delivery SET state = 'cancelled', done_at = $1
+            let sql = "UPDATE delivery SET state = 'cancelled', done_at = $1,
+                       written_at = CASE WHEN written_at < $1 THEN $1 ELSE written_at END
                        WHERE bucket = $2 AND customer_id = $3 AND state = 'pending'";
             tx.execute(sql, args![self.received_at, bucket_of(customer), customer]).await?;
+            past::forget(tx, customer).await?;
         }
         let mut names: Vec<(&Name, &Held)> = self.names.iter().filter(|(_, held)| held.is_new).collect();
         names.sort_unstable_by_key(|(name, _)| *name);
@@ -371,11 +373,12 @@ impl People {
                 let who = self.settled(held.who);
                 let bucket = bucket_of(who.customer);
                 let kind = name.kind.as_str();
-                args![kind, &name.value, &name.system, bucket, who.customer, who.source, self.received_at]
+                let heard = self.received_at;
+                args![kind, &name.value, &name.system, bucket, who.customer, who.source, heard, heard]
             })
             .collect();
         let head = "INSERT INTO identity
-            (kind, value, system, bucket, customer_id, source_customer_id, received_at)";
+            (kind, value, system, bucket, customer_id, source_customer_id, received_at, written_at)";
         tx.insert(head, rows, "").await?;
         Ok(pending)
     }

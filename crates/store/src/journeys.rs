@@ -49,12 +49,14 @@ impl Store {
             Box::pin(async move {
                 for journey in journeys.iter() {
                     tx.execute(
-                        "INSERT INTO journey (id, mode, active_from, definition, updated_at) \
-                         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET mode = excluded.mode, \
+                        "INSERT INTO journey (id, mode, active_from, definition, updated_at, written_at) \
+                         VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (id) DO UPDATE SET mode = excluded.mode, \
                          definition = excluded.definition, updated_at = excluded.updated_at, \
                          active_from = CASE WHEN journey.active_from IS NULL OR journey.mode = 'off' \
                          OR journey.mode = 'shadow' AND excluded.mode <> 'shadow' \
-                         THEN excluded.active_from ELSE journey.active_from END",
+                         THEN excluded.active_from ELSE journey.active_from END, \
+                         written_at = CASE WHEN journey.written_at < excluded.written_at \
+                         THEN excluded.written_at ELSE journey.written_at END",
                         args![
                             &journey.id,
                             &journey.mode,

@@ -2,6 +2,7 @@
 
 mod apply;
 mod arg;
+mod as_of;
 mod backfill;
 #[cfg(feature = "bench")]
 pub mod bench;
@@ -22,6 +23,7 @@ mod merge;
 mod migrate;
 mod open;
 mod outbox;
+mod past;
 mod person;
 mod place;
 mod report;
@@ -33,6 +35,7 @@ mod upkeep;
 mod writer;
 
 pub use apply::ApplyReport;
+pub use as_of::{AsOf, MoveCount};
 pub use backfill::Admission;
 pub use complete::{AttemptEnd, Completion};
 pub use cursor::{StoredCursor, StoredReject};

@@ -14,6 +14,7 @@ use crate::arg::{Stamp, args};
 use crate::error::{Result, StoreError};
 use crate::journeys::write_audit;
 use crate::open::Store;
+use crate::past;
 use crate::person::{Person, Profile, load_persons};
 use crate::tx::{Dialect, Sql, Tx};
 
@@ -97,9 +98,9 @@ impl Fold {
                        phase_since, phase_previous, phase_moves, phase_live, phase_has_live,
                        segments FROM evaluation WHERE bucket = $1 AND customer_id = $2";
             let its = args![bucket_of(self.loser), self.loser];
-            memory.evaluation = tx.first(sql, its.clone()).await?;
-            tx.execute("DELETE FROM evaluation WHERE bucket = $1 AND customer_id = $2", its).await?;
-            move_rows(tx, self.loser, self.winner, None).await?;
+            memory.evaluation = tx.first(sql, its).await?;
+            past::remove_evaluation(tx, self.loser, self.at).await?;
+            move_rows(tx, self.loser, self.winner, None, self.at).await?;
         }
         let pending =
             memory.evaluation.as_ref().map_or((false, false), |e| (e.live_pending, e.history_pending));
@@ -116,12 +117,14 @@ impl Fold {
     }
 }
 
-/// Moves rows from one customer to another, all or only those that came in under some customers.
+/// Moves rows from one customer to another, all or only those that came in under some customers. What they were
+/// before stays with whom they belonged to.
 async fn move_rows(
     tx: &mut Tx,
     from: CustomerId,
     to: CustomerId,
     only: Option<&BTreeSet<CustomerId>>,
+    now: At,
 ) -> Result<()> {
     let dialect = tx.dialect();
     let of = |sql: &mut Sql| {
@@ -147,6 +150,7 @@ async fn move_rows(
     for table in FOLLOWING {
         let mut sql = Sql::new(dialect, &format!("UPDATE {table} SET bucket = "));
         sql.bind(bucket_of(to)).push(", customer_id = ").bind(to);
+        past::written(&mut sql, now);
         of(&mut sql);
         tx.run(sql).await?;
     }
@@ -226,16 +230,18 @@ async fn unmerge(tx: &mut Tx, id: MergeId, actor: &str, now: At) -> Result<()> {
     // First of all: claims that have the holder's row end before anything moves, later ones pass it over, and what
     // is being decided on the facts of both is stale.
     let sql = "UPDATE evaluation SET seq = seq + 1, evaluated_at = $1, history_pending = TRUE,
-               due_at = CASE WHEN due_at > $2 THEN $2 ELSE due_at END WHERE bucket = $3 AND customer_id = $4";
+               due_at = CASE WHEN due_at > $2 THEN $2 ELSE due_at END,
+               marked_at = CASE WHEN marked_at < $2 THEN $2 ELSE marked_at END WHERE bucket = $3 AND customer_id = $4";
     let evaluated = lock_evaluation(tx, holder).await?.map(|at| at.plus_micros(1));
     tx.execute(sql, args![evaluated, now, bucket_of(holder), holder]).await?;
     let sources = folded_into(tx, loser).await?;
-    move_rows(tx, holder, loser, Some(&sources)).await?;
-    let sql = "UPDATE customer SET merged_into = $1 WHERE bucket = $2 AND id = $3";
-    tx.execute(sql, args![None::<CustomerId>, bucket_of(loser), loser]).await?;
+    move_rows(tx, holder, loser, Some(&sources), now).await?;
+    let sql = "UPDATE customer SET merged_into = $1,
+               written_at = CASE WHEN written_at < $4 THEN $4 ELSE written_at END WHERE bucket = $2 AND id = $3";
+    tx.execute(sql, args![None::<CustomerId>, bucket_of(loser), loser, now]).await?;
     if let Some(mut person) = load_persons(tx, &[holder]).await?.remove(&holder) {
         person.profile.revert(memory.before, memory.after);
-        tx.insert(Person::INSERT, [person.row()?], Person::REPLACE).await?;
+        tx.insert(Person::INSERT, [person.row(now)?], Person::REPLACE).await?;
     }
     tx.execute("UPDATE merge SET undone_at = $1 WHERE id = $2", args![now, id]).await?;
     restore(tx, loser, memory.evaluation, now).await?;
@@ -288,10 +294,12 @@ async fn restore(tx: &mut Tx, customer: CustomerId, kept: Option<Evaluation>, no
         e.phase_live,
         e.phase_has_live,
         e.segments,
+        now,
+        now,
     ];
     let head = "INSERT INTO evaluation (bucket, customer_id, seq, evaluated_at, due_at, live_pending,
         history_pending, lifecycle, definition, phase, phase_since, phase_previous, phase_moves, phase_live,
-        phase_has_live, segments)";
+        phase_has_live, segments, marked_at, stood_at)";
     tx.insert(head, [row], "").await.map(drop)
 }
 
@@ -309,7 +317,7 @@ async fn root_of(tx: &mut Tx, customer: CustomerId) -> Result<CustomerId> {
 }
 
 /// A customer and everybody who was folded into them, at any remove.
-async fn folded_into(tx: &mut Tx, customer: CustomerId) -> Result<BTreeSet<CustomerId>> {
+pub(crate) async fn folded_into(tx: &mut Tx, customer: CustomerId) -> Result<BTreeSet<CustomerId>> {
     let mut all = BTreeSet::from([customer]);
     let mut next = vec![customer];
     while let Some(one) = next.pop() {

@@ -17,8 +17,14 @@ struct Migration {
 /// In order; the version of a store is how many of them it has seen.
 const MIGRATIONS: &[Migration] = &[Migration {
     name: "first",
-    sqlite: include_str!("../migrations/sqlite/0001_first.sql"),
-    postgres: include_str!("../migrations/postgres/0001_first.sql"),
+    sqlite: concat!(
+        include_str!("../migrations/sqlite/0001_first.sql"),
+        include_str!("../migrations/sqlite/0001_past.sql")
+    ),
+    postgres: concat!(
+        include_str!("../migrations/postgres/0001_first.sql"),
+        include_str!("../migrations/postgres/0001_past.sql")
+    ),
 }];
 
 impl Store {

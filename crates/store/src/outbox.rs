@@ -297,14 +297,16 @@ impl Changes {
             delivery.attempt_count,
             is_sent.then_some(request.owner.as_str()),
             is_sent.then(|| request.now.plus_micros(request.lease_micros)),
-            delivery.outranked_by
+            delivery.outranked_by,
+            request.now
         ]);
     }
 
     async fn write(self, tx: &mut Tx, now: At) -> Result<Vec<CustomerId>> {
         let head = "UPDATE delivery SET state = v.column4, reason = v.column5, due_at = v.column6, \
                     done_at = v.column7, attempt_count = v.column8, owner = v.column9, \
-                    lease_until = v.column10, outranked_by = v.column11 FROM (";
+                    lease_until = v.column10, outranked_by = v.column11, \
+                    written_at = CASE WHEN written_at < v.column12 THEN v.column12 ELSE written_at END FROM (";
         let tail = ") AS v WHERE delivery.bucket = v.column1 AND delivery.customer_id = v.column2 \
                     AND delivery.id = v.column3";
         tx.insert(head, self.rows, tail).await?;

@@ -120,12 +120,14 @@ pub(crate) struct Person {
 impl Person {
     pub(crate) const INSERT: &'static str = "INSERT INTO customer
         (bucket, id, email, phone, first_name, last_name, locale, country, time_zone, created_at, has_account,
-         attributes, profile_at, received_at, merged_into)";
+         attributes, profile_at, received_at, merged_into, written_at)";
     pub(crate) const REPLACE: &'static str = " ON CONFLICT (bucket, id) DO UPDATE SET
         email = excluded.email, phone = excluded.phone, first_name = excluded.first_name,
         last_name = excluded.last_name, locale = excluded.locale, country = excluded.country,
         time_zone = excluded.time_zone, created_at = excluded.created_at, has_account = excluded.has_account,
-        attributes = excluded.attributes, profile_at = excluded.profile_at, merged_into = excluded.merged_into";
+        attributes = excluded.attributes, profile_at = excluded.profile_at, merged_into = excluded.merged_into,
+        written_at = CASE WHEN customer.written_at < excluded.written_at THEN excluded.written_at
+        ELSE customer.written_at END";
 
     pub(crate) fn new(id: CustomerId, created_at: At, received_at: At) -> Self {
         Person {
@@ -141,7 +143,7 @@ impl Person {
         }
     }
 
-    pub(crate) fn row(&self) -> Result<Vec<Arg>> {
+    pub(crate) fn row(&self, now: At) -> Result<Vec<Arg>> {
         let p = &self.profile;
         let attributes =
             serde_json::to_string(&p.attributes).map_err(|e| StoreError::unreadable("attributes", e))?;
@@ -161,6 +163,7 @@ impl Person {
             self.profile_at,
             self.received_at,
             self.merged_into,
+            now,
         ])
     }
 

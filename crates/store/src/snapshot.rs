@@ -8,8 +8,9 @@ use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
-use zyklus_model::{CustomerId, Identity, Snapshot};
+use zyklus_model::{At, CustomerId, Identity, Snapshot};
 
+use crate::as_of::from_versions;
 use crate::error::Result;
 use crate::open::Store;
 use crate::rows::{
@@ -179,12 +180,19 @@ pub(crate) fn from_wanted(sql: &mut Sql, dialect: Dialect, table: &str, id: &str
 async fn load<F: Fact>(
     tx: &mut Tx,
     wanted: &Wanted,
+    as_of: Option<At>,
     places: &Places,
     snapshots: &mut [Snapshot],
 ) -> Result<()> {
-    let mut sql = Sql::with(tx.dialect(), wanted);
-    sql.push("SELECT ").push(F::COLUMNS);
-    from_wanted(&mut sql, tx.dialect(), F::TABLE, "customer_id");
+    let dialect = tx.dialect();
+    let mut sql = Sql::with(dialect, wanted);
+    match as_of {
+        None => {
+            sql.push("SELECT ").push(F::COLUMNS);
+            from_wanted(&mut sql, dialect, F::TABLE, "customer_id");
+        }
+        Some(at) => from_versions(&mut sql, dialect, F::COLUMNS, F::TABLE, "customer_id", "written_at", at),
+    }
     let rows: Vec<F> = tx.rows(sql).await?;
     let mut placed: Vec<(usize, F)> =
         rows.into_iter().filter_map(|row| Some((*places.get(&row.customer())?, row))).collect();
@@ -214,6 +222,17 @@ pub(crate) async fn load_snapshots(tx: &mut Tx, ids: &[CustomerId]) -> Result<Ve
         snapshot.phase = evaluation.phase();
         found.insert(id, snapshot);
     }
+    load_facts(tx, ids, wanted, None, found).await
+}
+
+/// Puts what is known of customers to who they are, in the order of the ids.
+pub(crate) async fn load_facts(
+    tx: &mut Tx,
+    ids: &[CustomerId],
+    wanted: &Wanted,
+    as_of: Option<At>,
+    mut found: HashMap<Uuid, Snapshot>,
+) -> Result<Vec<Snapshot>> {
     let mut places = Places::with_capacity(found.len());
     let mut all = Vec::with_capacity(found.len());
     for id in ids {
@@ -225,22 +244,22 @@ pub(crate) async fn load_snapshots(tx: &mut Tx, ids: &[CustomerId]) -> Result<Ve
     if all.is_empty() {
         return Ok(all);
     }
-    load::<IdentityRow>(tx, wanted, &places, &mut all).await?;
-    load::<ConsentRow>(tx, wanted, &places, &mut all).await?;
-    load::<SuppressionRow>(tx, wanted, &places, &mut all).await?;
-    load_by_address(tx, &mut all).await?;
-    load::<TagRow>(tx, wanted, &places, &mut all).await?;
-    load::<OrderRow>(tx, wanted, &places, &mut all).await?;
-    load::<CartRow>(tx, wanted, &places, &mut all).await?;
-    load::<FeedbackRow>(tx, wanted, &places, &mut all).await?;
-    load::<EventRow>(tx, wanted, &places, &mut all).await?;
-    load::<RunRow>(tx, wanted, &places, &mut all).await?;
-    load::<DeliveryRow>(tx, wanted, &places, &mut all).await?;
+    load::<IdentityRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<ConsentRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<SuppressionRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load_by_address(tx, as_of, &mut all).await?;
+    load::<TagRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<OrderRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<CartRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<FeedbackRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<EventRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<RunRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<DeliveryRow>(tx, wanted, as_of, &places, &mut all).await?;
     Ok(all)
 }
 
 /// Refusals hold for an address, whoever uses it: a guest, a second account, somebody erased and imported again.
-async fn load_by_address(tx: &mut Tx, all: &mut [Snapshot]) -> Result<()> {
+async fn load_by_address(tx: &mut Tx, as_of: Option<At>, all: &mut [Snapshot]) -> Result<()> {
     let any = "SELECT id FROM suppression WHERE address_hash IS NOT NULL LIMIT 1";
     if tx.first::<(Uuid,)>(any, Vec::new()).await?.is_none() {
         return Ok(());
@@ -259,6 +278,12 @@ async fn load_by_address(tx: &mut Tx, all: &mut [Snapshot]) -> Result<()> {
         let mut sql = Sql::new(tx.dialect(), "SELECT ");
         sql.push(SuppressionRow::COLUMNS).push(" FROM suppression s WHERE s.address_hash IN ");
         sql.list(some.iter().copied());
+        if let Some(at) = as_of {
+            sql.push(" AND s.written_at <= ").bind(at).push(" UNION ALL SELECT ");
+            sql.push(SuppressionRow::COLUMNS).push(" FROM suppression_past s WHERE s.address_hash IN ");
+            sql.list(some.iter().copied());
+            sql.push(" AND s.written_at <= ").bind(at).push(" AND s.passed_at > ").bind(at);
+        }
         rows.extend(tx.rows::<SuppressionRow>(sql).await?);
     }
     rows.sort_unstable_by(SuppressionRow::order);

@@ -36,7 +36,7 @@ pub(crate) struct Refusal {
 }
 
 /// Notes refusals. The same one is noted once, whether a try or a receipt brought it.
-pub(crate) async fn write(tx: &mut Tx, refusals: Vec<Refusal>) -> Result<()> {
+pub(crate) async fn write(tx: &mut Tx, refusals: Vec<Refusal>, now: At) -> Result<()> {
     let rows = refusals.into_iter().map(|refusal| {
         let Refusal { who, channel, all_purposes, reason, at, address } = refusal;
         let channel = channel.map(Channel::as_str);
@@ -48,9 +48,9 @@ pub(crate) async fn write(tx: &mut Tx, refusals: Vec<Refusal>) -> Result<()> {
             address.as_deref().unwrap_or_default().as_bytes(),
         ]);
         let (bucket, reason) = (bucket_of(who.customer), reason.as_str());
-        args![bucket, who.customer, id, who.source, address, channel, all_purposes, reason, at]
+        args![bucket, who.customer, id, who.source, address, channel, all_purposes, reason, at, now]
     });
     let head = "INSERT INTO suppression (bucket, customer_id, id, source_customer_id, address_hash, channel, \
-                all_purposes, reason, at)";
+                all_purposes, reason, at, written_at)";
     tx.insert(head, rows, " ON CONFLICT DO NOTHING").await.map(drop)
 }

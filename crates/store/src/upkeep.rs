@@ -11,6 +11,7 @@ use zyklus_model::At;
 use crate::arg::args;
 use crate::error::{Result, StoreError};
 use crate::open::{Store, sqlite_path};
+use crate::past;
 use crate::place::{Lock, refuse_network};
 
 /// How long reports of unusable records are kept.
@@ -21,6 +22,8 @@ const REJECT_DAYS: i64 = 90;
 pub struct HousekeepReport {
     /// Reports of unusable records older than 90 days that were deleted.
     pub rejects: u64,
+    /// Versions of rows that passed too long ago and were forgotten.
+    pub past: u64,
     /// Whether SQLite's write-ahead log was wholly written into the file, so that it is used again from its
     /// beginning (it keeps its size); a reader may have been in the way.
     /// Always `true` on PostgreSQL, which has no such duty.
@@ -86,21 +89,24 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes reports of unusable records that are older than 90 days; SQLite also refreshes what it knows of its
-    /// tables and writes its write-ahead log into the file.
+    /// Deletes reports of unusable records that are older than 90 days, and what rows were more than `past_days` ago,
+    /// the latter for a 24th of the customers each hour of the day; SQLite also refreshes what it knows of its tables
+    /// and writes its write-ahead log into the file.
     ///
     /// # Errors
     /// The database's.
-    pub async fn housekeep(&self, now: At) -> Result<HousekeepReport> {
+    pub async fn housekeep(&self, now: At, past_days: u32) -> Result<HousekeepReport> {
         let before = now.plus_days(-REJECT_DAYS);
         let sql = "DELETE FROM sync_reject WHERE at < $1";
         let rejects =
             self.write(move |tx| Box::pin(async move { tx.execute(sql, args![before]).await })).await?;
+        let passed = now.plus_days(-i64::from(past_days));
+        let past = self.write(move |tx| Box::pin(async move { past::prune(tx, passed, now).await })).await?;
         let is_checkpointed = match self.path() {
             Some(path) => checkpoint(path).await?,
             None => true,
         };
-        Ok(HousekeepReport { rejects, is_checkpointed })
+        Ok(HousekeepReport { rejects, past, is_checkpointed })
     }
 }
 

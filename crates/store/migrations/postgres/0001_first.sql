@@ -19,6 +19,7 @@ CREATE TABLE customer (
     profile_at TIMESTAMPTZ,
     received_at TIMESTAMPTZ NOT NULL,
     merged_into UUID,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, id)
 );
 CREATE UNIQUE INDEX customer_id ON customer (id);
@@ -33,6 +34,7 @@ CREATE TABLE identity (
     customer_id UUID NOT NULL,
     source_customer_id UUID NOT NULL,
     received_at TIMESTAMPTZ NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (kind, value, system)
 );
 CREATE INDEX identity_customer ON identity (bucket, customer_id);
@@ -62,6 +64,7 @@ CREATE TABLE consent (
     source TEXT NOT NULL,
     evidence TEXT NOT NULL,
     received_at TIMESTAMPTZ NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX consent_id ON consent (id);
@@ -76,6 +79,7 @@ CREATE TABLE suppression (
     all_purposes BOOLEAN NOT NULL,
     reason TEXT NOT NULL,
     at TIMESTAMPTZ NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX suppression_id ON suppression (id);
@@ -101,6 +105,7 @@ CREATE TABLE orders (
     received_at TIMESTAMPTZ NOT NULL,
     origin TEXT NOT NULL,
     content_hash BIGINT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX orders_id ON orders (id);
@@ -121,6 +126,7 @@ CREATE TABLE cart (
     total_reporting_minor BIGINT,
     detail TEXT NOT NULL,
     content_hash BIGINT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX cart_id ON cart (id);
@@ -139,6 +145,7 @@ CREATE TABLE product (
     available BOOLEAN NOT NULL,
     updated_at TIMESTAMPTZ,
     content_hash BIGINT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (system, external_id)
 );
 
@@ -172,6 +179,7 @@ CREATE TABLE feedback (
     at TIMESTAMPTZ NOT NULL,
     received_at TIMESTAMPTZ NOT NULL,
     content_hash BIGINT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX feedback_id ON feedback (id);
@@ -186,6 +194,7 @@ CREATE TABLE event (
     received_at TIMESTAMPTZ NOT NULL,
     origin TEXT NOT NULL,
     data TEXT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX event_id ON event (id);
@@ -198,6 +207,7 @@ CREATE TABLE tag (
     source_customer_id UUID NOT NULL,
     since TIMESTAMPTZ NOT NULL,
     until TIMESTAMPTZ,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, source, tag, source_customer_id)
 );
 
@@ -239,6 +249,7 @@ CREATE TABLE run (
     due_at TIMESTAMPTZ,
     acted TEXT NOT NULL,
     event TEXT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX run_id ON run (id);
@@ -271,6 +282,7 @@ CREATE TABLE delivery (
     provider_ref TEXT,
     last_error TEXT,
     payload TEXT NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX delivery_id ON delivery (id);
@@ -324,6 +336,8 @@ CREATE TABLE evaluation (
     phase_live BOOLEAN NOT NULL,
     phase_has_live BOOLEAN NOT NULL,
     segments TEXT NOT NULL,
+    marked_at TIMESTAMPTZ NOT NULL,
+    stood_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id)
 ) WITH (fillfactor = 70);
 CREATE INDEX evaluation_due ON evaluation (due_at, bucket, customer_id);
@@ -355,7 +369,8 @@ CREATE TABLE journey (
     mode TEXT NOT NULL,
     active_from TIMESTAMPTZ,
     definition TEXT NOT NULL,
-    updated_at TIMESTAMPTZ NOT NULL
+    updated_at TIMESTAMPTZ NOT NULL,
+    written_at TIMESTAMPTZ NOT NULL
 );
 
 CREATE TABLE admission (

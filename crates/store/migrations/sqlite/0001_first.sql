@@ -19,6 +19,7 @@ CREATE TABLE customer (
     profile_at INTEGER,
     received_at INTEGER NOT NULL,
     merged_into BLOB,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, id)
 );
 CREATE UNIQUE INDEX customer_id ON customer (id);
@@ -33,6 +34,7 @@ CREATE TABLE identity (
     customer_id BLOB NOT NULL,
     source_customer_id BLOB NOT NULL,
     received_at INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (kind, value, system)
 ) WITHOUT ROWID;
 CREATE INDEX identity_customer ON identity (bucket, customer_id);
@@ -62,6 +64,7 @@ CREATE TABLE consent (
     source TEXT NOT NULL,
     evidence TEXT NOT NULL,
     received_at INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX consent_id ON consent (id);
@@ -76,6 +79,7 @@ CREATE TABLE suppression (
     all_purposes BOOLEAN NOT NULL,
     reason TEXT NOT NULL,
     at INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX suppression_id ON suppression (id);
@@ -101,6 +105,7 @@ CREATE TABLE orders (
     received_at INTEGER NOT NULL,
     origin TEXT NOT NULL,
     content_hash INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX orders_id ON orders (id);
@@ -121,6 +126,7 @@ CREATE TABLE cart (
     total_reporting_minor INTEGER,
     detail TEXT NOT NULL,
     content_hash INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX cart_id ON cart (id);
@@ -139,6 +145,7 @@ CREATE TABLE product (
     available BOOLEAN NOT NULL,
     updated_at INTEGER,
     content_hash INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (system, external_id)
 );
 
@@ -172,6 +179,7 @@ CREATE TABLE feedback (
     at INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     content_hash INTEGER NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX feedback_id ON feedback (id);
@@ -186,6 +194,7 @@ CREATE TABLE event (
     received_at INTEGER NOT NULL,
     origin TEXT NOT NULL,
     data TEXT NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX event_id ON event (id);
@@ -198,6 +207,7 @@ CREATE TABLE tag (
     source_customer_id BLOB NOT NULL,
     since INTEGER NOT NULL,
     until INTEGER,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, source, tag, source_customer_id)
 ) WITHOUT ROWID;
 
@@ -239,6 +249,7 @@ CREATE TABLE run (
     due_at INTEGER,
     acted TEXT NOT NULL,
     event TEXT NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX run_id ON run (id);
@@ -271,6 +282,7 @@ CREATE TABLE delivery (
     provider_ref TEXT,
     last_error TEXT,
     payload TEXT NOT NULL,
+    written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX delivery_id ON delivery (id);
@@ -324,6 +336,8 @@ CREATE TABLE evaluation (
     phase_live BOOLEAN NOT NULL,
     phase_has_live BOOLEAN NOT NULL,
     segments TEXT NOT NULL,
+    marked_at INTEGER NOT NULL,
+    stood_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id)
 ) WITHOUT ROWID;
 CREATE INDEX evaluation_due ON evaluation (due_at);
@@ -355,7 +369,8 @@ CREATE TABLE journey (
     mode TEXT NOT NULL,
     active_from INTEGER,
     definition TEXT NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    written_at INTEGER NOT NULL
 );
 
 CREATE TABLE admission (

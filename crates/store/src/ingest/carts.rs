@@ -14,10 +14,10 @@ use crate::error::Result;
 use crate::identity::{Who, name_of};
 use crate::tx::Tx;
 
-const SELECT: &str = "SELECT id, customer_id, updated_at, content_hash FROM cart";
+const SELECT: &str = "SELECT id, customer_id, updated_at, content_hash, written_at FROM cart";
 const HEAD: &str = "INSERT INTO cart
     (bucket, customer_id, id, source_customer_id, system, external_id, is_open, updated_at, total_minor, currency,
-     total_reporting_minor, detail, content_hash)";
+     total_reporting_minor, detail, content_hash, written_at)";
 
 #[derive(FromRow)]
 struct CartRow {
@@ -25,6 +25,7 @@ struct CartRow {
     customer_id: Uuid,
     updated_at: Stamp,
     content_hash: i64,
+    written_at: Stamp,
 }
 
 impl Stored for CartRow {
@@ -33,6 +34,9 @@ impl Stored for CartRow {
     }
     fn customer(&self) -> CustomerId {
         CustomerId::from_uuid(self.customer_id)
+    }
+    fn written_at(&self) -> At {
+        self.written_at.0
     }
 }
 
@@ -48,7 +52,7 @@ impl Fresh for FreshCart {
         self.who.customer
     }
 
-    fn row(self) -> Result<Vec<Arg>> {
+    fn row(self, written_at: At) -> Result<Vec<Arg>> {
         let detail = json_text(&CartDetail { lines: self.cart.lines, url: self.cart.url })?;
         Ok(args![
             bucket_of(self.who.customer),
@@ -64,6 +68,7 @@ impl Fresh for FreshCart {
             self.cart.total_reporting_minor,
             detail,
             self.content_hash,
+            written_at,
         ])
     }
 }
@@ -141,7 +146,7 @@ impl Batch<'_> {
                 slots.get(id).fresh = Some(FreshCart { id, who, cart: resolved, content_hash: hash });
             }
         }
-        let (whose, count) = slots.write(tx, "cart", HEAD).await?;
+        let (whose, count) = slots.write(tx, "cart", HEAD, ingest.received_at).await?;
         whose.into_iter().for_each(|customer| self.mark(customer));
         self.report.changed += count;
         Ok(())

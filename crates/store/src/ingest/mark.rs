@@ -22,15 +22,19 @@ pub(super) async fn write(tx: &mut Tx, marks: &BTreeMap<CustomerId, (bool, bool)
             0i64,
             false,
             false,
-            "[]"
+            "[]",
+            now,
+            now
         ]);
     }
     let head = "INSERT INTO evaluation
         (bucket, customer_id, seq, due_at, live_pending, history_pending, phase_moves, phase_live, phase_has_live,
-         segments)";
+         segments, marked_at, stood_at)";
     let tail = " ON CONFLICT (bucket, customer_id) DO UPDATE SET seq = evaluation.seq + 1,
         due_at = CASE WHEN excluded.due_at < evaluation.due_at THEN excluded.due_at ELSE evaluation.due_at END,
         live_pending = evaluation.live_pending OR excluded.live_pending,
-        history_pending = evaluation.history_pending OR excluded.history_pending";
+        history_pending = evaluation.history_pending OR excluded.history_pending,
+        marked_at = CASE WHEN evaluation.marked_at < excluded.marked_at THEN excluded.marked_at
+        ELSE evaluation.marked_at END";
     tx.insert(head, rows, tail).await.map(drop)
 }

@@ -26,6 +26,7 @@ use crate::arg::args;
 use crate::error::{Result, StoreError};
 use crate::identity::{People, Reference, Who, name_of};
 use crate::open::Store;
+use crate::past;
 use crate::person::Profile;
 use crate::tx::{CHUNK, Dialect, Sql, Tx};
 
@@ -165,6 +166,7 @@ impl<'i> Batch<'i> {
 impl Batch<'_> {
     async fn run(tx: &mut Tx, ingest: &Ingest) -> Result<IngestReport> {
         one_at_a_time(tx).await?;
+        past::begin(tx, ingest.received_at).await?;
         let system = &ingest.connector;
         let abouts: Vec<About<'_>> =
             ingest.records.iter().map(|record| about(record, system, ingest.received_at)).collect();
@@ -307,12 +309,14 @@ impl Batch<'_> {
             let Who { customer, source } = self.people.settled(event.who);
             let bucket = bucket_of(customer);
             let data = json_text(&event.data)?;
-            rows.push(args![bucket, customer, id, source, event.name, event.at, received_at, origin, data]);
+            let (name, at) = (event.name, event.at);
+            rows.push(args![bucket, customer, id, source, name, at, received_at, origin, data, received_at]);
             self.mark(customer);
             self.report.changed += u64::from(event.is_record);
         }
         let head = "INSERT INTO event
-            (bucket, customer_id, id, source_customer_id, name, occurred_at, received_at, origin, data)";
+            (bucket, customer_id, id, source_customer_id, name, occurred_at, received_at, origin, data,
+             written_at)";
         tx.insert(head, rows, "").await.map(drop)
     }
 }

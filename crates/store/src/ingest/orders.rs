@@ -17,11 +17,11 @@ use crate::identity::{Who, name_of};
 use crate::tx::Tx;
 
 const SELECT: &str =
-    "SELECT id, customer_id, updated_at, detail, received_at, origin, content_hash FROM orders";
+    "SELECT id, customer_id, updated_at, detail, received_at, origin, content_hash, written_at FROM orders";
 const HEAD: &str = "INSERT INTO orders
     (bucket, customer_id, id, source_customer_id, system, external_id, number, state, placed_at, updated_at,
      total_minor, currency, total_reporting_minor, net_reporting_minor, item_count, detail, received_at, origin,
-     content_hash)";
+     content_hash, written_at)";
 
 #[derive(FromRow)]
 pub(super) struct OrderRow {
@@ -32,6 +32,7 @@ pub(super) struct OrderRow {
     received_at: Stamp,
     origin: String,
     content_hash: i64,
+    written_at: Stamp,
 }
 
 impl Stored for OrderRow {
@@ -40,6 +41,9 @@ impl Stored for OrderRow {
     }
     fn customer(&self) -> CustomerId {
         CustomerId::from_uuid(self.customer_id)
+    }
+    fn written_at(&self) -> At {
+        self.written_at.0
     }
 }
 
@@ -55,7 +59,7 @@ impl Fresh for FreshOrder {
         self.who.customer
     }
 
-    fn row(self) -> Result<Vec<Arg>> {
+    fn row(self, written_at: At) -> Result<Vec<Arg>> {
         let net = self.order.net_reporting_minor();
         let Order { id, system, external_id, number, state, placed_at, total, .. } = self.order;
         let reporting = self.order.total_reporting_minor;
@@ -87,6 +91,7 @@ impl Fresh for FreshOrder {
             self.order.received_at,
             self.order.origin.as_str(),
             self.content_hash,
+            written_at,
         ])
     }
 }
@@ -167,7 +172,7 @@ impl Batch<'_> {
             };
             slot.fresh = Some(FreshOrder { who, order, updated_at, content_hash: hash });
         }
-        let (whose, count) = slots.write(tx, "orders", HEAD).await?;
+        let (whose, count) = slots.write(tx, "orders", HEAD, ingest.received_at).await?;
         whose.into_iter().for_each(|customer| self.mark(customer));
         self.report.changed += count;
         Ok(())

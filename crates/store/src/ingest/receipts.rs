@@ -20,6 +20,7 @@ use crate::arg::{Stamp, args};
 use crate::column::Word;
 use crate::error::Result;
 use crate::identity::{People, Who, name_of};
+use crate::past;
 use crate::suppress::{self, Refusal};
 use crate::tx::{CHUNK, Dialect, Sql, Tx};
 
@@ -277,7 +278,9 @@ impl Batch<'_> {
             for some in ids.chunks(CHUNK) {
                 let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET state = ");
                 sql.bind(state.as_str()).push(", done_at = coalesce(done_at, ").bind(ingest.received_at);
-                sql.push(") WHERE state IN ('accepted', 'unknown', 'delivered', 'pending') AND id IN ");
+                sql.push(")");
+                past::written(&mut sql, ingest.received_at);
+                sql.push(" WHERE state IN ('accepted', 'unknown', 'delivered', 'pending') AND id IN ");
                 sql.list(some.iter().copied());
                 tx.run(sql).await?;
             }
@@ -326,7 +329,7 @@ impl Batch<'_> {
     }
 
     async fn write_said(&mut self, tx: &mut Tx, said: Said) -> Result<()> {
-        suppress::write(tx, said.refusals).await?;
+        suppress::write(tx, said.refusals, self.ingest.received_at).await?;
         self.append_consents(tx, said.consents).await.map(drop)
     }
 

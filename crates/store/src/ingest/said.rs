@@ -19,10 +19,10 @@ use crate::error::Result;
 use crate::identity::{Who, name_of};
 use crate::tx::{CHUNK, Sql, Tx};
 
-const SELECT: &str = "SELECT id, customer_id, received_at, content_hash FROM feedback";
+const SELECT: &str = "SELECT id, customer_id, received_at, content_hash, written_at FROM feedback";
 const HEAD: &str = "INSERT INTO feedback
     (bucket, customer_id, id, source_customer_id, system, external_id, kind, score, body, product, at, received_at,
-     content_hash)";
+     content_hash, written_at)";
 
 #[derive(FromRow)]
 struct FeedbackRow {
@@ -30,6 +30,7 @@ struct FeedbackRow {
     customer_id: Uuid,
     received_at: Stamp,
     content_hash: i64,
+    written_at: Stamp,
 }
 
 impl Stored for FeedbackRow {
@@ -38,6 +39,9 @@ impl Stored for FeedbackRow {
     }
     fn customer(&self) -> CustomerId {
         CustomerId::from_uuid(self.customer_id)
+    }
+    fn written_at(&self) -> At {
+        self.written_at.0
     }
 }
 
@@ -55,7 +59,7 @@ impl Fresh for FreshFeedback {
         self.who.customer
     }
 
-    fn row(self) -> Result<Vec<Arg>> {
+    fn row(self, written_at: At) -> Result<Vec<Arg>> {
         let record = self.record;
         Ok(args![
             bucket_of(self.who.customer),
@@ -71,6 +75,7 @@ impl Fresh for FreshFeedback {
             record.at,
             self.received_at,
             self.content_hash,
+            written_at,
         ])
     }
 }
@@ -147,7 +152,7 @@ impl Batch<'_> {
             let event = EventId::derive(&[b"feedback.received", id.uuid().as_bytes()]);
             self.event(event, "feedback.received", who, feedback.at, data);
         }
-        let (whose, count) = slots.write(tx, "feedback", HEAD).await?;
+        let (whose, count) = slots.write(tx, "feedback", HEAD, ingest.received_at).await?;
         whose.into_iter().for_each(|customer| self.mark(customer));
         self.report.changed += count;
         Ok(())
@@ -208,7 +213,8 @@ impl Batch<'_> {
             let (at, heard) = (entry.at, self.ingest.received_at);
             let bucket = bucket_of(customer);
             rows.push(args![
-                bucket, customer, id, source, channel, purpose, state, basis, at, system, evidence, heard
+                bucket, customer, id, source, channel, purpose, state, basis, at, system, evidence, heard,
+                heard
             ]);
             let name = match entry.state {
                 ConsentState::Granted => "consent.granted",
@@ -226,7 +232,7 @@ impl Batch<'_> {
         }
         let head = "INSERT INTO consent
             (bucket, customer_id, id, source_customer_id, channel, purpose, state, basis, at, source, evidence,
-             received_at)";
+             received_at, written_at)";
         tx.insert(head, rows, "").await?;
         Ok(count)
     }

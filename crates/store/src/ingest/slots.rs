@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
-use zyklus_model::CustomerId;
+use zyklus_model::{At, CustomerId};
 
-use crate::arg::Arg;
+use crate::arg::{Arg, args};
 use crate::error::Result;
+use crate::past;
 use crate::tx::{CHUNK, Load, Sql, Tx};
 
 /// One row's past and future.
@@ -24,12 +25,13 @@ pub(super) struct Slots<S, F>(BTreeMap<Uuid, Slot<S, F>>);
 pub(super) trait Stored: Load {
     fn id(&self) -> Uuid;
     fn customer(&self) -> CustomerId;
+    fn written_at(&self) -> At;
 }
 
 /// A row to be written, in the order of the table's columns.
 pub(super) trait Fresh {
     fn customer(&self) -> CustomerId;
-    fn row(self) -> Result<Vec<Arg>>;
+    fn row(self, written_at: At) -> Result<Vec<Arg>>;
 }
 
 impl<S: Stored, F: Fresh> Slots<S, F> {
@@ -62,7 +64,13 @@ impl<S: Stored, F: Fresh> Slots<S, F> {
 
     /// Writes what changed: `table` with its columns as `head` says them. Returns whose facts changed and how
     /// many rows.
-    pub(super) async fn write(self, tx: &mut Tx, table: &str, head: &str) -> Result<(Vec<CustomerId>, u64)> {
+    pub(super) async fn write(
+        self,
+        tx: &mut Tx,
+        table: &str,
+        head: &str,
+        now: At,
+    ) -> Result<(Vec<CustomerId>, u64)> {
         let mut whose = Vec::new();
         let mut old = Vec::new();
         let mut rows = Vec::new();
@@ -73,20 +81,18 @@ impl<S: Stored, F: Fresh> Slots<S, F> {
                 continue;
             }
             count += 1;
+            let mut written_at = now;
             if let Some(stored) = slot.stored {
                 whose.push(stored.customer());
-                old.push(id);
+                old.push(args![id]);
+                written_at = now.max(stored.written_at());
             }
             if let Some(fresh) = slot.fresh {
                 whose.push(fresh.customer());
-                rows.push(fresh.row()?);
+                rows.push(fresh.row(written_at)?);
             }
         }
-        for some in old.chunks(CHUNK) {
-            let mut sql = Sql::new(tx.dialect(), &format!("DELETE FROM {table} WHERE id IN "));
-            sql.list(some.iter().copied());
-            tx.run(sql).await?;
-        }
+        past::remove_rows(tx, table, "id", old, now).await?;
         tx.insert(head, rows, "").await?;
         Ok((whose, count))
     }

@@ -10,6 +10,7 @@ use super::Batch;
 use crate::arg::args;
 use crate::error::Result;
 use crate::identity::Who;
+use crate::past;
 use crate::tx::{CHUNK, Sql, Tx};
 
 /// The labels of one source, and since when new ones hold.
@@ -53,20 +54,14 @@ impl Batch<'_> {
                 gone.push(args![bucket_of(customer), customer, "shop", tag, *source]);
             }
             for tag in words.tags.difference(before) {
-                rows.push(args![bucket_of(customer), customer, "shop", tag, *source, words.since]);
+                let now = self.ingest.received_at;
+                rows.push(args![bucket_of(customer), customer, "shop", tag, *source, words.since, now]);
             }
         }
-        let mut gone = gone.into_iter().peekable();
-        while gone.peek().is_some() {
-            let mut sql = Sql::new(
-                tx.dialect(),
-                "DELETE FROM tag WHERE (bucket, customer_id, source, tag, source_customer_id) IN (",
-            );
-            sql.values(gone.by_ref().take(CHUNK));
-            sql.push(")");
-            tx.run(sql).await?;
-        }
-        let head = "INSERT INTO tag (bucket, customer_id, source, tag, source_customer_id, since)";
+        let key = "bucket, customer_id, source, tag, source_customer_id";
+        past::remove_rows(tx, "tag", key, gone, self.ingest.received_at).await?;
+        let head =
+            "INSERT INTO tag (bucket, customer_id, source, tag, source_customer_id, since, written_at)";
         tx.insert(head, rows, "").await.map(drop)
     }
 }

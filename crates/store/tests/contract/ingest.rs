@@ -363,9 +363,9 @@ async fn delivered(bed: &Bed, state: &str) {
     let insert = format!(
         "INSERT INTO delivery (bucket, customer_id, id, source_customer_id, run_id, journey, step, kind, channel,
              connector, target, purpose, capped, state, created_at, due_at, expires_at, attempt_count, provider_ref,
-             payload)
+             payload, written_at)
          SELECT bucket, id, {{uuid:{id}}}, id, NULL, 'welcome', 'send:one', '{}', 'email', 'mail', 'one',
-             'marketing', TRUE, '{state}', {{max}}, {{max}}, {{max}}, 1, 'm1', '{{{{}}}}' FROM customer",
+             'marketing', TRUE, '{state}', {{max}}, {{max}}, {{max}}, 1, 'm1', '{{{{}}}}', written_at FROM customer",
         DeliveryKind::Message
     );
     crate::parity::run_sql(bed, &insert.replace("{{}}", "{}")).await;

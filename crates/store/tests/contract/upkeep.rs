@@ -181,7 +181,7 @@ async fn old_rejects_are_deleted(bed: Bed) {
         page.rejects = vec![NewReject { problem: problem.to_owned(), record: "{}".to_owned() }];
         store.ingest(page).await.unwrap();
     }
-    let report = store.housekeep(minute(0).plus_days(100)).await.unwrap();
+    let report = store.housekeep(minute(0).plus_days(100), 760).await.unwrap();
     assert_eq!(report.rejects, 1);
     assert!(report.is_checkpointed);
     let kept = store.rejects(10).await.unwrap();
