@@ -10,6 +10,7 @@ mod life;
 mod operator;
 mod outside;
 mod peers_smoke;
+mod playtests;
 mod program;
 mod tidy;
 mod trouble;

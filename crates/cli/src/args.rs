@@ -75,8 +75,16 @@ pub(crate) enum Command {
         #[arg(long, default_value = "zyklus-demo")]
         dir: PathBuf,
     },
-    /// Read the whole configuration and name every mistake with file, line and column.
+    /// Read the whole configuration, name every mistake with file, line and column, and run the playbooks' tests.
     Check,
+    /// Run the tests that stand in the playbooks, on an invented customer and a virtual clock.
+    Test {
+        /// Only tests whose name, journey or file contains this.
+        name: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Read the shop and work out where every customer stands; send nothing.
     Sync {
         /// As if it were this instant, or the end of this day in the shop's time zone.

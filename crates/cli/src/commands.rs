@@ -22,7 +22,7 @@ use crate::args::{Args, Command, ConnectorCommand, CustomerCommand, DbCommand, D
 use crate::problems::rendered;
 use crate::{Failure, registry, show};
 
-type Done = Result<(), Failure>;
+pub(crate) type Done = Result<(), Failure>;
 
 const NOBODY: &str = "there is no such customer; `zyklus customer find TEXT` looks further";
 
@@ -32,6 +32,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Init { folder } => init(&folder),
         Command::Demo { dir } => crate::demo::run(&dir).await,
         Command::Check => check(config),
+        Command::Test { name, json } => crate::playtests::test(config, name.as_deref(), json),
         Command::Sync { now, json } => sync_all(config, now, json).await,
         Command::Run => run_daemon(config).await,
         Command::Plan { now, json, fail_above } => plan_all(config, now, json, fail_above).await,
@@ -53,7 +54,7 @@ pub(crate) fn print(text: &str) -> Done {
     }
 }
 
-fn print_json<T: serde::Serialize>(value: &T) -> Done {
+pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Done {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
@@ -115,8 +116,9 @@ fn check(config: &Path) -> Done {
     for warning in &project.warnings {
         eprintln!("{}", rendered(warning, &project.base_dir));
     }
+    let tests = crate::playtests::checked(&project)?;
     print(&format!(
-        "The configuration is sound: lifecycle {} with {} phases, {} journeys, {} templates, {} connectors.\n",
+        "The configuration is sound: lifecycle {} with {} phases, {} journeys, {} templates, {} connectors; {tests}.\n",
         project.book.lifecycle.id,
         project.book.lifecycle.phases.len(),
         project.book.journeys.len(),

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 pub mod demo;
+mod playtests;
 mod problems;
 mod show;
 

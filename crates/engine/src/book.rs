@@ -7,6 +7,7 @@ use zyklus_model::{At, nearest};
 use crate::condition::{Condition, Group, Named};
 use crate::lifecycle::Lifecycle;
 use crate::playbook::{Journey, Playbook, Start, Verb};
+use crate::playtest::{Playtest, unknown_names};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::source::Mention;
@@ -26,6 +27,8 @@ pub struct Book {
     pub active_from: BTreeMap<String, At>,
     /// Products that cannot be bought now, by their id in the shop.
     pub sold_out: BTreeSet<String>,
+    /// The `[[tests]]` of all playbooks, in the order of the files. They decide nothing.
+    pub tests: Vec<Playtest>,
 }
 
 impl Book {
@@ -39,9 +42,10 @@ impl Book {
         settings: Settings,
         decimals: u8,
     ) -> Result<Self, Vec<Problem>> {
-        let (mut journeys, mut mentions) = (Vec::new(), Vec::new());
+        let (mut journeys, mut mentions, mut tests) = (Vec::new(), Vec::new(), Vec::new());
         for playbook in playbooks {
             journeys.extend(playbook.journeys);
+            tests.extend(playbook.tests);
             mentions.extend(playbook.mentions);
         }
         let mut problems = Vec::new();
@@ -52,6 +56,7 @@ impl Book {
             }
         }
         problems.extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys)));
+        problems.extend(unknown_names(&tests, &lifecycle, &journeys));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -63,6 +68,7 @@ impl Book {
             decimals,
             active_from: BTreeMap::new(),
             sold_out: BTreeSet::new(),
+            tests,
         })
     }
 

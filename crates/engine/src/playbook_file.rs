@@ -11,6 +11,7 @@ use zyklus_model::nearest;
 use crate::condition::{Condition, Named, Scope};
 use crate::lifecycle::{identifier, read_label};
 use crate::playbook::{Every, Goal, Journey, Mode, Overlap, Playbook, Reenter, Start};
+use crate::playtest::read_tests;
 use crate::problem::Problem;
 use crate::source::{Source, Table};
 use crate::steps::Steps;
@@ -117,7 +118,7 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
         }
     }
     if let Some(tests) = root.take("tests") {
-        source.array_of("tests", tests);
+        playbook.tests = read_tests(source, tests);
     }
     root.finish(source);
     playbook.mentions = std::mem::take(&mut source.mentions);
@@ -412,7 +413,7 @@ fn read_start<'a>(
 }
 
 /// Checks an event's name: lower-case words joined by dots.
-fn event_name(text: &str) -> Result<String, String> {
+pub(crate) fn event_name(text: &str) -> Result<String, String> {
     let fine = !text.is_empty()
         && text.split('.').all(|part| {
             !part.is_empty()

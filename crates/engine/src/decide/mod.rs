@@ -167,7 +167,7 @@ impl<'a> Work<'a> {
     }
 }
 
-fn standing_of(state: &PhaseState) -> Standing {
+pub(crate) fn standing_of(state: &PhaseState) -> Standing {
     Standing {
         phase: state.phase.as_str().into(),
         since: state.since,

@@ -3,6 +3,7 @@
 mod definitions;
 mod dispatch;
 mod mistakes;
+mod playtests;
 mod properties;
 mod sequences;
 mod starts;
