@@ -47,11 +47,11 @@ impl World {
         }
     }
 
-    async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) -> Round {
+    pub(crate) async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) -> Round {
         round(&self.store, book, dispatcher, &self.clock).await.unwrap()
     }
 
-    fn dispatcher(&self) -> Dispatcher {
+    pub(crate) fn dispatcher(&self) -> Dispatcher {
         self.dispatcher_until(CancellationToken::new())
     }
 

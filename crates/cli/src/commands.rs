@@ -36,6 +36,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Sync { now, json } => sync_all(config, now, json).await,
         Command::Run => run_daemon(config).await,
         Command::Plan { now, json, fail_above } => plan_all(config, now, json, fail_above).await,
+        Command::Backtest(args) => crate::backtest::run(config, args).await,
         Command::Why { customer, now, json } => explain(config, &customer, now, json).await,
         Command::Report { now, json } => figures(config, now, json).await,
         Command::Customer(command) => customer(config, command).await,

@@ -1,6 +1,7 @@
 //! The zyklus binary: arguments, configuration, wiring. Decides nothing.
 
 mod args;
+mod backtest;
 mod commands;
 pub mod demo;
 mod playtests;

@@ -1,5 +1,6 @@
 //! The loops: sync, ingest, evaluate, dispatch, keep house. Never decides: the engine does.
 
+pub mod backtest;
 pub mod clock;
 pub mod connectors;
 pub mod daemon;
@@ -17,6 +18,7 @@ mod starter;
 pub mod sync;
 pub mod template;
 
+pub use backtest::{Backtest, Window, backtest};
 pub use clock::Clock;
 pub use connectors::{Connectors, open_all};
 pub use dispatch::{DispatchReport, Dispatcher};

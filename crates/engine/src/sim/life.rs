@@ -23,12 +23,14 @@ pub struct Life {
     pub snapshot: Snapshot,
     /// Every move between phases, in the order it was found.
     pub transitions: Vec<Transition>,
+    /// How often it was decided.
+    pub decisions: u64,
 }
 
 impl Life {
     /// A life of which so much is known at an instant. The snapshot's mark says what is still to be judged.
     pub fn new(snapshot: Snapshot, now: At) -> Self {
-        Life { now, snapshot, transitions: Vec::new() }
+        Life { now, snapshot, transitions: Vec::new(), decisions: 0 }
     }
 
     /// The life of somebody who was never looked at: before anything is known of them, or before their history is
@@ -79,6 +81,7 @@ impl Life {
     /// Decides now, and applies the decision.
     pub fn evaluate(&mut self, book: &Book, watch: &mut Watch<'_>) {
         let decision = decide(book, &self.snapshot, self.now);
+        self.decisions += 1;
         // Nobody else evaluates this life, so that the fence lets everything through.
         self.apply(book, &decision, watch);
     }
