@@ -28,7 +28,8 @@ pub(crate) async fn measure(scale: Scale) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite:{}", folder.path().join("cdnow.db").display());
     let example = repository()?.join("examples/cdnow");
-    import(&load(&example.join("zyklus.toml"))?, &url).await?;
+    let project = load(&example.join("zyklus.toml"))?;
+    import(&project, &url).await?;
     say("replaying eighteen months of the CDNOW log");
     let cdnow = Step::Backtest.measured(&example, &url, CDNOW)?;
     let mut rows = rows("backtest of 18 months of CDNOW", cdnow, 20.0, 300.0);
