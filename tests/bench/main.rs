@@ -5,6 +5,7 @@
 //!
 //! Memory is measured in processes of their own: this program starts itself with `--measure`.
 
+mod backtest;
 mod idle;
 mod import;
 mod people;
@@ -78,6 +79,7 @@ async fn everything() -> Result<()> {
     system::need_sqlite()?;
     let mut rows = import::measure(scale).await?;
     rows.extend(evaluations(scale).await?);
+    rows.extend(backtest::measure(scale).await?);
     rows.extend(idle::measure(scale).await?);
     print!("{}", table::render(&rows, scale.small));
     Ok(())

@@ -33,6 +33,8 @@ pub(crate) enum Step {
     Evaluate,
     /// One new order to its stored decision, the median of 50.
     Order,
+    /// Replaying everybody's history.
+    Backtest,
 }
 
 /// What came of it.
@@ -40,6 +42,8 @@ pub(crate) enum Step {
 pub(crate) struct Figures {
     pub(crate) seconds: f64,
     pub(crate) peak_megabytes: f64,
+    /// How much was done, where that is counted: facts and decisions of a backtest.
+    pub(crate) events: f64,
 }
 
 impl Step {
@@ -48,6 +52,7 @@ impl Step {
             Step::Decide => "decide",
             Step::Evaluate => "evaluate",
             Step::Order => "order",
+            Step::Backtest => "backtest",
         }
     }
 
@@ -61,7 +66,11 @@ impl Step {
         }
         let figures: serde_json::Value = serde_json::from_slice(&output.stdout)?;
         let figure = |name: &str| figures[name].as_f64().with_context(|| format!("no figure `{name}`"));
-        Ok(Figures { seconds: figure("seconds")?, peak_megabytes: figure("peak_megabytes")? })
+        Ok(Figures {
+            seconds: figure("seconds")?,
+            peak_megabytes: figure("peak_megabytes")?,
+            events: figure("events")?,
+        })
     }
 }
 
@@ -72,6 +81,10 @@ pub(crate) async fn perform(mut args: impl Iterator<Item = String>) -> Result<()
     let project = load(&folder.join("zyklus.toml"))?;
     let store = Store::open(&url, OpenOptions::default()).await?;
     let now = At::from_seconds(NOW);
+    if step == Step::Backtest.word() {
+        let (took, events) = crate::backtest::replay(&store, &project, &folder, customers).await?;
+        return report(took, events);
+    }
     let book = prepare(&store, &project, now, true).await?;
     let took = match step.as_str() {
         "decide" => decide_for_all(&store, &book, now, customers).await?,
@@ -80,8 +93,15 @@ pub(crate) async fn perform(mut args: impl Iterator<Item = String>) -> Result<()
         other => bail!("there is no step `{other}`"),
     };
     store.close().await;
-    let peak_megabytes = memory("self", "VmHWM")?;
-    println!("{}", serde_json::json!({ "seconds": took.as_secs_f64(), "peak_megabytes": peak_megabytes }));
+    report(took, 0)
+}
+
+/// Prints the figures as [`Step::measured`] reads them.
+fn report(took: Duration, events: u64) -> Result<()> {
+    let (seconds, peak_megabytes) = (took.as_secs_f64(), memory("self", "VmHWM")?);
+    let figures =
+        serde_json::json!({ "seconds": seconds, "peak_megabytes": peak_megabytes, "events": events });
+    println!("{figures}");
     Ok(())
 }
 

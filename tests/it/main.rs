@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test that is how a failure is reported, helpers included")]
 
+mod backtest;
 mod cdnow;
 mod changes;
 mod daemon;
@@ -11,6 +12,7 @@ mod life;
 mod operator;
 mod outside;
 mod peers_smoke;
+mod playtests;
 mod program;
 mod tidy;
 mod trouble;

@@ -8,6 +8,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use zyklus_model::At;
 
+use crate::backtest::BacktestArgs;
+
 /// What `--now` and `--as-of` take: `2026-03-01T10:00:00Z` or `2026-03-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Now {
@@ -30,6 +32,16 @@ impl std::str::FromStr for Now {
 }
 
 impl Now {
+    /// The instant meant where something begins: a day's first.
+    pub(crate) fn start(self, zone: &TimeZone) -> At {
+        match self {
+            Now::Instant(at) => at,
+            Now::Day(day) => {
+                day.to_zoned(zone.clone()).map_or(At::MIN, |z| At::from_timestamp(z.timestamp()))
+            }
+        }
+    }
+
     /// The instant meant; a day ends one microsecond before the next begins where the shop is.
     pub(crate) fn at(self, zone: &TimeZone) -> At {
         match self {
@@ -75,8 +87,16 @@ pub(crate) enum Command {
         #[arg(long, default_value = "zyklus-demo")]
         dir: PathBuf,
     },
-    /// Read the whole configuration and name every mistake with file, line and column.
+    /// Read the whole configuration, name every mistake with file, line and column, and run the playbooks' tests.
     Check,
+    /// Run the tests that stand in the playbooks, on an invented customer and a virtual clock.
+    Test {
+        /// Only tests whose name, journey or file contains this.
+        name: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Read the shop and work out where every customer stands; send nothing.
     Sync {
         /// As if it were this instant, or the end of this day in the shop's time zone.
@@ -100,6 +120,8 @@ pub(crate) enum Command {
         #[arg(long)]
         fail_above: Option<u64>,
     },
+    /// Replay the store's history and say what the playbooks would have done; send nothing, change nothing.
+    Backtest(BacktestArgs),
     /// Explain where a customer stands and what happens next.
     Why {
         /// Our id, e-mail address, the shop's id or an order number.

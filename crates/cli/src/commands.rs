@@ -32,9 +32,11 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Init { folder } => init(&folder),
         Command::Demo { dir } => crate::demo::run(&dir).await,
         Command::Check => check(config),
+        Command::Test { name, json } => crate::playtests::test(config, name.as_deref(), json),
         Command::Sync { now, json } => sync_all(config, now, json).await,
         Command::Run => run_daemon(config).await,
         Command::Plan { now, json, fail_above } => plan_all(config, now, json, fail_above).await,
+        Command::Backtest(args) => crate::backtest::run(config, args).await,
         Command::Why { customer, as_of: Some(at), json, .. } => {
             as_of::explain(config, &customer, at, json).await
         }
@@ -122,8 +124,9 @@ fn check(config: &Path) -> Done {
     for warning in &project.warnings {
         eprintln!("{}", rendered(warning, &project.base_dir));
     }
+    let tests = crate::playtests::checked(&project)?;
     print(&format!(
-        "The configuration is sound: lifecycle {} with {} phases, {} journeys, {} templates, {} connectors.\n",
+        "The configuration is sound: lifecycle {} with {} phases, {} journeys, {} templates, {} connectors; {tests}.\n",
         project.book.lifecycle.id,
         project.book.lifecycle.phases.len(),
         project.book.journeys.len(),

@@ -2,8 +2,10 @@
 
 mod args;
 mod as_of;
+mod backtest;
 mod commands;
 pub mod demo;
+mod playtests;
 mod problems;
 mod show;
 

@@ -12,7 +12,7 @@ use zyklus_model::{Holdout, RunState};
 use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
 
-fn table(head: &[&str]) -> Table {
+pub(crate) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(head.to_vec());
     table

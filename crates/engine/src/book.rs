@@ -8,6 +8,7 @@ use zyklus_model::{At, CustomerId, nearest};
 use crate::condition::{Condition, Group, Named};
 use crate::lifecycle::Lifecycle;
 use crate::playbook::{Journey, OnChange, Playbook, Start, Verb};
+use crate::playtest::{Playtest, unknown_names};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::source::Mention;
@@ -31,6 +32,8 @@ pub struct Book {
     pub definitions: BTreeMap<String, Arc<Journey>>,
     /// Who may be let into a journey (by root id) although they came before it (rule R18).
     pub admitted: BTreeMap<String, BTreeSet<CustomerId>>,
+    /// The `[[tests]]` of all playbooks, in the order of the files. They decide nothing.
+    pub tests: Vec<Playtest>,
 }
 
 impl Book {
@@ -44,9 +47,10 @@ impl Book {
         settings: Settings,
         decimals: u8,
     ) -> Result<Self, Vec<Problem>> {
-        let (mut journeys, mut mentions) = (Vec::new(), Vec::new());
+        let (mut journeys, mut mentions, mut tests) = (Vec::new(), Vec::new(), Vec::new());
         for playbook in playbooks {
             journeys.extend(playbook.journeys);
+            tests.extend(playbook.tests);
             mentions.extend(playbook.mentions);
         }
         let mut problems = Vec::new();
@@ -57,6 +61,7 @@ impl Book {
             }
         }
         problems.extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys)));
+        problems.extend(unknown_names(&tests, &lifecycle, &journeys));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -70,6 +75,7 @@ impl Book {
             sold_out: BTreeSet::new(),
             definitions: BTreeMap::new(),
             admitted: BTreeMap::new(),
+            tests,
         })
     }
 

@@ -8,6 +8,7 @@ use zyklus_model::{Channel, Purpose};
 
 use crate::condition::{Condition, Expression};
 use crate::lifecycle::Label;
+use crate::playtest::Playtest;
 use crate::source::Mention;
 use crate::wait::Length;
 
@@ -343,6 +344,8 @@ pub struct Playbook {
     pub segments: BTreeMap<String, Condition>,
     /// Journeys in the order of the file.
     pub journeys: Vec<Journey>,
+    /// Its `[[tests]]`.
+    pub tests: Vec<Playtest>,
     /// Phases, journeys and steps it names, for [`crate::Book::assemble`] to check.
     pub mentions: Vec<Mention>,
 }

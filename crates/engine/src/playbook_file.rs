@@ -13,6 +13,7 @@ use crate::lifecycle::{identifier, read_label};
 use crate::playbook::{
     Backfill, Every, Goal, Journey, Mode, OnChange, Overlap, Playbook, Reenter, Start, Yield,
 };
+use crate::playtest::read_tests;
 use crate::problem::Problem;
 use crate::source::{Source, Table};
 use crate::steps::Steps;
@@ -124,7 +125,7 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
         }
     }
     if let Some(tests) = root.take("tests") {
-        source.array_of("tests", tests);
+        playbook.tests = read_tests(source, tests);
     }
     root.finish(source);
     playbook.mentions = std::mem::take(&mut source.mentions);
@@ -406,7 +407,7 @@ fn read_start<'a>(
 }
 
 /// Checks an event's name: lower-case words joined by dots.
-fn event_name(text: &str) -> Result<String, String> {
+pub(crate) fn event_name(text: &str) -> Result<String, String> {
     let fine = !text.is_empty()
         && text.split('.').all(|part| {
             !part.is_empty()

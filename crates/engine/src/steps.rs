@@ -24,7 +24,7 @@ const BESIDES: [&str; 16] = [
     "for", "do", "learn", "again",
 ];
 
-const PURPOSES: &[(&str, Purpose)] = &[
+pub(crate) const PURPOSES: &[(&str, Purpose)] = &[
     ("marketing", Purpose::Marketing),
     ("service", Purpose::Service),
     ("transactional", Purpose::Transactional),
@@ -371,7 +371,8 @@ fn read_with<'a>(
     with
 }
 
-fn to_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+/// A value as JSON; `None` for a number that is none.
+pub(crate) fn to_json(value: &DeValue<'_>) -> Option<serde_json::Value> {
     Some(match value {
         DeValue::String(text) => serde_json::Value::from(text.as_ref()),
         DeValue::Integer(i) => serde_json::Value::from(i64::from_str_radix(i.as_str(), i.radix()).ok()?),

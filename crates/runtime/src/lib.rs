@@ -1,6 +1,7 @@
 //! The loops: sync, ingest, evaluate, dispatch, keep house. Never decides: the engine does.
 
 mod backfill;
+pub mod backtest;
 pub mod clock;
 pub mod connectors;
 pub mod daemon;
@@ -21,6 +22,7 @@ mod starter;
 pub mod sync;
 pub mod template;
 
+pub use backtest::{Backtest, Window, backtest};
 pub use clock::Clock;
 pub use connectors::{Connectors, open_all};
 pub use dispatch::{DispatchReport, Dispatcher};

@@ -70,7 +70,7 @@ impl Project {
         };
         let model = head.as_ref().map_or("ecommerce", |h| h.model.as_str());
         let lifecycle = read_lifecycle(&base_dir, model, &name, &text, &mut problems);
-        let playbooks = read_playbooks(&base_dir, &mut problems);
+        let playbooks = read_playbooks(&base_dir.join("playbooks"), "playbooks", &mut problems);
         let templates = read_templates(&base_dir, &mut problems);
         let (Some(head), Some(lifecycle)) = (head, lifecycle) else { return Err(problems) };
         let decimals = head.shop.currency.exponent();
@@ -102,6 +102,25 @@ impl Project {
         }
         project.warnings = warnings;
         Ok(project)
+    }
+
+    /// The book with the playbooks of another folder in place of the project's own: the same lifecycle and rules.
+    ///
+    /// # Errors
+    /// Every mistake found in them, with its place.
+    pub fn book_with(&self, playbooks: &Path) -> Result<Book, Vec<Problem>> {
+        if !playbooks.is_dir() {
+            let file: Arc<str> = playbooks.display().to_string().into();
+            return Err(vec![Problem::at(&file, "", 0..0, "there is no such folder of playbooks")]);
+        }
+        let mut problems = Vec::new();
+        let read = read_playbooks(playbooks, &playbooks.display().to_string(), &mut problems);
+        problems.retain(|problem| !problem.is_warning);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let Book { lifecycle, settings, decimals, .. } = &self.book;
+        Book::assemble(lifecycle.clone(), read, settings.clone(), *decimals)
     }
 
     /// What the files say of each other.
@@ -353,11 +372,12 @@ fn toml_files(folder: &Path) -> Vec<(String, PathBuf)> {
     files
 }
 
-fn read_playbooks(base_dir: &Path, problems: &mut Vec<Problem>) -> Vec<Playbook> {
+/// The playbooks of a folder; `shown` is what it is called in messages.
+fn read_playbooks(folder: &Path, shown: &str, problems: &mut Vec<Problem>) -> Vec<Playbook> {
     let mut segments = BTreeMap::new();
     let mut playbooks = Vec::new();
-    for (stem, path) in toml_files(&base_dir.join("playbooks")) {
-        let name = format!("playbooks/{stem}.toml");
+    for (stem, path) in toml_files(folder) {
+        let name = format!("{shown}/{stem}.toml");
         let parsed = read_file(&path, &name).and_then(|text| Playbook::parse(&name, &text, &segments));
         match parsed {
             Ok((playbook, warnings)) => {

@@ -8,6 +8,7 @@ mod edits;
 mod follow;
 mod holdouts;
 mod mistakes;
+mod playtests;
 mod properties;
 mod rules;
 mod sequences;

@@ -183,7 +183,7 @@ fn r12_guards_are_asked_in_their_order() {
     let consents = std::mem::take(&mut world.snapshot.consents);
     let mut twin = with("steps = [{ send = \"one\" }]");
     twin.suppress();
-    world.snapshot.suppressions = twin.snapshot.suppressions;
+    world.snapshot.suppressions = twin.snapshot.suppressions.clone();
     let asked = |world: &World| match permits(&world.book, &world.snapshot, &delivery, late) {
         Permit::Refuse(reason) => reason,
         other => panic!("{other:?}"),

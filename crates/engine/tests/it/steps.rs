@@ -185,7 +185,7 @@ fn tag_and_untag_put_labels_on_and_take_them_off() {
     let mut world = started(
         r#"steps = [{ tag = "vip", for = "2d" }, { tag = "old" }, { wait = "1h" }, { untag = "old" }, { wait = "10d" }]"#,
     );
-    assert_eq!(world.tags(), ["vip", "old"]);
+    assert_eq!(world.tags(), ["old", "vip"]);
     world.pass(3_600);
     assert_eq!(world.tags(), ["vip"]);
     world.go("2026-03-04T10:00:00+01:00");

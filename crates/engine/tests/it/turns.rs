@@ -268,7 +268,7 @@ fn r13_one_group_has_one_live_run_also_within_one_journey() {
 /// Somebody else, who turns out to be the first.
 fn merge(world: &mut World, other: World) {
     let customer = world.snapshot.customer.id;
-    let (mut runs, mut deliveries) = (other.snapshot.runs, other.snapshot.deliveries);
+    let (mut runs, mut deliveries) = (other.snapshot.runs.clone(), other.snapshot.deliveries.clone());
     runs.iter_mut().for_each(|r| r.customer = customer);
     deliveries.iter_mut().for_each(|d| d.customer = customer);
     world.commit(Origin::Live, |s| {

@@ -1,20 +1,22 @@
-//! A small world for tests: one customer, a virtual clock, a store that applies decisions as the real one does,
-//! and a dispatcher that hands messages over. Holds no expectations of its own but the engine's promises: a
-//! decision is the same when made again, and changes nothing when it has been applied.
+//! A small world for tests: one customer's life as the engine lives it, in the words of tests. Holds no expectations
+//! of its own but the engine's promises: a decision is the same when made again, and changes nothing when it has been
+//! applied.
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 use zyklus_engine::playbook::Playbook;
 use zyklus_engine::settings::Settings;
-use zyklus_engine::{Book, Lifecycle, Permit, decide, permits};
+use zyklus_engine::sim::{Happening, Life, unwatched};
+use zyklus_engine::{Book, Lifecycle, decide};
 use zyklus_model::consent::SuppressionReason;
 use zyklus_model::{
     At, Cart, Channel, Consent, ConsentState, Currency, Customer, CustomerId, Decision, Delivery,
     DeliveryState, Email, Event, EventId, Feedback, FeedbackId, FeedbackKind, LegalBasis, Mark, MarkKind,
     Money, Order, OrderId, OrderState, Origin, PhoneNumber, Purpose, Refund, Run, RunEnd, RunState, Snapshot,
-    Suppression, Tag, Transition,
+    Suppression,
 };
 
 /// Four phases, in the order of a life.
@@ -117,16 +119,28 @@ fn assembled(phases: &str, playbooks: Vec<Playbook>) -> Book {
 
 pub(crate) struct World {
     pub(crate) book: Book,
-    pub(crate) now: At,
-    pub(crate) snapshot: Snapshot,
-    /// Stored transitions.
-    pub(crate) transitions: Vec<Transition>,
+    life: Life,
     /// Whether the dispatcher works.
     pub(crate) dispatching: bool,
     /// Whether the daemon works at all.
     pub(crate) awake: bool,
     handed_over: Vec<(String, At)>,
     numbers: u32,
+}
+
+/// The clock, what is known and the transitions are the life's.
+impl Deref for World {
+    type Target = Life;
+
+    fn deref(&self) -> &Life {
+        &self.life
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Life {
+        &mut self.life
+    }
 }
 
 impl World {
@@ -166,9 +180,7 @@ impl World {
         snapshot.mark.due_at = now;
         World {
             book,
-            now,
-            snapshot,
-            transitions: Vec::new(),
+            life: Life::new(snapshot, now),
             dispatching: true,
             awake: true,
             handed_over: Vec::new(),
@@ -201,19 +213,7 @@ impl World {
 
     /// Commits a fact as the store would.
     pub(crate) fn commit(&mut self, origin: Origin, change: impl FnOnce(&mut Snapshot)) {
-        let s = &mut self.snapshot;
-        change(s);
-        s.orders.sort_by_key(|o| o.placed_at);
-        s.carts.sort_by_key(|c| c.updated_at);
-        s.events.sort_by_key(|e| e.occurred_at);
-        s.feedback.sort_by_key(|f| f.at);
-        s.consents.sort_by_key(|c| c.at);
-        s.mark.seq += 1;
-        s.mark.due_at = s.mark.due_at.min(self.now);
-        match origin {
-            Origin::Live => s.mark.live_pending = true,
-            Origin::History => s.mark.history_pending = true,
-        }
+        self.life.commit(origin, change);
         self.settle();
     }
 
@@ -262,102 +262,36 @@ impl World {
     fn evaluate(&mut self) {
         let decision = decide(&self.book, &self.snapshot, self.now);
         assert_eq!(decision, decide(&self.book, &self.snapshot, self.now), "deciding again differs");
-        assert!(self.apply(&decision), "nobody else evaluated");
-        // Applied twice it changes nothing: the fence refuses it, or finds everything there at one same instant.
-        let applied = (self.snapshot.clone(), self.transitions.clone());
-        let again = self.apply(&decision);
-        assert_eq!(again, decision.evaluated_before == Some(self.now));
-        assert_eq!((&self.snapshot, &self.transitions), (&applied.0, &applied.1));
+        let fate = |_: At, happening: Happening<'_>| {
+            if let Happening::Delayed(delivery, _) = happening {
+                assert!(delivery.due_at > decision.now, "a delay lies ahead");
+            }
+        };
+        assert!(self.life.apply(&self.book, &decision, &mut { fate }), "nobody else evaluated");
+        // Applied twice it changes nothing: the fence refuses it.
+        let applied = self.life.clone();
+        assert!(!self.life.apply(&self.book, &decision, &mut unwatched));
+        assert_eq!(self.life, applied);
         if decision.revisit_at.is_none_or(|at| at > self.now.plus_micros(1)) {
             let again = decide(&self.book, &self.snapshot, self.now);
             assert!(again.is_quiet(), "after {decision:#?}\nit decided {again:#?}");
         }
     }
 
-    /// Applies a decision as the store does; false when another evaluation came first.
+    /// Applies a decision; false when another evaluation came first.
     pub(crate) fn apply(&mut self, decision: &Decision) -> bool {
-        let s = &mut self.snapshot;
-        if s.mark.evaluated_at != decision.evaluated_before {
-            return false;
-        }
-        if decision.rewrites_history {
-            self.transitions.retain(|t| t.lifecycle != *self.book.lifecycle.id);
-        }
-        for transition in &decision.transitions {
-            if !self.transitions.iter().any(|t| t.id == transition.id) {
-                self.transitions.push(transition.clone());
-            }
-        }
-        if let Some(phase) = &decision.phase {
-            s.phase = Some(phase.clone());
-        }
-        if let Some(segments) = &decision.segments {
-            s.segments.clone_from(segments);
-        }
-        for run in &decision.runs {
-            match s.runs.iter_mut().find(|r| r.id == run.id) {
-                Some(known) => known.clone_from(run),
-                None => s.runs.push(run.clone()),
-            }
-        }
-        for delivery in &decision.deliveries {
-            if !s.deliveries.iter().any(|d| d.id == delivery.id) {
-                s.deliveries.push(delivery.clone());
-            }
-        }
-        for fresh in &decision.rewritten {
-            let pending = |d: &&mut Delivery| d.id == fresh.id && d.state == DeliveryState::Pending;
-            if let Some(delivery) = s.deliveries.iter_mut().find(pending) {
-                delivery.clone_from(fresh);
-            }
-        }
-        for change in &decision.withdrawals {
-            let pending = |d: &&mut Delivery| d.id == change.delivery && d.state == DeliveryState::Pending;
-            if let Some(delivery) = s.deliveries.iter_mut().find(pending) {
-                (delivery.state, delivery.reason) = (change.state, change.reason);
-                delivery.done_at = Some(change.at);
-            }
-        }
-        for change in &decision.tags {
-            s.tags.retain(|t| t.tag != change.tag);
-            if change.on {
-                let (tag, source) = (change.tag.clone(), "journey".to_owned());
-                s.tags.push(Tag { tag, since: change.at, until: change.until, source });
-            }
-        }
-        s.mark.evaluated_at = Some(decision.now);
-        if s.mark.seq == decision.seq {
-            s.mark.due_at = decision.revisit_at.unwrap_or(At::MAX);
-            (s.mark.live_pending, s.mark.history_pending) = (false, false);
-        }
-        true
+        self.life.apply(&self.book, decision, &mut unwatched)
     }
 
-    /// Hands over what is due and permitted, one delivery at a time, the earliest first.
+    /// Hands over what is due and permitted, the earliest first.
     fn dispatch(&mut self) {
-        let due = |d: &&Delivery| d.state == DeliveryState::Pending && d.due_at <= self.now;
-        let first = self.snapshot.deliveries.iter().filter(due).min_by_key(|d| (d.due_at, d.id));
-        let delivery = first.expect("something is due").clone();
-        let permit = permits(&self.book, &self.snapshot, &delivery, self.now);
-        let now = self.now;
-        let known = self.snapshot.deliveries.iter_mut().find(|d| d.id == delivery.id).expect("it is there");
-        match permit {
-            Permit::Go => {
-                (known.state, known.done_at) = (DeliveryState::Accepted, Some(now));
-                self.handed_over.push((delivery.target, now));
-            }
-            Permit::Delay(until, _) => {
-                assert!(until > now, "a delay lies ahead");
-                known.due_at = until;
-                return;
-            }
-            Permit::Refuse(reason) => {
-                (known.state, known.reason) = (DeliveryState::Refused, Some(reason));
-                known.done_at = Some(now);
-            }
-        }
-        self.snapshot.mark.seq += 1;
-        self.snapshot.mark.due_at = self.snapshot.mark.due_at.min(now);
+        let handed_over = &mut self.handed_over;
+        let found = self.life.dispatch(&self.book, &mut |at, happening| match happening {
+            Happening::HandedOver(delivery) => handed_over.push((delivery.target.clone(), at)),
+            Happening::Delayed(delivery, _) => assert!(delivery.due_at > at, "a delay lies ahead"),
+            _ => {}
+        });
+        assert!(found, "something is due");
     }
 
     /// What was handed over: `template local-time` in Berlin.

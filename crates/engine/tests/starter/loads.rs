@@ -59,7 +59,7 @@ fn every_template_is_used_and_none_is_missing_and_the_purposes_agree() {
 }
 
 /// The TOML examples of the guide, by the file their first line names.
-fn examples() -> BTreeMap<String, String> {
+pub(crate) fn examples() -> BTreeMap<String, String> {
     let guide = std::fs::read_to_string(config().join("README.md")).unwrap();
     let blocks = guide.split("```toml\n# ").skip(1).map(|rest| rest.split("```").next().unwrap());
     blocks.filter_map(|b| b.split_once('\n')).map(|(file, text)| (file.to_owned(), text.to_owned())).collect()
@@ -69,7 +69,10 @@ fn examples() -> BTreeMap<String, String> {
 fn every_example_of_the_guide_loads_and_shows_every_verb_and_start() {
     let examples = examples();
     let names: Vec<&str> = examples.keys().map(String::as_str).collect();
-    assert_eq!(names, ["lifecycles/simple.toml", "playbooks/example.toml", "zyklus.toml"]);
+    assert_eq!(
+        names,
+        ["lifecycles/simple.toml", "playbooks/example.toml", "playbooks/tested.toml", "zyklus.toml"]
+    );
     Lifecycle::parse("simple", names[0], &examples[names[0]]).unwrap();
     let (playbook, warnings) = Playbook::parse(names[1], &examples[names[1]], &BTreeMap::new()).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");

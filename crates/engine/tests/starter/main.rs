@@ -11,6 +11,7 @@ mod loads;
 mod people;
 mod person;
 mod phases;
+mod playtests;
 mod stories;
 mod told;
 
