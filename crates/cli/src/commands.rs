@@ -132,7 +132,14 @@ fn check(config: &Path) -> Done {
         project.book.journeys.len(),
         project.templates.names().len(),
         project.connectors.len()
-    ))
+    ))?;
+    // Worth a line, because it is chosen and not given.
+    match project.book.settings.holdout.share {
+        0 => print(
+            "Nobody is held out of all marketing; [holdout] in zyklus.toml is how to see what marketing does.\n",
+        ),
+        share => print(&format!("{share} % of all customers get no marketing, to compare with.\n")),
+    }
 }
 
 fn clock(now: Option<Now>, project: &Project) -> Clock {

@@ -31,13 +31,14 @@ impl Work<'_> {
     /// Two customers became one: of two runs of one journey and key the older lives, the other ends. What either has
     /// sent is not sent again.
     pub(super) fn settle_merged(&mut self) {
-        let mut order: Vec<usize> = (0..self.runs.len()).collect();
+        let mut order: Vec<usize> =
+            (0..self.runs.len()).filter(|i| self.runs[*i].state != RunState::Ended).collect();
         order.sort_by_key(|i| (self.runs[*i].started_at, self.runs[*i].id));
         // Also what a run of the other half has sent that is over by now.
         for kept in order.iter().filter(|i| self.runs[**i].state.goes_on()).copied().collect::<Vec<_>>() {
             for other in 0..self.runs.len() {
                 let (a, b) = (&self.runs[kept], &self.runs[other]);
-                if b.state == RunState::Ended && self.were_two(a, b) {
+                if b.ended_at.is_some_and(|at| at >= a.started_at) && self.were_two(a, b) {
                     self.unite(kept, other);
                 }
             }

@@ -263,9 +263,14 @@ pub(crate) fn journeys() -> BoxedStrategy<String> {
         start,
         (maybe("when", 0.2, quoted()), maybe("exit", 0.25, quoted()), maybe("goal", 0.4, goal.boxed())),
         maybe("reenter", 0.8, words(&["always", "always", "after 20d", "never"])),
-        maybe("overlap", 0.5, words(&["ignore", "restart"])),
+        maybe("overlap", 0.5, words(&["ignore", "restart", "queue"])),
         maybe("mode", 0.4, words(&["live", "shadow", "test"])),
-        maybe("group", 0.3, words(&["g"])),
+        prop_oneof![
+            6 => Just(""),
+            1 => Just("group = \"g\"\n"),
+            1 => Just("group = \"g\"\npriority = 80\n"),
+            1 => Just("group = \"g\"\nyield = \"end\"\n"),
+        ],
         prop::sample::select(vec!["", "holdout = 40\n", "key = \"event.name\"\n"]),
         prop::collection::vec(step(), 1..5),
     );
