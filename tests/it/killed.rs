@@ -109,7 +109,7 @@ async fn killed_ten_times_a_vendure_shop_is_complete_and_nobody_is_mailed_twice(
     let buy = async |number: usize| {
         let email = format!("new{number}@example.com");
         let mut order = OrderSpec::guest(&email, ["ESP-250", "GRI-1", "CON-1"][number % 3]);
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             shop.create_customer(&email, "New", "Customer", Some("secret-42")).await.unwrap();
             order.login = Some("secret-42");
         }
@@ -149,13 +149,15 @@ async fn killed_ten_times_a_vendure_shop_is_complete_and_nobody_is_mailed_twice(
         .collect();
     let orders = seen.people.iter().flat_map(|person| &person.orders);
     let mut known: Vec<(String, i64)> = orders.map(|o| (o.number.clone(), o.total.amount_minor)).collect();
-    (sold.sort(), known.sort());
+    sold.sort();
+    known.sort();
     assert_eq!(known, sold, "every order once, with its amount");
     let mut shoppers: Vec<String> =
         items("customers").iter().map(|c| c["emailAddress"].as_str().unwrap().to_owned()).collect();
     let mut customers: Vec<String> =
         seen.people.iter().map(|person| person.customer.email.as_ref().unwrap().to_string()).collect();
-    (shoppers.sort(), customers.sort());
+    shoppers.sort();
+    customers.sort();
     assert_eq!(customers, shoppers, "every customer once");
 
     let expected: BTreeSet<String> = (0..44).map(|number| format!("new{number}@example.com")).collect();
