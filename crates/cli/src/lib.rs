@@ -5,6 +5,7 @@ mod as_of;
 mod commands;
 pub mod demo;
 mod problems;
+pub mod schema;
 mod show;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ mod definition;
 pub mod facts;
 pub mod guards;
 pub mod holdout;
+pub mod keys;
 pub mod lifecycle;
 pub mod phase;
 mod place;

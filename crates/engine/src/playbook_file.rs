@@ -86,13 +86,15 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
     let document = source.parse()?;
     let mut root = Table::new("", document.span(), document.get_ref());
     let mut playbook = Playbook::default();
+    let mut broken = Vec::new();
     if let Some(value) = root.take("segments")
         && let Some(mut table) = source.table("segments", value)
     {
         for (id, _, value) in table.rest() {
             let path = format!("segments.{id}");
-            if let Some(condition) = source.condition(&path, value, Scope::Segment) {
-                playbook.segments.insert(id, condition);
+            match source.condition(&path, value, Scope::Segment) {
+                Some(condition) => drop(playbook.segments.insert(id, condition)),
+                None => broken.push(no_segment(&id)),
             }
         }
     }
@@ -127,6 +129,8 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
         source.array_of("tests", tests);
     }
     root.finish(source);
+    // A segment that is there and broken was reported where it stands.
+    source.problems.retain(|problem| !broken.contains(&problem.message));
     playbook.mentions = std::mem::take(&mut source.mentions);
     Some(playbook)
 }
@@ -376,7 +380,7 @@ fn read_start<'a>(
                     Some(near) => format!("did you mean \"{near}\"?"),
                     None => "name it under [segments], or write its condition here".to_owned(),
                 };
-                source.problem_help(v.span(), format!("there is no segment \"{text}\""), help);
+                source.problem_help(v.span(), no_segment(&text), help);
                 return None;
             }
             let condition = source.condition(&format!("{path}.segment"), v, Scope::Segment)?;
@@ -403,6 +407,10 @@ fn read_start<'a>(
     };
     table.finish(source);
     start
+}
+
+fn no_segment(id: &str) -> String {
+    format!("there is no segment \"{id}\"")
 }
 
 /// Checks an event's name: lower-case words joined by dots.
