@@ -17,6 +17,7 @@ pub mod guards;
 pub mod holdout;
 pub mod keys;
 pub mod lifecycle;
+pub mod lint;
 pub mod phase;
 mod place;
 pub mod playbook;

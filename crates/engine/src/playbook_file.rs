@@ -128,6 +128,7 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
     if let Some(tests) = root.take("tests") {
         source.array_of("tests", tests);
     }
+    source.later_tables(&mut root);
     root.finish(source);
     // A segment that is there and broken was reported where it stands.
     source.problems.retain(|problem| !broken.contains(&problem.message));
@@ -272,7 +273,11 @@ fn read_journey<'a>(
 /// A stretch of time that is not negative.
 pub(crate) fn positive(text: &str) -> Result<Length, String> {
     let length: Length = text.parse().map_err(|e: crate::wait::LengthError| e.to_string())?;
-    if length.count < 0 { Err(format!("\"{text}\" is negative")) } else { Ok(length) }
+    if length.count < 0 {
+        Err(format!("\"{text}\" is negative; write how long, as in \"2h\""))
+    } else {
+        Ok(length)
+    }
 }
 
 fn parse_reenter(text: &str) -> Result<Reenter, String> {
@@ -346,7 +351,11 @@ fn read_start<'a>(
             0 => format!("`{path}` names nothing that starts it"),
             _ => format!("`{path}` names {}; a journey has one start", named.join(" and ")),
         };
-        source.problem_help(value.span(), message, format!("write one of {}", KINDS.join(", ")));
+        let rest = if named.is_empty() { table.rest() } else { Vec::new() };
+        let near = rest.iter().find_map(|(key, ..)| nearest(key, KINDS));
+        let help = near.map(|kind| format!("did you mean `{kind}`?"));
+        let help = help.unwrap_or_else(|| format!("write one of {}", KINDS.join(", ")));
+        source.problem_help(value.span(), message, help);
         return None;
     }
     let start = match named[0] {

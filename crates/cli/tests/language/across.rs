@@ -1,1 +1,0 @@
-//! Mistakes that show when the whole folder is read: each with its message, as `zyklus check` has it.
