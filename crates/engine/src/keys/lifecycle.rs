@@ -20,6 +20,7 @@ static ROOT: Table = Table {
         .needed(),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static PHASE: Table = Table {
@@ -40,4 +41,5 @@ static PHASE: Table = Table {
         .or("none"),
     ],
     is_later: false,
+    is_open: false,
 };

@@ -38,14 +38,16 @@ pub enum Kind {
     Time,
     /// `"2026-12-25"`, with or without quotation marks.
     Date,
-    /// An amount of money with its currency, `"49.90 EUR"`.
-    Money,
     /// True or false.
     Bool,
+    /// `true` and nothing else.
+    True,
     /// `false`, to switch something off.
     False,
     /// A whole number, from and to included.
     Int(i64, i64),
+    /// A number.
+    Number,
     /// A number above zero.
     Positive,
     /// One of these words.
@@ -136,6 +138,8 @@ pub struct Table {
     pub keys: &'static [Key],
     /// Whether this version knows it but cannot do what it says.
     pub is_later: bool,
+    /// Whether it can hold further keys of the operator's choice.
+    pub is_open: bool,
 }
 
 /// Tables of which a value is one, told apart by the key they begin with.

@@ -41,6 +41,7 @@ static ROOT: Table = Table {
         .or("none"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 pub(super) static JOURNEY: Table = Table {
@@ -78,6 +79,13 @@ pub(super) static JOURNEY: Table = Table {
         Key::new("patience", Kind::Length, "for how long a start that does not qualify is asked again", "\"2h\"").or("\"30m\""),
         Key::new("priority", Kind::Int(0, 100), "which journey goes first when several want to write to one customer", "80").or("50"),
         Key::new("group", Kind::Id, "at most one running journey of that group per customer", "\"reviews\"").or("none"),
+        Key::new(
+            "yield",
+            Kind::Words(&["wait", "end"]),
+            "what a running journey of a group does when one of higher priority comes: it waits, or ends",
+            "\"end\"",
+        )
+        .or("\"wait\""),
         Key::new("holdout", Kind::Int(0, 50), "per cent of the customers who get nothing, to compare with", "10").or("0"),
         Key::new("epoch", Kind::Int(0, 999_999), "another number draws the holdout anew", "1").or("0"),
         Key::new("backfill", Kind::Table(&BACKFILL), "lets people in who are inside already when it goes live", "{ since = \"90d\", per_day = 200 }")
@@ -99,6 +107,7 @@ pub(super) static JOURNEY: Table = Table {
         Key::new("was", Kind::Id, "its name before you renamed it: runs and re-entry go on", "\"hello\"").or("none"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static GOAL: Table = Table {
@@ -117,6 +126,7 @@ static GOAL: Table = Table {
         Key::new("stay", Kind::Bool, "the run goes on all the same", "true").or("false"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static BACKFILL: Table = Table {
@@ -135,6 +145,7 @@ static BACKFILL: Table = Table {
         .or("counted from when they came in"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static START: Choice = Choice {
@@ -149,6 +160,7 @@ static PHASE: Table = Table {
     doc: "Somebody comes into a phase.",
     keys: &[Key::new("phase", Kind::Id, "the phase", "\"lapsed\"").needed()],
     is_later: false,
+    is_open: false,
 };
 
 static LEFT: Table = Table {
@@ -157,6 +169,7 @@ static LEFT: Table = Table {
     doc: "Somebody leaves a phase.",
     keys: &[Key::new("left", Kind::Id, "the phase", "\"lapsed\"").needed()],
     is_later: false,
+    is_open: false,
 };
 
 static EVENT: Table = Table {
@@ -170,6 +183,7 @@ static EVENT: Table = Table {
         Key::new("where", Kind::Cel, "which of them", "\"event.total >= 50.0\"").or("all"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static SEGMENT: Table = Table {
@@ -184,6 +198,7 @@ static SEGMENT: Table = Table {
     )
     .needed()],
     is_later: false,
+    is_open: false,
 };
 
 static SCHEDULE: Table = Table {
@@ -205,6 +220,7 @@ static SCHEDULE: Table = Table {
             .or("\"customer\""),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static DATE: Table = Table {
@@ -218,30 +234,171 @@ static DATE: Table = Table {
             .or("the instant's own time"),
     ],
     is_later: false,
+    is_open: false,
 };
+
+const MOMENT: Kind = Kind::Form(
+    "^-?[0-9]+(s|m|h|d|w|mo|y)( ([01][0-9]|2[0-3]):[0-5][0-9])?$",
+    "a length of time from the start of the test, for days also with a time of day, `\"3d 18:00\"`",
+);
 
 static TEST: Table = Table {
     name: "test",
     title: "[[tests]]",
-    doc: "What happens to one customer, and what must come of it.",
+    doc: "What happens to an invented customer, and what must come of it. All that goes out must be expected.",
     keys: &[
         Key::new("name", Kind::Text, "what it shows, as a sentence", "\"a first order ends the welcome\"")
             .needed(),
-        Key::new("journey", Kind::Id, "the journey it is about", "\"welcome\"").needed(),
+        Key::new(
+            "journey",
+            Kind::Id,
+            "the journey it is about; it runs alone, live and without a holdout",
+            "\"welcome\"",
+        )
+        .or("all journeys"),
+        Key::new("beside", Kind::List(&Kind::Id), "journeys that run along with it", "[\"won-back\"]")
+            .or("none"),
+        Key::new("start", Kind::Text, "when it begins, where the customer lives", "\"2026-05-04 09:00\"")
+            .or("Monday, 2 March 2026, 10:00"),
+        Key::new("zone", Kind::Text, "where the customer lives", "\"Europe/Vienna\"")
+            .or("the zone of their country, or the shop's"),
+        Key::new("customer", Kind::Table(&CUSTOMER), "whom it is about", "{ has_account = false }")
+            .or("somebody with an account who agreed to mails"),
+        Key::new("until", MOMENT, "when it ends", "\"60d\"")
+            .or("when all given and expected lies behind and no run goes on"),
         Key::new(
             "given",
-            Kind::List(&Kind::Named("", &Kind::Anything)),
-            "what happens, and when",
-            "[{ at = \"0h\", event = \"order.placed\" }]",
+            Kind::List(&Kind::Table(&GIVEN)),
+            "what happens; before the start it is history and starts nothing",
+            "[{ at = \"0h\", event = \"order.placed\", total = \"49.90 EUR\" }]",
         )
-        .needed(),
+        .or("nothing"),
         Key::new(
             "expect",
-            Kind::List(&Kind::Named("", &Kind::Anything)),
-            "what must come of it, all of it and in this order",
+            Kind::Some(&Kind::Table(&EXPECT)),
+            "what must come of it",
             "[{ at = \"0h\", send = \"welcome-1\" }]",
         )
         .needed(),
     ],
     is_later: false,
+    is_open: false,
 };
+
+static CUSTOMER: Table = Table {
+    name: "customer",
+    title: "customer = { … }",
+    doc: "The invented customer of a test.",
+    keys: &[
+        Key::new(
+            "number",
+            Kind::Int(0, 999_999),
+            "another number is another customer, who may go another way at a `split`",
+            "2",
+        )
+        .or("0"),
+        Key::new("since", MOMENT, "when we came to know them", "\"-90d\"")
+            .or("the first thing given, or the start"),
+        Key::new("consent", Kind::Bool, "whether they agreed to marketing e-mail", "false").or("true"),
+        Key::new("has_account", Kind::Bool, "whether they have an account", "false").or("true"),
+        Key::new("email", Kind::Text, "where mail goes", "\"erika@example.org\"").or("an invented address"),
+        Key::new("phone", Kind::Text, "where text messages go", "\"+4915112345678\"").or("none"),
+        Key::new("first_name", Kind::Text, "the first name", "\"Erika\"").or("none"),
+        Key::new("last_name", Kind::Text, "the last name", "\"Muster\"").or("none"),
+        Key::new("locale", Kind::Text, "the language", "\"de\"").or("the shop's"),
+        Key::new("country", Kind::Text, "the country, as two capital letters", "\"AT\"").or("none"),
+        Key::new(
+            "attributes",
+            Kind::Named("", &Kind::Anything),
+            "what conditions see as `customer.attributes.…`",
+            "{ size = \"M\" }",
+        )
+        .or("none"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static GIVEN: Table = Table {
+    name: "given",
+    title: "given = [{ … }]",
+    doc: "One thing that happens: an event, a cart, a consent, feedback, a label, a mail that had gone out; with `at` alone the \
+          clock gets there. Further keys of an event of your own are what conditions see as `event.…`.",
+    keys: &[
+        Key::new("at", MOMENT, "when", "\"-30d\"").needed(),
+        Key::new("event", Kind::Event, "an event, `order.placed` for example", "\"order.placed\"").or("none"),
+        Key::new("cart", Kind::Text, "a cart is touched; with an order: the cart it came from", "\"c1\"")
+            .or("none"),
+        Key::new("consent", Kind::Words(&["granted", "requested", "withdrawn"]), "a consent", "\"granted\"")
+            .or("none"),
+        Key::new(
+            "feedback",
+            Kind::Words(&["review", "nps", "csat", "comment"]),
+            "a word from the customer",
+            "\"nps\"",
+        )
+        .or("none"),
+        Key::new("tag", Kind::Text, "a label is put on", "\"vip\"").or("none"),
+        Key::new("untag", Kind::Text, "a label is taken off", "\"vip\"").or("none"),
+        Key::new("sent", Kind::Text, "before the start: a mail of this template had gone out", "\"cart-1\"")
+            .or("none"),
+        Key::new("order", Kind::Text, "the order's id", "\"o1\"").or("the last one given"),
+        Key::new("total", AMOUNT, "what order or cart are worth", "\"49.90 EUR\"").or("50"),
+        Key::new("amount", AMOUNT, "what is refunded", "\"10 EUR\"").or("all"),
+        Key::new("products", Kind::List(&Kind::Text), "what is in order or cart", "[\"tea-1\"]").or("none"),
+        Key::new("categories", Kind::List(&Kind::Text), "the categories of an order's products", "[\"tea\"]")
+            .or("none"),
+        Key::new("coupons", Kind::List(&Kind::Text), "the codes used with an order", "[\"HELLO\"]")
+            .or("none"),
+        Key::new("open", Kind::Bool, "`false` empties the cart", "false").or("true"),
+        Key::new(
+            "channel",
+            Kind::Words(&["email", "sms", "social", "push", "post"]),
+            "the consent's channel",
+            "\"sms\"",
+        )
+        .or("\"email\""),
+        Key::new(
+            "purpose",
+            Kind::Words(&["marketing", "service", "transactional"]),
+            "the consent's purpose",
+            "\"service\"",
+        )
+        .or("\"marketing\""),
+        Key::new("score", Kind::Number, "the feedback's score", "9").or("none"),
+        Key::new("text", Kind::Text, "the feedback's words", "\"lovely tea\"").or("none"),
+        Key::new("product", Kind::Text, "the product it is about", "\"tea-1\"").or("none"),
+        Key::new("answer", Kind::Id, "an answer to a survey", "\"nps\"").or("none").later(),
+    ],
+    is_later: false,
+    is_open: true,
+};
+
+const AMOUNT: Kind =
+    Kind::Any(&[Kind::Number, Kind::Form("^-?[0-9]+([.][0-9]+)?( [A-Z]{3})?$", "`\"49.90 EUR\"`")]);
+
+static EXPECT: Table = Table {
+    name: "expect",
+    title: "expect = [{ … }]",
+    doc: "One thing that must happen: one of `send`, `call`, `tag`, `untag`, `phase`, `goal`, `exit`, `ended`, `nothing`. \
+          `3d` is any time on that day, `2h` any time in that hour, `3d 18:00` that minute.",
+    keys: &[
+        Key::new("at", MOMENT, "when; only `nothing` can do without, and then means never", "\"3d 10:00\"")
+            .or("never"),
+        Key::new("until", MOMENT, "at the latest then", "\"5d\"").or("as exact as `at`"),
+        Key::new("send", Kind::Text, "a message goes out", "\"welcome-1\"").or("none"),
+        Key::new("call", Kind::Text, "an action is done", "\"shop.note\"").or("none"),
+        Key::new("tag", Kind::Text, "a journey puts a label on", "\"vip\"").or("none"),
+        Key::new("untag", Kind::Text, "a journey takes a label off", "\"vip\"").or("none"),
+        Key::new("phase", Kind::Id, "the customer comes into the phase", "\"lapsed\"").or("none"),
+        Key::new("goal", RUN, "the run reaches its goal", "true").or("none"),
+        Key::new("exit", RUN, "the run is left by its `exit`", "true").or("none"),
+        Key::new("ended", RUN, "the run ends, in whatever way", "true").or("none"),
+        Key::new("nothing", Kind::True, "nothing goes out", "true").or("none"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+/// The test's journey, or another by its name.
+const RUN: Kind = Kind::Any(&[Kind::True, Kind::Id]);

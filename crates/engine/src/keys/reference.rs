@@ -92,9 +92,10 @@ impl Writer {
             | Kind::Offset
             | Kind::Time
             | Kind::Date
-            | Kind::Money
             | Kind::Bool
+            | Kind::True
             | Kind::False
+            | Kind::Number
             | Kind::Int(..)
             | Kind::Positive
             | Kind::Words(_)
@@ -183,8 +184,9 @@ fn words(kind: Kind) -> String {
         Kind::Offset => "a length of time, also with `-`".to_owned(),
         Kind::Time => "a time of day".to_owned(),
         Kind::Date => "a date".to_owned(),
-        Kind::Money => "an amount and its currency".to_owned(),
         Kind::Bool => "`true` or `false`".to_owned(),
+        Kind::True => "`true`".to_owned(),
+        Kind::Number => "a number".to_owned(),
         Kind::False => "`false`".to_owned(),
         Kind::Int(from, to) => format!("a whole number, {from} to {to}"),
         Kind::Positive => "a number above 0".to_owned(),

@@ -77,7 +77,7 @@ impl Writer<'_> {
             "description": doc,
             "type": "object",
             "properties": properties,
-            "additionalProperties": false,
+            "additionalProperties": table.is_open,
         });
         // Whether what can stand elsewhere must stand here, the file's outermost table says.
         let needed = if self.parts.contains(&table.name) { Vec::new() } else { needed(table) };
@@ -122,10 +122,11 @@ impl Writer<'_> {
             Kind::Offset => form("^-?[0-9]+(s|m|h|d|w|mo|y)$"),
             Kind::Time => form("^([01][0-9]|2[0-3]):[0-5][0-9]$"),
             Kind::Date => form("^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-            Kind::Money => form("^-?[0-9]+(\\.[0-9]+)? [A-Z]{3}$"),
             Kind::Bool => json!({ "type": "boolean" }),
+            Kind::True => json!({ "const": true }),
             Kind::False => json!({ "const": false }),
             Kind::Int(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
+            Kind::Number => json!({ "type": "number" }),
             Kind::Positive => json!({ "type": "number", "exclusiveMinimum": 0 }),
             Kind::Words(words) => json!({ "enum": words }),
             Kind::Form(pattern, doc) => {

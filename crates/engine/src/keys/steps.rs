@@ -32,6 +32,7 @@ static WAIT: Table = Table {
         ID,
     ],
     is_later: false,
+    is_open: false,
 };
 
 static SEND: Table = Table {
@@ -55,6 +56,7 @@ static SEND: Table = Table {
         ID,
     ],
     is_later: false,
+    is_open: false,
 };
 
 static IF: Table = Table {
@@ -68,6 +70,7 @@ static IF: Table = Table {
         ID,
     ],
     is_later: false,
+    is_open: false,
 };
 
 static SPLIT: Table = Table {
@@ -91,6 +94,7 @@ static SPLIT: Table = Table {
         ID,
     ],
     is_later: false,
+    is_open: false,
 };
 
 static WAY: Table = Table {
@@ -103,6 +107,7 @@ static WAY: Table = Table {
         Key::new("steps", Kind::List(&STEP), "what it does", "[{ send = \"care-how-to\" }]").needed(),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static TAG: Table = Table {
@@ -115,6 +120,7 @@ static TAG: Table = Table {
         ID,
     ],
     is_later: false,
+    is_open: false,
 };
 
 static UNTAG: Table = Table {
@@ -123,6 +129,7 @@ static UNTAG: Table = Table {
     doc: "Takes a label off the customer.",
     keys: &[Key::new("untag", Kind::Text, "the label", "\"vip\"").needed(), ID],
     is_later: false,
+    is_open: false,
 };
 
 static CALL: Table = Table {
@@ -148,6 +155,7 @@ static CALL: Table = Table {
         ID,
     ],
     is_later: false,
+    is_open: false,
 };
 
 static EXIT: Table = Table {
@@ -156,6 +164,7 @@ static EXIT: Table = Table {
     doc: "Ends the run.",
     keys: &[Key::new("exit", Kind::Text, "why, for reports", "\"bought elsewhere\"").needed(), ID],
     is_later: false,
+    is_open: false,
 };
 
 static ASK: Table = Table {
@@ -169,6 +178,7 @@ static ASK: Table = Table {
         ID,
     ],
     is_later: true,
+    is_open: false,
 };
 
 static COUPON: Table = Table {
@@ -177,6 +187,7 @@ static COUPON: Table = Table {
     doc: "Makes the customer a code: `coupon('welcome-5').code`.",
     keys: &[Key::new("coupon", Kind::Id, "the coupon", "\"welcome-5\"").needed(), ID],
     is_later: true,
+    is_open: false,
 };
 
 static AUDIENCE: Table = Table {
@@ -195,4 +206,5 @@ static AUDIENCE: Table = Table {
         ID,
     ],
     is_later: true,
+    is_open: false,
 };

@@ -19,11 +19,13 @@ static ROOT: Table = Table {
         Key::new("lifecycle", Kind::Table(&LIFECYCLE), "which lifecycle", "{ model = \"ecommerce\" }").or("`ecommerce`"),
         Key::new(
             "caps",
-            Kind::Chosen(&["email", "sms", "social", "push", "post", "total"], &Kind::Any(&[Kind::Table(&CAP), Kind::List(&Kind::Table(&CAP))])),
+            Kind::Table(&CAPS),
             "at most so many marketing messages to one customer, by channel and in `total`; what is named replaces that channel's default",
             "{ email = [{ max = 1, per = \"day\" }, { max = 3, per = \"7d\" }] }",
         )
         .or("e-mail one a day and three in 7 days, text messages two in 7 days"),
+        Key::new("holdout", Kind::Table(&HOLDOUT), "customers who get no marketing at all, to compare with", "{ share = 5 }")
+            .or("nobody"),
         Key::new(
             "quiet",
             Kind::Chosen(CHANNELS, &Kind::Any(&[Kind::Table(&QUIET), Kind::False])),
@@ -42,6 +44,7 @@ static ROOT: Table = Table {
         .or("none"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static STORE: Table = Table {
@@ -56,6 +59,7 @@ static STORE: Table = Table {
     )
     .or("\"sqlite:zyklus.db\"")],
     is_later: false,
+    is_open: false,
 };
 
 static SHOP: Table = Table {
@@ -131,6 +135,7 @@ static SHOP: Table = Table {
         .or("none"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static LIFECYCLE: Table = Table {
@@ -140,6 +145,47 @@ static LIFECYCLE: Table = Table {
     keys: &[Key::new("model", Kind::Text, "a file in `lifecycles/`, without `.toml`", "\"ecommerce\"")
         .or("\"ecommerce\"")],
     is_later: false,
+    is_open: false,
+};
+
+const CAP_OR_CAPS: Kind = Kind::Any(&[Kind::Table(&CAP), Kind::List(&Kind::Table(&CAP))]);
+const CAP_EXAMPLE: &str = "{ max = 2, per = \"7d\" }";
+
+static CAPS: Table = Table {
+    name: "caps",
+    title: "[caps]",
+    doc: "At most so many marketing messages to one customer. What is named replaces the default of that channel, an empty \
+          list switches it off.",
+    keys: &[
+        Key::new("email", CAP_OR_CAPS, "e-mails", "[{ max = 1, per = \"day\" }, { max = 3, per = \"7d\" }]")
+            .or("one a day and three in 7 days"),
+        Key::new("sms", CAP_OR_CAPS, "text messages", CAP_EXAMPLE).or("two in 7 days"),
+        Key::new("social", CAP_OR_CAPS, "messages on social networks", CAP_EXAMPLE).or("any number"),
+        Key::new("push", CAP_OR_CAPS, "push messages", CAP_EXAMPLE).or("any number"),
+        Key::new("post", CAP_OR_CAPS, "letters", CAP_EXAMPLE).or("any number"),
+        Key::new("total", CAP_OR_CAPS, "on all channels together", CAP_EXAMPLE).or("any number"),
+        Key::new(
+            "contend",
+            Kind::Length,
+            "of messages on one channel that are due so near to each other, the one of highest priority goes first",
+            "\"4h\"",
+        )
+        .or("\"2h\""),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static HOLDOUT: Table = Table {
+    name: "holdout",
+    title: "[holdout]",
+    doc: "Customers who get no marketing from any journey, to compare with; service mail goes on.",
+    keys: &[
+        Key::new("share", Kind::Int(0, 50), "per cent of customers", "5").needed(),
+        Key::new("epoch", Kind::Int(0, 999_999), "another number draws anew", "1").or("0"),
+    ],
+    is_later: false,
+    is_open: false,
 };
 
 static CAP: Table = Table {
@@ -157,6 +203,7 @@ static CAP: Table = Table {
         .needed(),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static QUIET: Table = Table {
@@ -186,6 +233,7 @@ static QUIET: Table = Table {
             .or("none"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static CONSENT: Table = Table {
@@ -200,6 +248,7 @@ static CONSENT: Table = Table {
     )
     .or("false")],
     is_later: false,
+    is_open: false,
 };
 
 static TEST: Table = Table {
@@ -214,6 +263,7 @@ static TEST: Table = Table {
     )
     .or("nobody")],
     is_later: false,
+    is_open: false,
 };
 
 /// What every `[connectors.NAME]` may say besides the connector's own keys. Where a connector has a key of the same
@@ -262,6 +312,7 @@ pub static HOST: Table = Table {
         .or("none"),
     ],
     is_later: false,
+    is_open: false,
 };
 
 static RATE: Table = Table {
@@ -273,4 +324,5 @@ static RATE: Table = Table {
         Key::new("burst", Kind::Int(1, 4_294_967_295), "so many at once", "10").or("as many as a second has"),
     ],
     is_later: false,
+    is_open: false,
 };
