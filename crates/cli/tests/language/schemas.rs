@@ -8,7 +8,7 @@ use toml::Value as Toml;
 use zyklus_cli::schema;
 use zyklus_engine::{Lifecycle, Playbook};
 
-use crate::{config, folder};
+use crate::{checked, config, folder};
 
 fn validator(name: &str) -> jsonschema::Validator {
     let schema: Value = serde_json::from_str(&schema::of(name)).unwrap();
@@ -68,6 +68,22 @@ fn every_example_of_the_guide_fits() {
         count += 1;
     }
     assert!(count >= 3);
+}
+
+#[test]
+fn the_journey_of_the_guide_fits_and_is_sound_beside_the_starter_set() {
+    let guide = std::fs::read_to_string(config().join("README.md")).unwrap();
+    let block = guide.split("```toml\n#:schema").nth(1).unwrap().split("```").next().unwrap();
+    let text = format!("#:schema{block}");
+    assert_eq!(misfits(&validator("playbook"), &text), Vec::<String>::new());
+    let dir = tempfile::tempdir().unwrap();
+    let files = zyklus_runtime::starter_files().into_iter();
+    for (path, bytes) in files.chain([("playbooks/20-refill.toml".to_owned(), text.into_bytes())]) {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    assert_eq!(checked(dir.path()), []);
 }
 
 /// The whole language, with what later versions bring: it fits the schema, and the reader has nothing against it but that.
