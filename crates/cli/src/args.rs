@@ -157,6 +157,12 @@ pub(crate) enum Command {
     /// Connectors.
     #[command(subcommand)]
     Connector(ConnectorCommand),
+    /// Print the JSON schema of a file, for editors: after an update, put it into schema/ again.
+    Schema {
+        /// Of which file.
+        #[arg(value_parser = ["zyklus", "lifecycle", "playbook"])]
+        file: String,
+    },
     /// The store.
     #[command(subcommand)]
     Db(DbCommand),

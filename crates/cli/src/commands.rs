@@ -49,6 +49,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Customer(command) => customer(config, command).await,
         Command::Delivery(command) => delivery(config, command).await,
         Command::Connector(command) => connector(config, command).await,
+        Command::Schema { file } => print(&crate::schema::of(&file)),
         Command::Db(command) => db(config, command).await,
     }
 }

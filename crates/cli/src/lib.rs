@@ -7,6 +7,7 @@ mod commands;
 pub mod demo;
 mod playtests;
 mod problems;
+pub mod schema;
 mod show;
 
 use std::process::ExitCode;

@@ -87,13 +87,15 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
     let document = source.parse()?;
     let mut root = Table::new("", document.span(), document.get_ref());
     let mut playbook = Playbook::default();
+    let mut broken = Vec::new();
     if let Some(value) = root.take("segments")
         && let Some(mut table) = source.table("segments", value)
     {
         for (id, _, value) in table.rest() {
             let path = format!("segments.{id}");
-            if let Some(condition) = source.condition(&path, value, Scope::Segment) {
-                playbook.segments.insert(id, condition);
+            match source.condition(&path, value, Scope::Segment) {
+                Some(condition) => drop(playbook.segments.insert(id, condition)),
+                None => broken.push(no_segment(&id)),
             }
         }
     }
@@ -127,7 +129,10 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
     if let Some(tests) = root.take("tests") {
         playbook.tests = read_tests(source, tests);
     }
+    source.later_tables(&mut root);
     root.finish(source);
+    // A segment that is there and broken was reported where it stands.
+    source.problems.retain(|problem| !broken.contains(&problem.message));
     playbook.mentions = std::mem::take(&mut source.mentions);
     Some(playbook)
 }
@@ -269,7 +274,11 @@ fn read_journey<'a>(
 /// A stretch of time that is not negative.
 pub(crate) fn positive(text: &str) -> Result<Length, String> {
     let length: Length = text.parse().map_err(|e: crate::wait::LengthError| e.to_string())?;
-    if length.count < 0 { Err(format!("\"{text}\" is negative")) } else { Ok(length) }
+    if length.count < 0 {
+        Err(format!("\"{text}\" is negative; write how long, as in \"2h\""))
+    } else {
+        Ok(length)
+    }
 }
 
 fn parse_reenter(text: &str) -> Result<Reenter, String> {
@@ -343,7 +352,11 @@ fn read_start<'a>(
             0 => format!("`{path}` names nothing that starts it"),
             _ => format!("`{path}` names {}; a journey has one start", named.join(" and ")),
         };
-        source.problem_help(value.span(), message, format!("write one of {}", KINDS.join(", ")));
+        let rest = if named.is_empty() { table.rest() } else { Vec::new() };
+        let near = rest.iter().find_map(|(key, ..)| nearest(key, KINDS));
+        let help = near.map(|kind| format!("did you mean `{kind}`?"));
+        let help = help.unwrap_or_else(|| format!("write one of {}", KINDS.join(", ")));
+        source.problem_help(value.span(), message, help);
         return None;
     }
     let start = match named[0] {
@@ -377,7 +390,7 @@ fn read_start<'a>(
                     Some(near) => format!("did you mean \"{near}\"?"),
                     None => "name it under [segments], or write its condition here".to_owned(),
                 };
-                source.problem_help(v.span(), format!("there is no segment \"{text}\""), help);
+                source.problem_help(v.span(), no_segment(&text), help);
                 return None;
             }
             let condition = source.condition(&format!("{path}.segment"), v, Scope::Segment)?;
@@ -404,6 +417,10 @@ fn read_start<'a>(
     };
     table.finish(source);
     start
+}
+
+fn no_segment(id: &str) -> String {
+    format!("there is no segment \"{id}\"")
 }
 
 /// Checks an event's name: lower-case words joined by dots.

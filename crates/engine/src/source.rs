@@ -79,12 +79,28 @@ impl<'a> Source<'a> {
         self.problems.push(Problem::at(&self.file, self.text, span, message).help(help).warning());
     }
 
+    /// Says of tables that belong to a later version that they do, wherever they stand.
+    pub fn later_tables(&mut self, root: &mut Table<'_, 'a>) {
+        for later in ["coupons", "surveys", "loyalty", "referral"] {
+            if root.has(later)
+                && let Some(value) = root.take(later)
+            {
+                let help = "take this table out for now; it will stand in programmes.toml";
+                self.problem_help(value.span(), format!("this version cannot run `[{later}]` yet"), help);
+            }
+        }
+    }
+
     /// The value as a table.
     pub fn table<'d>(&mut self, path: &str, value: &'d Spanned<DeValue<'a>>) -> Option<Table<'d, 'a>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(Table::new(path, value.span(), table)),
             other => {
-                self.problem(value.span(), format!("`{path}` is {}, not a table", article(other)));
+                self.problem_help(
+                    value.span(),
+                    format!("`{path}` is {}, not a table", article(other)),
+                    "write it in braces: { … }",
+                );
                 None
             }
         }
@@ -152,7 +168,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The value as an array.
+    /// The value as a list.
     pub fn array_of<'d>(
         &mut self,
         path: &str,
@@ -161,7 +177,11 @@ impl<'a> Source<'a> {
         match value.get_ref() {
             DeValue::Array(items) => Some(items.iter().collect()),
             other => {
-                self.problem(value.span(), format!("`{path}` is {}, not an array", article(other)));
+                self.problem_help(
+                    value.span(),
+                    format!("`{path}` is {}, not a list", article(other)),
+                    "put it in square brackets: [ … ]",
+                );
                 None
             }
         }
@@ -342,7 +362,7 @@ fn article(value: &DeValue<'_>) -> &'static str {
         DeValue::Float(_) => "a number",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "an array",
+        DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
 }

@@ -294,7 +294,8 @@ impl Steps {
         }
         ways.reverse();
         if ways.iter().map(|w| u64::from(w.weight)).sum::<u64>() == 0 {
-            source.problem(table.span.clone(), format!("`{path}.ways` have no weight at all"));
+            let help = "give at least one of them a weight above 0";
+            source.problem_help(table.span.clone(), format!("`{path}.ways` have no weight at all"), help);
             return None;
         }
         Some((format!("split:{id}"), Verb::Split { ways, again: again.unwrap_or(false) }))

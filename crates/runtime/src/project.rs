@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use toml::de::DeTable;
+use zyklus_engine::lint;
 use zyklus_engine::source::{Source, Table};
 use zyklus_engine::{Book, Lifecycle, Playbook, Problem, Settings};
 use zyklus_host::config::{ConfigOptions, read_connectors};
@@ -70,7 +72,10 @@ impl Project {
         };
         let model = head.as_ref().map_or("ecommerce", |h| h.model.as_str());
         let lifecycle = read_lifecycle(&base_dir, model, &name, &text, &mut problems);
-        let playbooks = read_playbooks(&base_dir.join("playbooks"), "playbooks", &mut problems);
+        let zone = head.as_ref().map_or(TimeZone::UTC, |h| h.settings.zone.clone());
+        let playbooks = read_playbooks(&base_dir.join("playbooks"), "playbooks", &zone, &mut problems);
+        problems.extend(lint::across(&playbooks));
+        problems.extend(unread_files(&base_dir));
         let templates = read_templates(&base_dir, &mut problems);
         let (Some(head), Some(lifecycle)) = (head, lifecycle) else { return Err(problems) };
         let decimals = head.shop.currency.exponent();
@@ -95,7 +100,7 @@ impl Project {
             connectors,
             warnings: Vec::new(),
         };
-        problems.extend(project.cross_check(&name, registry));
+        problems.extend(project.cross_check(&name, &text, registry));
         let (warnings, errors): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.is_warning);
         if !errors.is_empty() {
             return Err(errors);
@@ -114,7 +119,8 @@ impl Project {
             return Err(vec![Problem::at(&file, "", 0..0, "there is no such folder of playbooks")]);
         }
         let mut problems = Vec::new();
-        let read = read_playbooks(playbooks, &playbooks.display().to_string(), &mut problems);
+        let zone = &self.book.settings.zone;
+        let read = read_playbooks(playbooks, &playbooks.display().to_string(), zone, &mut problems);
         problems.retain(|problem| !problem.is_warning);
         if !problems.is_empty() {
             return Err(problems);
@@ -124,12 +130,16 @@ impl Project {
     }
 
     /// What the files say of each other.
-    fn cross_check(&self, file: &str, registry: &Registry) -> Vec<Problem> {
+    fn cross_check(&self, file: &str, text: &str, registry: &Registry) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut sends_mail = false;
         let mut footer_needed = false;
         for journey in &self.book.journeys {
-            let at = |message: String, help: Option<String>| in_journey(&journey.place, message, help);
+            let body = journey.place.rsplit_once(':').map(|(file, _)| self.base_dir.join(file));
+            let body = body.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+            let at = |named: &str, message: String, help: Option<String>| {
+                in_journey(&journey.place, &body, named, message, help)
+            };
             for node in &journey.nodes {
                 match &node.verb {
                     zyklus_engine::playbook::Verb::Send(send) => {
@@ -143,7 +153,17 @@ impl Project {
                                 );
                                 let text =
                                     format!("journey `{}`: there is no template \"{template}\"", journey.id);
-                                problems.push(at(text, Some(help)));
+                                problems.push(at(template, text, Some(help)));
+                            } else if send.purpose != Purpose::Marketing
+                                && self.templates.is_marketing(template)
+                            {
+                                let purpose = send.purpose.as_str();
+                                let text = format!(
+                                    "journey `{}` sends \"{template}\" with purpose \"{purpose}\", and the template says class = \"marketing\"",
+                                    journey.id
+                                );
+                                let help = "take `purpose` out: advertising needs consent, and only marketing asks for it";
+                                problems.push(at(template, text, Some(help.into())));
                             } else if send.purpose == Purpose::Marketing
                                 && send.channel == zyklus_model::Channel::Email
                             {
@@ -154,12 +174,13 @@ impl Project {
                                         journey.id
                                     );
                                     let help = "add <mj-include path=\"footer\" /> to every language of the template, or {{ unsubscribe_url }} to a .txt";
-                                    problems.push(at(text, Some(help.into())));
+                                    problems.push(at(template, text, Some(help.into())));
                                 }
                             }
                         }
                     }
                     zyklus_engine::playbook::Verb::Call { connector, action, .. } => {
+                        let target = format!("{connector}.{action}");
                         let known = self.connectors.iter().find(|c| c.id == *connector);
                         let manifest = known.and_then(|c| registry.manifest(&c.kind));
                         if known.is_none() {
@@ -167,21 +188,26 @@ impl Project {
                                 "journey `{}` calls the connector `{connector}`, which {file} does not have",
                                 journey.id
                             );
-                            problems.push(at(text, None));
+                            let help =
+                                format!("add [connectors.{connector}] to {file}, or take the step out");
+                            problems.push(at(&target, text, Some(help)));
                         } else if let Some(manifest) = manifest
                             && !manifest.actions.iter().any(|a| a.name == *action)
                         {
                             let known: Vec<&str> = manifest.actions.iter().map(|a| a.name.as_str()).collect();
                             let text =
                                 format!("journey `{}`: `{connector}` has no action `{action}`", journey.id);
-                            problems.push(at(text, Some(format!("it has {}", known.join(", ")))));
+                            problems.push(at(&target, text, Some(format!("it has {}", known.join(", ")))));
                         }
                     }
                     _ => {}
                 }
             }
         }
-        let whole = |message: &str, help: &str| Problem::at(&file.into(), "", 0..0, message).help(help);
+        let whole = |message: &str, help: &str| {
+            let start = text.find("[shop]").unwrap_or(0);
+            Problem::at(&file.into(), text, start..start, message).help(help)
+        };
         if footer_needed {
             let shop = &self.shop.imprint;
             for (key, is_missing) in [
@@ -281,6 +307,7 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
     }
     // Read by the host.
     root.take("connectors");
+    source.later_tables(&mut root);
     root.finish(source);
     let shop = shop?;
     settings.zone = shop.zone.clone();
@@ -360,6 +387,14 @@ fn read_lifecycle(
     }
 }
 
+/// Files of the language that this version does not read.
+fn unread_files(base_dir: &Path) -> Option<Problem> {
+    let name = "programmes.toml";
+    let message = "this version cannot run coupons, surveys, loyalty and referral yet";
+    let help = "nothing reads this file so far; it may stay";
+    base_dir.join(name).exists().then(|| Problem::at(&name.into(), "", 0..0, message).help(help).warning())
+}
+
 /// The `.toml` files of a folder by stem, sorted.
 fn toml_files(folder: &Path) -> Vec<(String, PathBuf)> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -373,12 +408,16 @@ fn toml_files(folder: &Path) -> Vec<(String, PathBuf)> {
 }
 
 /// The playbooks of a folder; `shown` is what it is called in messages.
-fn read_playbooks(folder: &Path, shown: &str, problems: &mut Vec<Problem>) -> Vec<Playbook> {
+fn read_playbooks(folder: &Path, shown: &str, zone: &TimeZone, problems: &mut Vec<Problem>) -> Vec<Playbook> {
     let mut segments = BTreeMap::new();
     let mut playbooks = Vec::new();
     for (stem, path) in toml_files(folder) {
         let name = format!("{shown}/{stem}.toml");
-        let parsed = read_file(&path, &name).and_then(|text| Playbook::parse(&name, &text, &segments));
+        let parsed = read_file(&path, &name).and_then(|text| {
+            let (playbook, mut warnings) = Playbook::parse(&name, &text, &segments)?;
+            warnings.extend(lint::playbook(&name, &text, zone));
+            Ok((playbook, warnings))
+        });
         match parsed {
             Ok((playbook, warnings)) => {
                 problems.extend(warnings);
@@ -431,8 +470,16 @@ fn connector_problem(problem: ConfigProblem) -> Problem {
     }
 }
 
-fn in_journey(place: &str, message: String, help: Option<String>) -> Problem {
+/// A mistake in a journey's step: where the file, from the journey's line on, names what it is about.
+fn in_journey(place: &str, body: &str, named: &str, message: String, help: Option<String>) -> Problem {
     let (file, line) = place.rsplit_once(':').unwrap_or((place, "1"));
-    let file: Arc<str> = file.into();
-    Problem { file, line: line.parse().unwrap_or(1), column: 1, span: 0..0, message, help, is_warning: false }
+    let before: usize =
+        body.split_inclusive('\n').take(line.parse::<usize>().unwrap_or(1) - 1).map(str::len).sum();
+    let rest = body.get(before..).unwrap_or_default();
+    let quoted = [format!("\"{named}\""), format!("'{named}'")];
+    let start = before + quoted.iter().find_map(|quoted| rest.find(quoted.as_str())).unwrap_or(0);
+    let mut problem =
+        Problem::at(&file.into(), body, start..(start + named.len() + 2).min(body.len()), message);
+    problem.help = help;
+    problem
 }

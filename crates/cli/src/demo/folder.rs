@@ -51,6 +51,7 @@ fn config_text() -> String {
     let connector = shop::csv_section().trim_end();
     format!(
         r#"{MARK}an invented shop whose export lies in shop/.
+#:schema schema/zyklus.json
 # README.md beside this file explains every key; `zyklus check` reads it all and names every mistake.
 
 [store]

@@ -98,7 +98,11 @@ fn a_step_has_one_verb() {
         "this step has no verb",
         Some("write one of wait, send, if, split, tag, untag, call, exit, ask, coupon, audience"),
     );
-    wrong(&steps("»\"send\","), "`journeys.j.steps[1]` is a text, not a table", None);
+    wrong(
+        &steps("»\"send\","),
+        "`journeys.j.steps[1]` is a text, not a table",
+        Some("write it in braces: { … }"),
+    );
 }
 
 #[test]
@@ -126,7 +130,11 @@ fn a_wrong_length_of_time_says_how_to_write_one() {
         "`journeys.j.steps[1].wait` is a whole number, not a text",
         Some("put it in quotation marks"),
     );
-    wrong(&steps("{ wait = »\"-2h\" },"), "`journeys.j.steps[1].wait`: \"-2h\" is negative", None);
+    wrong(
+        &steps("{ wait = »\"-2h\" },"),
+        "`journeys.j.steps[1].wait`: \"-2h\" is negative; write how long, as in \"2h\"",
+        None,
+    );
     wrong(
         &steps("{ wait = \"1d\", at = »\"9:30\" },"),
         "`journeys.j.steps[1].at`: \"9:30\" is not a time of day; write it as \"09:30\"",
@@ -300,7 +308,7 @@ fn splits_and_ifs_say_what_they_lack() {
     wrong(
         &steps("»{ split = \"s\", ways = [{ name = \"a\", weight = 0, steps = [{ send = \"b\" }] }] },"),
         "`journeys.j.steps[1].ways` have no weight at all",
-        None,
+        Some("give at least one of them a weight above 0"),
     );
 }
 

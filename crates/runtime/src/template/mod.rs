@@ -105,6 +105,11 @@ impl Templates {
         self.has(name) && self.named(name).all(Template::has_footer)
     }
 
+    /// True if the template calls itself advertising in any of its locales.
+    pub fn is_marketing(&self, name: &str) -> bool {
+        self.named(name).any(|template| template.class() == TemplateClass::Marketing)
+    }
+
     /// The existing name that a mistyped one probably means.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names())

@@ -68,6 +68,7 @@ impl Lowering<'_> {
             (Type::Int | Type::Double, Some(Value::Text(text))) if text.parse::<f64>().is_ok() => {
                 error.help(format!("write the number without quotation marks: {text}"))
             }
+            (Type::Int | Type::Double, Some(Value::Text(_))) => error.help("write a number, for example 3"),
             (Type::Text, Some(Value::Int(whole))) => error.help(format!("write it as a text: '{whole}'")),
             (Type::Instant, Some(Value::Text(_))) => {
                 error.help("write the instant as timestamp(\"2026-01-01T00:00:00Z\")")

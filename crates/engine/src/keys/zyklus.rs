@@ -1,0 +1,328 @@
+//! The keys of `zyklus.toml`. A connector's own keys stand in its manifest, not here.
+
+use super::{File, Key, Kind, Table};
+
+const CHANNELS: &[&str] = &["email", "sms", "social", "push", "post"];
+
+/// `zyklus.toml`.
+pub static ZYKLUS: File = File { name: "zyklus", place: "zyklus.toml", root: &ROOT };
+
+static ROOT: Table = Table {
+    name: "zyklus",
+    title: "zyklus.toml",
+    doc: "The shop, its connections, and the rules that hold for every message.",
+    keys: &[
+        Key::new("store", Kind::Table(&STORE), "where everything is kept", "{ url = \"sqlite:zyklus.db\" }").or("a file beside this one"),
+        Key::new("shop", Kind::Table(&SHOP), "what customers see of the shop", "{ name = \"Teehaus\", currency = \"EUR\" }").needed(),
+        Key::new("rates", Kind::Named("^[A-Z]{3}$", &Kind::Positive), "what one unit of a currency is worth in the shop's", "{ USD = 0.92 }")
+            .or("only the shop's currency"),
+        Key::new("lifecycle", Kind::Table(&LIFECYCLE), "which lifecycle", "{ model = \"ecommerce\" }").or("`ecommerce`"),
+        Key::new(
+            "caps",
+            Kind::Table(&CAPS),
+            "at most so many marketing messages to one customer, by channel and in `total`; what is named replaces that channel's default",
+            "{ email = [{ max = 1, per = \"day\" }, { max = 3, per = \"7d\" }] }",
+        )
+        .or("e-mail one a day and three in 7 days, text messages two in 7 days"),
+        Key::new("holdout", Kind::Table(&HOLDOUT), "customers who get no marketing at all, to compare with", "{ share = 5 }")
+            .or("nobody"),
+        Key::new(
+            "quiet",
+            Kind::Chosen(CHANNELS, &Kind::Any(&[Kind::Table(&QUIET), Kind::False])),
+            "local hours in which nothing but transactional messages goes out, by channel; `false` has none",
+            "{ email = { from = \"21:00\", until = \"08:00\" } }",
+        )
+        .or("text messages from 21:00 to 08:00"),
+        Key::new("consent", Kind::Table(&CONSENT), "who may be written to", "{ existing_customers = false }").or("whoever agreed"),
+        Key::new("test", Kind::Table(&TEST), "for journeys in test mode", "{ recipients = [\"erika@teehaus.example\"] }").or("nobody"),
+        Key::new(
+            "connectors",
+            Kind::Named("^[a-z][a-z0-9_-]{0,39}$", &Kind::Connector),
+            "the shop and the ways out, one `[connectors.NAME]` each",
+            "{ mail = { type = \"maildir\", path = \"mail\" } }",
+        )
+        .or("none"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static STORE: Table = Table {
+    name: "store",
+    title: "[store]",
+    doc: "Where everything is kept.",
+    keys: &[Key::new(
+        "url",
+        Kind::Text,
+        "`sqlite:` and a file, or `postgres://user@host/name`",
+        "\"sqlite:zyklus.db\"",
+    )
+    .or("\"sqlite:zyklus.db\"")],
+    is_later: false,
+    is_open: false,
+};
+
+static SHOP: Table = Table {
+    name: "shop",
+    title: "[shop]",
+    doc: "What customers see of the shop, and the imprint below every mail. Marketing mails need `url`, `email`, \
+          `legal_name` and `address_lines`.",
+    keys: &[
+        Key::new("name", Kind::Text, "its name", "\"Teehaus\"").needed(),
+        Key::new(
+            "currency",
+            Kind::Form("^[A-Z]{3}$", "three capital letters"),
+            "the currency everything is reported in",
+            "\"EUR\"",
+        )
+        .needed(),
+        Key::new("url", Kind::Text, "its address on the web", "\"https://teehaus.example\"").or("none"),
+        Key::new("locale", Kind::Text, "the language of customers whose language is not known", "\"de\"")
+            .or("\"en\""),
+        Key::new(
+            "time_zone",
+            Kind::Text,
+            "the time zone of customers whose zone is not known",
+            "\"Europe/Berlin\"",
+        )
+        .or("\"UTC\""),
+        Key::new(
+            "salutation",
+            Kind::Words(&["formal", "informal"]),
+            "German mails say Sie, or du",
+            "\"informal\"",
+        )
+        .or("\"formal\""),
+        Key::new("legal_name", Kind::Text, "imprint: the firm", "\"Teehaus GmbH\"").or("none"),
+        Key::new(
+            "address_lines",
+            Kind::List(&Kind::Text),
+            "imprint: the postal address",
+            "[\"Am Markt 1\", \"20095 Hamburg\"]",
+        )
+        .or("none"),
+        Key::new(
+            "email",
+            Kind::Text,
+            "imprint: where answers and unsubscriptions go",
+            "\"hallo@teehaus.example\"",
+        )
+        .or("none"),
+        Key::new("phone", Kind::Text, "imprint: the telephone number", "\"+49 40 123456\"").or("none"),
+        Key::new(
+            "register",
+            Kind::Text,
+            "imprint: the commercial register",
+            "\"Amtsgericht Hamburg, HRB 12345\"",
+        )
+        .or("none"),
+        Key::new("vat_id", Kind::Text, "imprint: the VAT number", "\"DE123456789\"").or("none"),
+        Key::new("representative", Kind::Text, "imprint: who speaks for the firm", "\"Erika Muster\"")
+            .or("none"),
+        Key::new(
+            "imprint_url",
+            Kind::Text,
+            "a page with the full imprint",
+            "\"https://teehaus.example/impressum\"",
+        )
+        .or("none"),
+        Key::new(
+            "logo_url",
+            Kind::Text,
+            "a picture for the head of mails",
+            "\"https://teehaus.example/logo.png\"",
+        )
+        .or("none"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static LIFECYCLE: Table = Table {
+    name: "model",
+    title: "[lifecycle]",
+    doc: "Which lifecycle the shop has.",
+    keys: &[Key::new("model", Kind::Text, "a file in `lifecycles/`, without `.toml`", "\"ecommerce\"")
+        .or("\"ecommerce\"")],
+    is_later: false,
+    is_open: false,
+};
+
+const CAP_OR_CAPS: Kind = Kind::Any(&[Kind::Table(&CAP), Kind::List(&Kind::Table(&CAP))]);
+const CAP_EXAMPLE: &str = "{ max = 2, per = \"7d\" }";
+
+static CAPS: Table = Table {
+    name: "caps",
+    title: "[caps]",
+    doc: "At most so many marketing messages to one customer. What is named replaces the default of that channel, an empty \
+          list switches it off.",
+    keys: &[
+        Key::new("email", CAP_OR_CAPS, "e-mails", "[{ max = 1, per = \"day\" }, { max = 3, per = \"7d\" }]")
+            .or("one a day and three in 7 days"),
+        Key::new("sms", CAP_OR_CAPS, "text messages", CAP_EXAMPLE).or("two in 7 days"),
+        Key::new("social", CAP_OR_CAPS, "messages on social networks", CAP_EXAMPLE).or("any number"),
+        Key::new("push", CAP_OR_CAPS, "push messages", CAP_EXAMPLE).or("any number"),
+        Key::new("post", CAP_OR_CAPS, "letters", CAP_EXAMPLE).or("any number"),
+        Key::new("total", CAP_OR_CAPS, "on all channels together", CAP_EXAMPLE).or("any number"),
+        Key::new(
+            "contend",
+            Kind::Length,
+            "of messages on one channel that are due so near to each other, the one of highest priority goes first",
+            "\"4h\"",
+        )
+        .or("\"2h\""),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static HOLDOUT: Table = Table {
+    name: "holdout",
+    title: "[holdout]",
+    doc: "Customers who get no marketing from any journey, to compare with; service mail goes on.",
+    keys: &[
+        Key::new("share", Kind::Int(0, 50), "per cent of customers", "5").needed(),
+        Key::new("epoch", Kind::Int(0, 999_999), "another number draws anew", "1").or("0"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static CAP: Table = Table {
+    name: "cap",
+    title: "[caps] email = { … }",
+    doc: "At most so many in so long. An empty list switches the channel's default off.",
+    keys: &[
+        Key::new("max", Kind::Int(0, 999_999), "how many", "3").needed(),
+        Key::new(
+            "per",
+            Kind::Form("^(day|[0-9]*[1-9][0-9]*(s|m|h|d|w|mo|y))$", "`\"day\"` or a length of time"),
+            "`\"day\"` is the calendar day where the customer lives, anything else the time just gone by",
+            "\"7d\"",
+        )
+        .needed(),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static QUIET: Table = Table {
+    name: "quiet_hours",
+    title: "[quiet] email = { … }",
+    doc: "Quiet hours of one channel, where the customer lives.",
+    keys: &[
+        Key::new("from", Kind::Time, "from this time", "\"21:00\"").needed(),
+        Key::new("until", Kind::Time, "until this one, of the next day if it is earlier", "\"08:00\"")
+            .needed(),
+        Key::new(
+            "weekdays",
+            Kind::List(&Kind::Words(&[
+                "monday",
+                "tuesday",
+                "wednesday",
+                "thursday",
+                "friday",
+                "saturday",
+                "sunday",
+            ])),
+            "days that are quiet as a whole",
+            "[\"sunday\"]",
+        )
+        .or("none"),
+        Key::new("holidays", Kind::List(&Kind::Date), "dates that are quiet as a whole", "[\"2026-12-25\"]")
+            .or("none"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static CONSENT: Table = Table {
+    name: "consent",
+    title: "[consent]",
+    doc: "Who may be written to without having agreed.",
+    keys: &[Key::new(
+        "existing_customers",
+        Kind::Bool,
+        "customers who bought may get e-mail advertising without consent (UWG §7(3))",
+        "true",
+    )
+    .or("false")],
+    is_later: false,
+    is_open: false,
+};
+
+static TEST: Table = Table {
+    name: "test_mode",
+    title: "[test]",
+    doc: "For journeys with `mode = \"test\"`.",
+    keys: &[Key::new(
+        "recipients",
+        Kind::List(&Kind::Text),
+        "the only addresses they write to",
+        "[\"erika@teehaus.example\"]",
+    )
+    .or("nobody")],
+    is_later: false,
+    is_open: false,
+};
+
+/// What every `[connectors.NAME]` may say besides the connector's own keys. Where a connector has a key of the same
+/// name, it is the connector's.
+pub static HOST: Table = Table {
+    name: "connector",
+    title: "[connectors.NAME]",
+    doc: "A connection; the name is yours, `type` says what it is. Lengths of time here are hours, minutes and seconds. \
+          Secrets never stand in the file: write `{ env = \"NAME\" }`, `{ file = \"PATH\" }` or `{ credential = \"NAME\" }`.",
+    keys: &[
+        Key::new("type", Kind::Text, "the kind of connector", "\"csv\"").needed(),
+        Key::new("enabled", Kind::Bool, "`false` keeps the table but not the connector", "false").or("true"),
+        Key::new("sync_every", Kind::Text, "how often to look for news", "\"5m\"").or("\"5m\""),
+        Key::new("streams", Kind::List(&Kind::Text), "only these streams", "[\"orders\", \"customers\"]")
+            .or("all it has"),
+        Key::new(
+            "allow_hosts",
+            Kind::List(&Kind::Text),
+            "hosts it may talk to besides its own",
+            "[\"cdn.teehaus.example\"]",
+        )
+        .or("none"),
+        Key::new(
+            "allow_private_network",
+            Kind::Bool,
+            "whether hosts the connector itself names may have private addresses",
+            "true",
+        )
+        .or("false"),
+        Key::new(
+            "rate_limit",
+            Kind::Any(&[Kind::Positive, Kind::Table(&RATE)]),
+            "requests a second",
+            "{ per_second = 5, burst = 10 }",
+        )
+        .or("the connector's own"),
+        Key::new("timeout", Kind::Text, "of one request", "\"30s\"").or("\"30s\""),
+        Key::new("record_to", Kind::Text, "a folder to record its HTTP exchanges to", "\"recordings\"")
+            .or("none"),
+        Key::new(
+            "replay_from",
+            Kind::Text,
+            "a folder to play recorded HTTP exchanges back from",
+            "\"recordings\"",
+        )
+        .or("none"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static RATE: Table = Table {
+    name: "rate_limit",
+    title: "rate_limit = { … }",
+    doc: "How fast requests may follow each other.",
+    keys: &[
+        Key::new("per_second", Kind::Positive, "requests a second", "5").needed(),
+        Key::new("burst", Kind::Int(1, 4_294_967_295), "so many at once", "10").or("as many as a second has"),
+    ],
+    is_later: false,
+    is_open: false,
+};
