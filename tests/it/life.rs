@@ -47,11 +47,11 @@ impl World {
         }
     }
 
-    async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) -> Round {
+    pub(crate) async fn round(&self, book: &Arc<Book>, dispatcher: &Dispatcher) -> Round {
         round(&self.store, book, dispatcher, &self.clock).await.unwrap()
     }
 
-    fn dispatcher(&self) -> Dispatcher {
+    pub(crate) fn dispatcher(&self) -> Dispatcher {
         self.dispatcher_until(CancellationToken::new())
     }
 
@@ -67,7 +67,7 @@ impl World {
     }
 }
 
-fn at(text: &str) -> At {
+pub(crate) fn at(text: &str) -> At {
     text.parse().unwrap()
 }
 
@@ -117,7 +117,7 @@ fn write_orders(dir: &Path, rows: &[&str]) {
         .unwrap();
 }
 
-fn mails(dir: &Path) -> Vec<String> {
+pub(crate) fn mails(dir: &Path) -> Vec<String> {
     let folder = dir.join("mail/new");
     let mut mails: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
