@@ -125,10 +125,10 @@ fn postgres_text(row: &sqlx::postgres::PgRow, n: usize) -> String {
 }
 
 /// A small generator of its own, so that a seed always means the same stream.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -145,7 +145,7 @@ pub(crate) fn shuffle<T>(things: &mut [T], seed: u64) {
     }
 }
 
-fn record(dice: &mut Dice) -> Record {
+pub(crate) fn record(dice: &mut Dice) -> Record {
     let (id, mail) = (dice.roll(30).to_string(), format!("m{}@example.com", dice.roll(20)));
     let who = match dice.roll(4) {
         0 => guest(&mail),
