@@ -1,7 +1,8 @@
 //! The benchmarks: measures, compares with a peer in the same run where there is one, and prints one table. What
 //! misses its bound is said and is no failure; not being able to measure is one. Asserts nothing about time.
 //!
-//! `cargo xtask bench`; `ZYKLUS_BENCH_SMALL=1` for a quick run that shows only that everything can be measured.
+//! `cargo xtask bench`; `ZYKLUS_BENCH_SMALL=1` for a quick run that shows only that everything can be measured;
+//! `cargo xtask bench -- -- backtest` for the backtests alone.
 //!
 //! Memory is measured in processes of their own: this program starts itself with `--measure`.
 
@@ -63,7 +64,8 @@ async fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some(step::FLAG) => step::perform(args).await,
-        _ => everything().await,
+        // `cargo bench` says `--bench` first.
+        first => everything(first.into_iter().map(str::to_owned).chain(args).any(|a| a == "backtest")).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,8 +76,13 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn everything() -> Result<()> {
+/// Measures all of it, or the backtests alone.
+async fn everything(only_backtests: bool) -> Result<()> {
     let scale = Scale::chosen();
+    if only_backtests {
+        print!("{}", table::render(&backtest::measure(scale).await?, scale.small));
+        return Ok(());
+    }
     system::need_sqlite()?;
     let mut rows = import::measure(scale).await?;
     rows.extend(evaluations(scale).await?);

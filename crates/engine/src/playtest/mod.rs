@@ -64,7 +64,7 @@ pub enum StartsAt {
     Local(DateTime),
 }
 
-/// The invented customer. What is `None` has a default: see [`file`].
+/// The invented customer. What is `None` has a default that `facts` gives it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Who {
     /// Draws ways of a split: another number, another customer.
