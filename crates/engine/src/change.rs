@@ -13,7 +13,7 @@ use crate::playbook::{Mode, OnChange, Verb};
 pub enum Fate {
     /// Nothing has changed for it.
     Unchanged,
-    /// Its journey is switched off: it stays where it is.
+    /// Its journey is switched off, or it has given way to another: it stays where it is for now.
     Paused,
     /// It stays on the definition it has until it ends.
     Finishes,
@@ -58,7 +58,7 @@ pub fn fates<'d>(
     snapshot: &'d Snapshot,
     decision: &'d Decision,
 ) -> Vec<(&'d Run, Fate, &'d Run)> {
-    let live = snapshot.runs.iter().filter(|run| run.state == RunState::Live);
+    let live = snapshot.runs.iter().filter(|run| run.state != RunState::Ended);
     live.map(|run| {
         let after = decision.runs.iter().find(|after| after.id == run.id).unwrap_or(run);
         (run, fate(book, run, after), after)
@@ -70,14 +70,20 @@ fn fate(book: &Book, run: &Run, after: &Run) -> Fate {
     let ends = || Fate::Ends { end: after.end.unwrap_or(RunEnd::Removed), reason: after.end_reason.clone() };
     let Some(journey) = book.journey(&run.journey) else { return ends() };
     let removed = after.end == Some(RunEnd::Removed);
-    if journey.definition == run.definition || removed {
-        return if removed { ends() } else { Fate::Unchanged };
+    if removed {
+        return ends();
+    }
+    // What is queued begins by whatever its journey is then.
+    if journey.definition == run.definition || run.state == RunState::Queued {
+        return Fate::Unchanged;
     }
     if journey.mode == Mode::Off {
         return Fate::Paused;
     }
-    if after.state == RunState::Ended {
-        return ends();
+    match after.state {
+        RunState::Ended => return ends(),
+        RunState::Waiting if journey.on_change != OnChange::Finish => return Fate::Paused,
+        RunState::Live | RunState::Waiting | RunState::Queued => {}
     }
     let old = book.definitions.get(&run.definition);
     if journey.on_change == OnChange::Finish && old.is_some() {

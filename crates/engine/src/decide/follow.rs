@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use zyklus_model::{At, Delivery, DeliveryState, RunEnd};
+use zyklus_model::{At, Delivery, DeliveryState, RunEnd, RunState};
 
 use super::Work;
 use super::advance::{blank, expiry};
@@ -24,6 +24,10 @@ impl<'a> Work<'a> {
                 None
             }
             (OnChange::Finish, Some(old)) => Some(old),
+            // What has given way stands still, and is brought over when its turn has come.
+            (OnChange::Finish | OnChange::Follow, _) if self.runs[index].state == RunState::Waiting => {
+                Some(journey)
+            }
             // What it was is not known any more: the best that is left is what it is now.
             (OnChange::Finish, None) | (OnChange::Follow, _) => self.bring_over(index, old, journey),
         }

@@ -381,3 +381,30 @@ fn r10_without_the_old_definition_a_run_goes_on_at_its_step_or_ends() {
     world.settle();
     assert_eq!(world.ends(), [Some(RunEnd::StepRemoved)]);
 }
+
+#[test]
+fn r10_a_run_that_has_given_way_is_brought_over_when_its_turn_comes() {
+    let list = |wait: &str, other: &str| {
+        format!(
+            "{}[journeys.other]\nlabel = {{ en = \"O\" }}\nstart = {{ event = \"stop\" }}\ngroup = \"g\"\npriority = 90\nsteps = [{other}]\n",
+            text(&format!(
+                "group = \"g\"\npriority = 10\nsteps = [{{ wait = \"{wait}\" }}, {{ send = \"a\", expires = \"1h\" }}]"
+            ))
+        )
+    };
+    let four = "{ wait = \"4d\" }, { tag = \"t\" }";
+    let mut world = World::new(&list("5d", four));
+    world.pass(60);
+    world.event("go", json!({}));
+    day(&mut world, 3);
+    world.event("stop", json!({}));
+    assert_eq!(world.snapshot.runs[0].state, RunState::Waiting);
+    day(&mut world, 4);
+    let before = world.snapshot.runs[0].clone();
+    world.edit(&list("2h", four));
+    assert_eq!(world.snapshot.runs[0], before, "it stands still");
+    day(&mut world, 12);
+    // Due the day before by the new wait, and by the change alone: it goes when its turn has come.
+    assert_eq!(world.sent(), ["a 03-07 10:00"]);
+    assert_eq!(world.live_runs(), 0);
+}
