@@ -8,6 +8,7 @@ mod as_of;
 mod changed;
 mod decide;
 mod evaluating;
+mod handing;
 mod identities;
 mod ingest;
 mod make;
