@@ -17,5 +17,6 @@ mod outbox;
 mod pages;
 mod parity;
 mod receipts;
+mod restoring;
 mod runs;
 mod upkeep;
