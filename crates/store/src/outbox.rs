@@ -87,8 +87,9 @@ pub struct Claim {
     pub doubts: i64,
 }
 
-/// How many are looked at together, at least.
-const PAGE: usize = 64;
+/// How many are looked at together, at least: few at first, for whoever has few slots, and twice as many each time, for
+/// where most are not to be had.
+const PAGES: (usize, usize) = (4, 64);
 /// How many are decided on in one call, times the limit: a transaction has to end some time.
 const DECIDED: u64 = 10;
 
@@ -177,8 +178,10 @@ where
     let request = claiming.request;
     let limit = request.limit as usize;
     let mut after: Option<(At, DeliveryId)> = None;
+    let (mut least, most) = PAGES;
     while claiming.claimed.claims.len() < limit {
-        let size = (limit - claiming.claimed.claims.len()).clamp(PAGE, CHUNK);
+        let size = (limit - claiming.claimed.claims.len()).clamp(least, CHUNK);
+        least = (least * 2).min(most);
         let page = pending(tx, request, lane, after, &claiming.absent, size).await?;
         let Some(last) = page.last() else { break };
         after = Some((last.due_at, last.id));
