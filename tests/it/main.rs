@@ -8,6 +8,7 @@ mod backtest;
 mod cdnow;
 mod changes;
 mod daemon;
+mod handing_over;
 mod killed;
 mod life;
 mod operator;

@@ -172,7 +172,7 @@ async fn each_fault_of_a_mail_server_leaves_its_own_state_and_no_second_mail() {
         ("banned", Some((Stage::FinalDot, refused())), Failed),
         ("cut", Some((Stage::FinalDot, Act::Cut)), Unknown),
         ("hung", Some((Stage::FinalDot, Act::Hang)), Unknown),
-        // Certainly not sent, so it is sent again, in half a minute at most.
+        // Certainly not sent, so it is sent again, in a minute at most.
         ("late", Some((Stage::Data, later())), Accepted),
         ("silent", Some((Stage::Mail, Act::Hang)), Accepted),
     ];

@@ -207,12 +207,20 @@ pub(crate) enum DeliveryCommand {
         /// Its id.
         id: String,
     },
-    /// Put a delivery that failed or has no known end back into the outbox.
+    /// Put a delivery that failed, was given up or has no known end back into the outbox; or all of a kind. A daemon may
+    /// be running meanwhile.
     Retry {
         /// Its id.
-        id: String,
+        #[arg(required_unless_present_any = ["state", "journey"], conflicts_with_all = ["state", "journey"])]
+        id: Option<String>,
+        /// All in this state: failed, dead or unknown.
+        #[arg(long, value_parser = ["failed", "dead", "unknown"])]
+        state: Option<String>,
+        /// All of this journey.
+        #[arg(long)]
+        journey: Option<String>,
     },
-    /// Withdraw a delivery that is waiting.
+    /// Withdraw a delivery that is waiting. A daemon may be running meanwhile.
     Cancel {
         /// Its id.
         id: String,

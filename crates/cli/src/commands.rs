@@ -356,19 +356,27 @@ async fn delivery(config: &Path, command: DeliveryCommand) -> Done {
             let (delivery, attempts) = found.ok_or_else(|| anyhow!("there is no delivery {id}"))?;
             print_json(&serde_json::json!({ "delivery": delivery, "attempts": attempts }))
         }
-        DeliveryCommand::Retry { id } => {
+        DeliveryCommand::Retry { id: Some(id), .. } => {
             let id = id_of(&id)?;
-            let store = open(&project, OpenOptions::default()).await?;
+            let store = by_hand(&project).await?;
             let done = store.retry_delivery(id, Clock::System.now(), "operator").await?;
             store.close().await;
             if done {
-                return print("It goes out again with the next round.\n");
+                return print("It goes out again within half a minute of a running daemon.\n");
             }
             Err(anyhow!("{id} has not failed; `zyklus delivery show {id}` says where it stands").into())
         }
+        DeliveryCommand::Retry { id: None, state, journey } => {
+            let store = by_hand(&project).await?;
+            let state = state.as_deref().and_then(DeliveryState::parse);
+            let now = Clock::System.now();
+            let count = store.retry_deliveries(state, journey.as_deref(), now, "operator").await?;
+            store.close().await;
+            print(&format!("{count} deliveries go out again, as far as the guards still let them.\n"))
+        }
         DeliveryCommand::Cancel { id } => {
             let id = id_of(&id)?;
-            let store = open(&project, OpenOptions::default()).await?;
+            let store = by_hand(&project).await?;
             let done = store.cancel_delivery(id, Clock::System.now(), "operator").await?;
             store.close().await;
             if done {
@@ -377,6 +385,11 @@ async fn delivery(config: &Path, command: DeliveryCommand) -> Done {
             Err(anyhow!("{id} is not waiting; `zyklus delivery show {id}` says where it stands").into())
         }
     }
+}
+
+/// The store, for single writes beside a daemon that may be running.
+async fn by_hand(project: &Project) -> Result<Store, Failure> {
+    Ok(Store::open(&project.store_url, OpenOptions::by_hand()).await.context("the store cannot be opened")?)
 }
 
 async fn connector(config: &Path, command: ConnectorCommand) -> Done {
@@ -461,8 +474,8 @@ async fn db(config: &Path, command: DbCommand) -> Done {
             print(&format!("Written to {}.\n", to.display()))
         }
         DbCommand::Restore { from } => {
-            Store::restore(&from, &project.store_url).await?;
-            print("Restored. What was there before stands beside it, ending in .before-restore.\n")
+            let restored = Store::restore_at(&from, &project.store_url, Clock::System.now()).await?;
+            print(&show::restored(&restored))
         }
     }
 }

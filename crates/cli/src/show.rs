@@ -336,3 +336,23 @@ pub(crate) fn why(why: &Why) -> String {
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
+
+/// What a restored store was told, and what that means for its daemon.
+pub(crate) fn restored(restored: &zyklus_store::Restored) -> String {
+    let mut text =
+        "Restored. What was there before stands beside it, ending in .before-restore.\n".to_owned();
+    if restored.is_merged {
+        text += &format!(
+            "Taken over from it: {} deliveries that are over or may have gone, {} suppressions, {} consents.\n",
+            restored.deliveries, restored.suppressions, restored.consents
+        );
+    } else {
+        text += &format!(
+            "It could not be asked what it sent since the backup. {} deliveries whose time had come are `unknown` now \
+             and stay where they are; `zyklus delivery retry --state unknown` sends them. Steps of journeys that were \
+             reached since the backup may be taken again: look at `zyklus plan` before `zyklus run`.\n",
+            restored.held
+        );
+    }
+    text + "What the shops tell until every stream has caught up counts as history, and starts no journey.\n"
+}

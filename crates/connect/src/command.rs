@@ -107,7 +107,7 @@ pub struct Message {
     /// What the message belongs to (journey and step), for the provider's statistics.
     #[serde(default)]
     pub tag: Option<String>,
-    /// When it was decided, for a mail's Date header: the same on every attempt.
+    /// When it was first handed over, for a mail's Date header: the same on every attempt.
     #[serde(default)]
     pub sent_at: Option<zyklus_model::At>,
 }

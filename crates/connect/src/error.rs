@@ -51,12 +51,24 @@ pub struct Error {
     /// The other system's own code (`550 5.1.1`, `THROTTLED`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Whether nothing whatever can be handed over at the moment, so that this command never got its turn: nobody
+    /// answers, encrypting or logging in fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreachable: bool,
 }
 
 impl Error {
     /// A failure of a kind, with the sentence for the operator.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), detail: None, field: None, retry_after_ms: None, code: None }
+        Error {
+            kind,
+            message: message.into(),
+            detail: None,
+            field: None,
+            retry_after_ms: None,
+            code: None,
+            unreachable: false,
+        }
     }
 
     /// A wrong configuration key.
@@ -85,15 +97,19 @@ impl Error {
         self
     }
 
+    /// Says that nothing at all could be handed over, whatever it was.
+    #[must_use]
+    pub fn unreachable(mut self) -> Self {
+        self.unreachable = true;
+        self
+    }
+
     /// Whether it is the connector as a whole that is stuck, not this one message or record.
     pub fn is_connector_level(&self) -> bool {
-        matches!(
-            self.kind,
-            ErrorKind::Config
-                | ErrorKind::Auth
-                | ErrorKind::Permission
-                | ErrorKind::RateLimited
-                | ErrorKind::Transient
-        )
+        self.unreachable
+            || matches!(
+                self.kind,
+                ErrorKind::Config | ErrorKind::Auth | ErrorKind::Permission | ErrorKind::RateLimited
+            )
     }
 }

@@ -71,7 +71,8 @@ pub enum Dedup {
     /// It does not, but the connector can look up whether the first try arrived, and does so itself when
     /// `attempt` is above 1.
     Lookup,
-    /// Neither: an unknown outcome stays unknown for marketing and is tried again for service messages.
+    /// Neither: an unknown outcome stays unknown, except that a transactional message is handed over again, twice at
+    /// most.
     None,
 }
 
@@ -82,7 +83,8 @@ pub struct ChannelSpec {
     pub channel: zyklus_model::Channel,
     /// Whether it recognises repeats.
     pub dedup: Dedup,
-    /// How many messages one call of `send` takes at most.
+    /// How many messages one call of `send` takes at most: as many as are really under way at once. All of them may
+    /// have gone when the daemon dies.
     pub max_batch: u32,
 }
 

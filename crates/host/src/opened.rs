@@ -142,7 +142,8 @@ impl Opened {
             Ok(Err(_)) => return all(&|| Outcome::Retry(closed())),
             Err(_) => {
                 let message = format!("{what} could not begin: earlier calls have not come back");
-                return all(&|| Outcome::Retry(Error::new(ErrorKind::Transient, message.clone())));
+                let error = Error::new(ErrorKind::Transient, message).unreachable();
+                return all(&|| Outcome::Retry(error.clone()));
             }
         };
         let connector = Arc::clone(&self.connector);
@@ -326,7 +327,7 @@ impl std::fmt::Debug for Opened {
 }
 
 fn closed() -> Error {
-    Error::new(ErrorKind::Cancelled, "the connector is closed")
+    Error::new(ErrorKind::Cancelled, "the connector is closed").unreachable()
 }
 
 fn unsupported(what: &str) -> Error {

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::Value;
 
 /// What stands in place of a secret.
@@ -19,13 +21,15 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Knows these values. Each is also recognised percent-encoded.
+    /// Knows these values. Each is also recognised percent-encoded, and in Base64 wherever it stands in what was
+    /// encoded (`AUTH PLAIN`, `Basic`).
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut all: Vec<String> = Vec::new();
         for secret in secrets.into_iter().filter(|s| !s.is_empty()) {
             let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
             let percent = encoded.replace('+', "%20");
-            for form in [secret, encoded, percent] {
+            let base64 = base64_forms(&secret);
+            for form in [secret, encoded, percent].into_iter().chain(base64) {
                 if !all.contains(&form) {
                     all.push(form);
                 }
@@ -102,6 +106,24 @@ impl Redactor {
     }
 }
 
+/// What a secret looks like inside of Base64: it depends on how far into a group of three bytes it begins. Letters
+/// that its neighbours have a part in are left out.
+fn base64_forms(secret: &str) -> Vec<String> {
+    if secret.len() < SHORTEST_REPLACED {
+        return Vec::new();
+    }
+    let mut forms = vec![STANDARD.encode(secret)];
+    for before in 0..3 {
+        let padded = [vec![0; before], secret.as_bytes().to_vec()].concat();
+        let whole = STANDARD_NO_PAD.encode(&padded);
+        let (from, until) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        forms.push(whole[from..until].to_owned());
+    }
+    // Shorter ones turn up by chance.
+    forms.retain(|form| form.len() >= SHORTEST_REPLACED);
+    forms
+}
+
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redactor(…)")
@@ -157,6 +179,19 @@ mod tests {
         assert_eq!(redactor.header("x-api-key", "v"), REDACTED);
         assert_eq!(redactor.header("accept", "v"), "v");
         assert!(!format!("{redactor:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn secrets_in_base64_go_wherever_they_stand() {
+        let redactor = Redactor::new(["hunter2-secret".to_owned()]);
+        for before in ["", "a", "\0ab", "\0user@shop.example\0"] {
+            let token = STANDARD.encode(format!("{before}hunter2-secret"));
+            let shown = redactor.scrub(&format!("535 bad: AUTH PLAIN {token}"));
+            assert!(shown.contains(REDACTED), "{before:?}: {shown}");
+            let rest = shown.replace("535 bad: AUTH PLAIN ", "").replace(REDACTED, "");
+            let plain = STANDARD.encode(before);
+            assert!(rest.len() <= plain.len() + 4, "{before:?}: {shown}");
+        }
     }
 
     #[test]

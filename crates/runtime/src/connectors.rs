@@ -1,6 +1,6 @@
 //! The connectors of one configuration, opened. One that does not open is kept as failed; the others work.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zyklus_host::{Host, HostOptions, Opened, Registry};
@@ -16,6 +16,9 @@ pub struct Connectors {
     pub opened: Vec<Arc<Opened>>,
     /// Those that do not: id and what is wrong.
     pub failed: Vec<(String, String)>,
+    host: Option<Host>,
+    /// Those that opened at a later try.
+    late: Mutex<Vec<Arc<Opened>>>,
 }
 
 /// Opens every enabled connector.
@@ -46,6 +49,7 @@ pub async fn open_all(
             }
         }
     }
+    connectors.host = Some(host);
     Ok(connectors)
 }
 
@@ -80,8 +84,32 @@ impl Connectors {
         self.opened.iter().filter(|c| !c.manifest().streams.is_empty())
     }
 
+    /// Tries once more to open one that failed.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn open_late(&self, project: &Project, id: &str) -> Result<Arc<Opened>, String> {
+        let config = project.connectors.iter().find(|c| c.id == id);
+        let (Some(host), Some(config)) = (&self.host, config) else {
+            return Err("it is not in the configuration".to_owned());
+        };
+        let opened = Arc::new(host.open(config).await.map_err(|error| describe(&error))?);
+        self.late().push(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// All that work by now.
+    pub fn all(&self) -> Vec<Arc<Opened>> {
+        self.opened.iter().cloned().chain(self.late().iter().cloned()).collect()
+    }
+
+    fn late(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Opened>>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Closes all of them.
     pub async fn close(&self) {
-        futures::future::join_all(self.opened.iter().map(|c| c.close(Duration::from_secs(10)))).await;
+        let all = self.all();
+        futures::future::join_all(all.iter().map(|c| c.close(Duration::from_secs(10)))).await;
     }
 }

@@ -1,31 +1,36 @@
-//! The daemon: every connector synced on its own, evaluation and dispatch as soon as something changes or is due,
-//! until it is asked to stop. One that fails does not hurt the others.
+//! The daemon: every connector is synced on its own and handed deliveries on its own, and evaluation goes on beside
+//! them, as soon as something changes or is due, until it is asked to stop. One that fails or hangs does not hurt
+//! the others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use zyklus_engine::Book;
 use zyklus_host::Opened;
 use zyklus_model::At;
 use zyklus_store::Store;
 
+use crate::backfill::admit;
 use crate::clock::Clock;
 use crate::connectors::Connectors;
-use crate::dispatch::{DispatchReport, Dispatcher};
+use crate::dispatch::{DispatchReport, Dispatcher, carries};
 use crate::error::RuntimeError;
-use crate::evaluate::sold_out;
+use crate::evaluate::{EvaluateReport, evaluate, sold_out};
+use crate::handing::LEASE_MICROS;
 use crate::project::Project;
-use crate::round::{Round, round};
 use crate::sync::sync;
 
 /// How often a connector is asked for news unless it is configured.
 const SYNC_EVERY: Duration = Duration::from_secs(300);
 /// How long to sleep at most before looking at the store again: other daemons and commands write to it, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How long to sleep when something is due and nothing can be done about it, in microseconds.
-const REST_MICROS: i64 = 1_000_000;
+/// How long a loop rests after the store failed it.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How often a connector that did not open is tried again: at first, and at most after that.
+const OPEN_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How long work under way may take after stopping was asked.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -46,25 +51,59 @@ pub struct Daemon {
     pub owner: String,
 }
 
+/// What the loops share.
+#[derive(Clone)]
+struct Shared {
+    daemon: Daemon,
+    dispatcher: Arc<Dispatcher>,
+    /// Wakes evaluation.
+    news: Arc<Notify>,
+    /// What is decided by, with what is sold out by now; sent anew, it wakes those that hand over.
+    book: Arc<watch::Sender<Arc<Book>>>,
+    /// Whether another configuration was put in place: then this one sends nothing more, either.
+    is_superseded: Arc<AtomicBool>,
+    stop: CancellationToken,
+}
+
 impl Daemon {
     /// Runs until `stop` is cancelled, then finishes what is under way, for 20 seconds at most. What fails while it
     /// runs is logged and tried again.
     pub async fn run(self, stop: CancellationToken) {
-        match self.store.end_left_leases(self.clock.now()).await {
+        let dispatcher = Arc::new(Dispatcher::new(
+            self.store.clone(),
+            Arc::clone(&self.project),
+            Arc::clone(&self.connectors),
+            self.owner.clone(),
+            self.clock.clone(),
+            stop.clone(),
+        ));
+        let (book, _) = watch::channel(Arc::clone(&self.book));
+        let shared = Shared {
+            daemon: self,
+            dispatcher,
+            news: Arc::default(),
+            book: Arc::new(book),
+            is_superseded: Arc::default(),
+            stop: stop.clone(),
+        };
+        match shared.daemon.store.end_left_leases(shared.daemon.clock.now()).await {
             Ok(0) => {}
             Ok(left) => {
                 tracing::warn!(left, "the last daemon died while it was sending; that is settled now")
             }
             Err(error) => tracing::error!(%error, "what the last daemon was sending is settled later"),
         }
-        let news = Arc::new(Notify::new());
-        news.notify_one();
+        shared.news.notify_one();
         let mut tasks = tokio::task::JoinSet::new();
-        for source in self.connectors.sources() {
-            tasks.spawn(keep_synced(self.clone(), Arc::clone(source), Arc::clone(&news), stop.clone()));
+        for connector in &shared.daemon.connectors.opened {
+            tasks.spawn(keep_connected(shared.clone(), Arc::clone(connector)));
         }
-        tasks.spawn(keep_deciding(self.clone(), Arc::clone(&news), stop.clone()));
-        tasks.spawn(keep_house(self.clone(), stop.clone()));
+        for (id, _) in &shared.daemon.connectors.failed {
+            tasks.spawn(keep_opening(shared.clone(), id.clone()));
+        }
+        tasks.spawn(keep_deciding(shared.clone()));
+        tasks.spawn(keep_settling(shared.clone()));
+        tasks.spawn(keep_house(shared.daemon.clone(), stop.clone()));
         stop.cancelled().await;
         tracing::info!("stopping: finishing what is under way");
         let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
@@ -117,71 +156,195 @@ async fn keep_synced(daemon: Daemon, connector: Arc<Opened>, news: Arc<Notify>, 
     }
 }
 
-async fn keep_deciding(daemon: Daemon, news: Arc<Notify>, stop: CancellationToken) {
-    let dispatcher = Arc::new(Dispatcher::new(
-        daemon.store.clone(),
-        Arc::clone(&daemon.project),
-        Arc::clone(&daemon.connectors),
-        daemon.owner.clone(),
-        daemon.clock.clone(),
-        stop.clone(),
-    ));
-    while !stop.is_cancelled() {
-        let round = {
-            let (daemon, dispatcher) = (daemon.clone(), Arc::clone(&dispatcher));
-            tokio::spawn(async move { once(&daemon, &dispatcher).await })
-        };
-        // Never dropped half-way: stopping waits for the round.
-        let wait = match round.await {
-            Ok(Ok(next)) => {
-                let wait = next.map_or(LOOK_AGAIN, |at| until(at, daemon.clock.now()));
-                wait.clamp(Duration::from_millis(5), LOOK_AGAIN)
+/// Both directions of one connector, as far as it has them.
+async fn keep_connected(shared: Shared, connector: Arc<Opened>) {
+    let reading = async {
+        if !connector.manifest().streams.is_empty() {
+            let (news, stop) = (Arc::clone(&shared.news), shared.stop.clone());
+            keep_synced(shared.daemon.clone(), Arc::clone(&connector), news, stop).await;
+        }
+    };
+    let handing = async {
+        if carries(&connector) {
+            keep_handing(&shared, &connector).await;
+        }
+    };
+    tokio::join!(reading, handing);
+}
+
+/// Opens a connector that could not be opened when the daemon started, and then keeps it going.
+async fn keep_opening(shared: Shared, id: String) {
+    let (mut wait, longest) = OPEN_AGAIN;
+    while rest(wait, &shared.stop).await {
+        let daemon = shared.daemon.clone();
+        let name = id.clone();
+        let opening = tokio::spawn(async move { daemon.connectors.open_late(&daemon.project, &name).await });
+        match opening.await {
+            Ok(Ok(connector)) => {
+                tracing::info!(connector.id = %id, "the connector is open now");
+                // Its deliveries may lie there since long.
+                return keep_connected(shared, connector).await;
             }
+            Ok(Err(error)) => tracing::warn!(connector.id = %id, %error, "the connector is still not open"),
+            Err(_) => {
+                tracing::error!(connector.id = %id, "opening the connector panicked; it is tried again")
+            }
+        }
+        wait = (wait * 2).min(longest);
+    }
+}
+
+/// Hands one connector what is due for it.
+async fn keep_handing(shared: &Shared, connector: &Arc<Opened>) {
+    let mut books = shared.book.subscribe();
+    let mut is_new = true;
+    while !shared.stop.is_cancelled() {
+        let turn = {
+            let book = Arc::clone(&books.borrow_and_update());
+            let (dispatcher, connector) = (Arc::clone(&shared.dispatcher), Arc::clone(connector));
+            // Never dropped half-way: stopping waits for it.
+            if shared.is_superseded.load(Ordering::SeqCst) {
+                Ok(Ok(None))
+            } else {
+                tokio::spawn(async move { dispatcher.turn(&book, &connector).await }).await
+            }
+        };
+        let wait = match turn {
+            Ok(Ok(Some(report))) => {
+                told(connector, &report);
+                // What was sent is a fact like any other.
+                shared.news.notify_one();
+                is_new = true;
+                continue;
+            }
+            Ok(Ok(None)) => nothing_to_hand(shared, connector, std::mem::take(&mut is_new)).await,
             Ok(Err(error)) => {
-                tracing::error!(%error, "evaluating or dispatching failed; it is tried again");
-                Duration::from_secs(5)
+                tracing::error!(connector.id = connector.id(), %error, "handing over failed; it is tried again");
+                AFTER_FAILURE
             }
             Err(_) => {
-                tracing::error!("evaluating or dispatching panicked; it is tried again");
-                Duration::from_secs(5)
+                tracing::error!(connector.id = connector.id(), "handing over panicked; it is tried again");
+                AFTER_FAILURE
             }
         };
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = news.notified() => {}
+            () = shared.stop.cancelled() => return,
+            _ = books.changed() => {}
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+fn told(connector: &Opened, report: &DispatchReport) {
+    tracing::info!(
+        connector.id = connector.id(),
+        sent = report.sent,
+        failed = report.failed,
+        retried = report.retried,
+        unknown = report.unknown,
+        refused = report.refused,
+        "handed over"
+    );
+}
+
+/// How long to wait when there is nothing for a connector: to the end of its rest, to the next delivery's time, or as
+/// long as always. What is due and was not to be had is somebody else's, or held by another daemon for a moment: that
+/// is looked at once more soon, and then as often as everything.
+async fn nothing_to_hand(shared: &Shared, connector: &Opened, is_new: bool) -> Duration {
+    let now = shared.daemon.clock.now();
+    if let Some(end) = shared.dispatcher.paused_until(connector) {
+        return until(end, now).clamp(Duration::from_millis(5), LOOK_AGAIN);
+    }
+    if is_new {
+        return Duration::from_secs(1);
+    }
+    match shared.daemon.store.next_delivery_after(now).await {
+        Ok(next) => next.map_or(LOOK_AGAIN, |at| until(at, now)).clamp(Duration::from_millis(5), LOOK_AGAIN),
+        Err(error) => {
+            tracing::error!(%error, "the store could not say what is due next");
+            AFTER_FAILURE
+        }
+    }
+}
+
+/// Evaluates whoever is due.
+async fn keep_deciding(shared: Shared) {
+    while !shared.stop.is_cancelled() {
+        let turn = {
+            let shared = shared.clone();
+            tokio::spawn(async move { decide(&shared).await })
+        };
+        // Never dropped half-way: stopping waits for it.
+        let turn = turn.await;
+        let is_superseded = matches!(turn, Ok(Err(RuntimeError::Superseded)));
+        shared.is_superseded.store(is_superseded, Ordering::SeqCst);
+        let wait = match turn {
+            Ok(Ok(wait)) => wait,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "evaluating failed; it is tried again");
+                AFTER_FAILURE
+            }
+            Err(_) => {
+                tracing::error!("evaluating panicked; it is tried again");
+                AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            () = shared.news.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Evaluates once; how long there is nothing to evaluate.
+async fn decide(shared: &Shared) -> Result<Duration, RuntimeError> {
+    let Shared { daemon, .. } = shared;
+    let known = Arc::clone(&shared.book.borrow());
+    let sold_out = sold_out(&daemon.store, &known).await?;
+    let book =
+        if sold_out == known.sold_out { known } else { Arc::new(Book { sold_out, ..(*known).clone() }) };
+    let mut decided = EvaluateReport::default();
+    let mut book = book;
+    if book.journeys.iter().any(|journey| journey.backfill.is_some()) {
+        // Who is let in is found among those whose phase is known.
+        decided += evaluate(&daemon.store, &book, daemon.clock.now(), &|_| {}).await?;
+        book = admit(&daemon.store, &book, daemon.clock.now()).await?;
+    }
+    decided += evaluate(&daemon.store, &book, daemon.clock.now(), &|_| {}).await?;
+    shared.book.send_replace(book);
+    if decided.evaluated > 0 {
+        tracing::info!(decided = decided.evaluated, deliveries = decided.deliveries, "evaluated");
+    }
+    let shortest = Duration::from_millis(if decided.evaluated > 0 { 5 } else { 1_000 });
+    let next = daemon.store.next_due().await?;
+    Ok(next.map_or(LOOK_AGAIN, |at| until(at, daemon.clock.now())).clamp(shortest, LOOK_AGAIN))
+}
+
+/// Ends what other daemons, or this one before it was started again, left behind.
+async fn keep_settling(shared: Shared) {
+    let every = Duration::from_micros(LEASE_MICROS as u64 / 3);
+    loop {
+        let dispatcher = Arc::clone(&shared.dispatcher);
+        match tokio::spawn(async move { dispatcher.settle_lost().await }).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(_)) => {
+                shared.news.notify_one();
+                shared.book.send_modify(|_| ());
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "what was lost could not be settled; it is tried again")
+            }
+            Err(_) => tracing::error!("settling what was lost panicked; it is tried again"),
+        }
+        if !rest(every, &shared.stop).await {
+            return;
         }
     }
 }
 
 fn until(at: At, now: At) -> Duration {
     Duration::from_micros(u64::try_from(at.micros_since(now)).unwrap_or(0))
-}
-
-/// One round; when something is due next.
-async fn once(daemon: &Daemon, dispatcher: &Dispatcher) -> Result<Option<At>, RuntimeError> {
-    let sold_out = sold_out(&daemon.store, &daemon.book).await?;
-    let book = if sold_out == daemon.book.sold_out {
-        Arc::clone(&daemon.book)
-    } else {
-        Arc::new(Book { sold_out, ..(*daemon.book).clone() })
-    };
-    let Round { decided, handed } = round(&daemon.store, &book, dispatcher, &daemon.clock).await?;
-    let is_idle = decided.evaluated == 0 && handed == DispatchReport::default();
-    if !is_idle {
-        tracing::info!(
-            decided = decided.evaluated,
-            sent = handed.sent,
-            failed = handed.failed,
-            retried = handed.retried,
-            "a round"
-        );
-    }
-    let next = [daemon.store.next_due().await?, daemon.store.next_delivery_due().await?];
-    let next = next.into_iter().flatten().min();
-    // What is due and was left alone waits for somebody to carry it; looking without a break would not help it.
-    let now = daemon.clock.now();
-    Ok(next.map(|at| if is_idle && at <= now { now.plus_micros(REST_MICROS) } else { at }))
 }
 
 async fn keep_house(daemon: Daemon, stop: CancellationToken) {

@@ -1,32 +1,27 @@
-//! Takes what is due out of the outbox and hands it over, once: claim with the guards asked again, render, send,
-//! complete. Never decides what is sent.
+//! Takes what is due out of the outbox, a connector's share at a time: as much as it has free slots, with the guards
+//! asked again, and by a clock that is read for every claim. Never decides what is sent.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
-use zyklus_connect::{Action, Dedup, Keyed, Message, Outcome};
+use zyklus_connect::Dedup;
 use zyklus_engine::{Book, Permit, outranked, permits};
 use zyklus_host::Opened;
-use zyklus_model::{At, Attempt, Channel, Delivery, DeliveryId, DeliveryKind, GuardReason, Suppression};
-use zyklus_store::{AttemptEnd, Claim, ClaimRequest, Completion, Judgement, Store, StoreError};
+use zyklus_model::{At, Channel, Delivery, DeliveryId, DeliveryKind, GuardReason, Snapshot};
+use zyklus_store::{ClaimRequest, Claimed, Judgement, Store};
 
+use crate::breaker::Breakers;
 use crate::clock::Clock;
 use crate::connectors::Connectors;
 use crate::definitions::OldTemplates;
 use crate::error::RuntimeError;
-use crate::mail;
-use crate::outcome::{Pauses, Repeats, end_of, end_of_lost};
+use crate::handing::LEASE_MICROS;
+use crate::outcome::{Repeats, end_of_lost};
 use crate::project::Project;
 
-/// How long a claim holds from when its batch is handed over: longer than the host lets a batch take.
-const LEASE_MICROS: i64 = 20 * 60 * 1_000_000;
-/// How many deliveries are claimed at a time.
-const CLAIM: u32 = 100;
-
-/// How long to wait before the store is asked again that was out of order in the middle of handing over.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// How many are claimed at a time at most, however many slots a connector has.
+const MOST: u32 = 100;
 
 /// What dispatching came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -61,14 +56,18 @@ impl std::ops::AddAssign for DispatchReport {
 
 /// Hands deliveries over.
 pub struct Dispatcher {
-    store: Store,
-    project: Arc<Project>,
+    pub(crate) store: Store,
+    pub(crate) project: Arc<Project>,
     connectors: Arc<Connectors>,
-    owner: String,
-    clock: Clock,
-    stop: CancellationToken,
-    pauses: Mutex<Pauses>,
-    old_templates: OldTemplates,
+    pub(crate) owner: String,
+    pub(crate) clock: Clock,
+    pub(crate) stop: CancellationToken,
+    breakers: Mutex<Breakers>,
+    /// Whose turn it is to count refusals.
+    pub(crate) refusing: tokio::sync::Mutex<()>,
+    pub(crate) old_templates: OldTemplates,
+    /// What this daemon is working on: nobody else's business, least of all its own as something lost.
+    held: Mutex<BTreeSet<DeliveryId>>,
 }
 
 impl std::fmt::Debug for Dispatcher {
@@ -76,9 +75,6 @@ impl std::fmt::Debug for Dispatcher {
         f.debug_struct("Dispatcher").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
-
-/// A claim with what is handed over for it.
-type Ready<T> = (Claim, Keyed<T>);
 
 impl Dispatcher {
     /// A dispatcher that claims under a name of its own. Once `stop` is cancelled it claims nothing more, and
@@ -98,287 +94,152 @@ impl Dispatcher {
             owner,
             clock,
             stop,
-            pauses: Mutex::default(),
+            breakers: Mutex::default(),
+            refusing: tokio::sync::Mutex::default(),
             old_templates: OldTemplates::default(),
+            held: Mutex::default(),
         }
     }
 
-    /// Dispatches until nothing more is due at `now`.
+    /// Dispatches over all connectors, one after the other, until nothing more is due.
     ///
     /// # Errors
-    /// The store's. An outcome that cannot be noted is kept until it can, or until stopping is asked; then it ends as a
-    /// lost attempt when its lease runs out.
-    pub async fn dispatch(&self, book: &Arc<Book>, now: At) -> Result<DispatchReport, RuntimeError> {
+    /// The store's. What was claimed is given back then, and what was handed over is noted.
+    pub async fn dispatch(&self, book: &Arc<Book>) -> Result<DispatchReport, RuntimeError> {
         let mut report = DispatchReport::default();
-        self.settle_lost(now).await?;
-        while !self.stop.is_cancelled() {
-            let carriers = Arc::new(self.carriers(now));
-            let claimed = {
-                let (book, carriers) = (Arc::clone(book), Arc::clone(&carriers));
-                let request = ClaimRequest {
-                    owner: self.owner.clone(),
-                    now,
-                    lease_micros: LEASE_MICROS,
-                    limit: CLAIM,
-                    connectors: None,
-                };
-                self.store
-                    .claim(request, move |snapshot, delivery| {
-                        if carriers.choose(delivery).is_none() {
-                            return Judgement::NotNow;
-                        }
-                        match permits(&book, snapshot, delivery, now) {
-                            Permit::Go => Judgement::Send,
-                            Permit::Delay(until, reason) => {
-                                let winner = outranked(&book, snapshot, delivery, now);
-                                let outranked_by = winner
-                                    .filter(|_| reason == GuardReason::Outranked)
-                                    .map(|(winner, _)| winner.id);
-                                Judgement::Postpone { until, reason, outranked_by }
-                            }
-                            Permit::Refuse(reason) => Judgement::Refuse(reason),
-                        }
-                    })
-                    .await?
-            };
-            report.refused += claimed.refused;
-            report.postponed += claimed.postponed;
-            report.expired += claimed.expired;
-            if claimed.claims.is_empty() && !claimed.more {
-                break;
+        self.settle_lost().await?;
+        for connector in self.carriers() {
+            while let Some(turn) = self.turn(book, &connector).await? {
+                report += turn;
             }
-            report += self.hand_over(book, &carriers, claimed.claims).await?;
         }
         Ok(report)
     }
 
-    /// Attempts whose daemon died: whether those it had begun to hand over arrived is not known.
-    async fn settle_lost(&self, now: At) -> Result<(), RuntimeError> {
-        let carriers = Carriers { ready: self.connectors.opened.clone() };
-        for (delivery, attempt) in self.store.expired_leases(now, CLAIM).await? {
-            let carrier = carriers.choose(&delivery);
-            let repeats = carrier.map_or(Repeats::AreNotNoticed, |carrier| repeats(carrier, &delivery));
-            let end = end_of_lost(&delivery, attempt.handed_at, repeats, now);
-            self.store.settle_lost(delivery.id, attempt.number, end, now).await?;
-        }
-        Ok(())
-    }
-
-    fn pauses(&self) -> std::sync::MutexGuard<'_, Pauses> {
-        self.pauses.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn carriers(&self, now: At) -> Carriers {
-        let pauses = self.pauses();
-        let ready = self.connectors.opened.iter().filter(|c| !pauses.is_paused(c.id(), now));
-        Carriers { ready: ready.cloned().collect() }
-    }
-
-    async fn hand_over(
+    /// Claims what one connector has slots for and hands it over; `None` = there is nothing for it now.
+    ///
+    /// # Errors
+    /// The store's, as with [`Dispatcher::dispatch`].
+    pub async fn turn(
         &self,
         book: &Arc<Book>,
-        carriers: &Carriers,
-        claims: Vec<Claim>,
-    ) -> Result<DispatchReport, RuntimeError> {
-        let mut report = DispatchReport::default();
-        let mut messages: BTreeMap<&str, Vec<Ready<Message>>> = BTreeMap::new();
-        let mut actions: BTreeMap<&str, Vec<Ready<Action>>> = BTreeMap::new();
-        for claim in claims {
-            let key = claim.delivery.id.to_string();
-            let attempt = u32::try_from(claim.attempt.number).unwrap_or(u32::MAX);
-            // Claimed were only those that somebody carries.
-            let Some(carrier) = carriers.choose(&claim.delivery) else { continue };
-            match claim.delivery.kind {
-                DeliveryKind::Action => {
-                    let body = action_of(&claim);
-                    actions.entry(carrier.id()).or_default().push((claim, Keyed { key, attempt, body }));
-                }
-                DeliveryKind::Message => match self.render(book, &claim).await? {
-                    Ok(body) => {
-                        messages.entry(carrier.id()).or_default().push((claim, Keyed { key, attempt, body }));
-                    }
-                    Err(detail) => {
-                        tracing::error!(delivery.id = %claim.delivery.id, error = %detail, "the message could not be made");
-                        self.complete(&claim, AttemptEnd::Failed { detail }, None).await?;
-                        report.failed += 1;
-                    }
-                },
-            }
+        connector: &Arc<Opened>,
+    ) -> Result<Option<DispatchReport>, RuntimeError> {
+        let now = self.clock.now();
+        if self.stop.is_cancelled() || self.paused_until(connector).is_some() {
+            return Ok(None);
         }
-        for (carrier, ready) in messages {
-            let Some(opened) = self.connectors.find(carrier) else { continue };
-            let size = opened.manifest().channel.as_ref().map_or(1, |s| s.max_batch.max(1));
-            report += self
-                .in_batches(opened, ready, size as usize, |batch| async {
-                    let outcomes = opened.send(batch).await;
-                    outcomes.into_iter().map(|o| map_done(o, |receipt| receipt.provider_ref)).collect()
-                })
-                .await?;
+        let Claimed { claims, refused, postponed, expired, more, .. } =
+            self.claim(book, connector, now).await?;
+        if claims.is_empty() && !more {
+            let moved = refused + postponed + expired > 0;
+            let report = DispatchReport { refused, postponed, expired, ..DispatchReport::default() };
+            return Ok(moved.then_some(report));
         }
-        for (carrier, ready) in actions {
-            let Some(opened) = self.connectors.find(carrier) else { continue };
-            let size = ready.len();
-            report += self
-                .in_batches(opened, ready, size, |batch| async {
-                    opened.perform(batch).await.into_iter().map(|o| map_done(o, |_| None)).collect()
-                })
-                .await?;
-        }
-        Ok(report)
+        let mut report = self.carry(book, connector, claims).await?;
+        report.refused += refused;
+        report.postponed += postponed;
+        report.expired += expired;
+        Ok(Some(report))
     }
 
-    /// Hands over batch after batch and notes every outcome, also when noting one fails.
-    async fn in_batches<T, F, O>(
+    async fn claim(
         &self,
-        opened: &Opened,
-        mut ready: Vec<Ready<T>>,
-        size: usize,
-        send: F,
-    ) -> Result<DispatchReport, RuntimeError>
-    where
-        F: Fn(Vec<Keyed<T>>) -> O,
-        O: Future<Output = Vec<Outcome<Option<String>>>>,
-    {
-        let mut report = DispatchReport::default();
-        let mut first_error = None;
-        while !ready.is_empty() {
-            let rest = ready.split_off(size.min(ready.len()));
-            let (claims, bodies) = self.still_ours(std::mem::replace(&mut ready, rest)).await?;
-            if self.stop.is_cancelled() {
-                for claim in &claims {
-                    let detail = "the daemon was stopping".to_owned();
-                    let end = AttemptEnd::Release { due_at: claim.delivery.due_at, detail };
-                    self.complete(claim, end, None).await?;
-                }
+        book: &Arc<Book>,
+        connector: &Arc<Opened>,
+        now: At,
+    ) -> Result<Claimed, RuntimeError> {
+        let is_on_trial = self.breakers().is_on_trial(connector.id());
+        let request = ClaimRequest {
+            owner: self.owner.clone(),
+            now,
+            lease_micros: LEASE_MICROS,
+            // Out of a rest comes one, to see.
+            limit: if is_on_trial { 1 } else { slots(connector) },
+            connectors: None,
+        };
+        let ready: Vec<Arc<Opened>> =
+            self.carriers().into_iter().filter(|c| self.paused_until(c).is_none()).collect();
+        let (book, id) = (Arc::clone(book), connector.id().to_owned());
+        let claimed = self.store.claim(request, move |snapshot, delivery| match choose(&ready, delivery) {
+            Some(carrier) if carrier.id() == id => judgement(&book, snapshot, delivery, now),
+            Some(_) | None => Judgement::NotNow,
+        });
+        Ok(claimed.await?)
+    }
+
+    /// Ends tries whose daemon did not come back; how many. What it did not hand over goes back into the outbox.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn settle_lost(&self) -> Result<u64, RuntimeError> {
+        let now = self.clock.now();
+        let carriers = self.carriers();
+        let mut settled = 0;
+        for lost in self.store.expired_leases(now, MOST).await? {
+            if self.held().contains(&lost.delivery.id) {
                 continue;
             }
-            for (claim, outcome) in claims.iter().zip(send(bodies).await) {
-                match self.conclude(opened, claim, outcome).await {
-                    Ok(one) => report += one,
-                    Err(error) => first_error = first_error.or(Some(error)),
-                }
-            }
+            let carrier = choose(&carriers, &lost.delivery);
+            let repeats = carrier.map_or(Repeats::AreNotNoticed, |carrier| repeats(carrier, &lost.delivery));
+            let end = end_of_lost(&lost, repeats, now);
+            tracing::warn!(delivery.id = %lost.delivery.id, end = ?end, "its daemon did not come back");
+            settled +=
+                u64::from(self.store.settle_lost(lost.delivery.id, lost.attempt.number, end, now).await?);
         }
-        first_error.map_or(Ok(report), Err)
+        Ok(settled)
     }
 
-    /// Notes that a batch is about to be handed over, and leaves out what somebody else settled while it waited
-    /// its turn.
-    async fn still_ours<T>(&self, batch: Vec<Ready<T>>) -> Result<(Vec<Claim>, Vec<Keyed<T>>), RuntimeError> {
-        let ids: Vec<_> = batch.iter().map(|(claim, _)| claim.delivery.id).collect();
-        if self.begin_hand_over(&ids).await? == ids.len() as u64 {
-            return Ok(batch.into_iter().unzip());
-        }
-        let mut ours = Vec::with_capacity(batch.len());
-        for (claim, body) in batch {
-            if self.begin_hand_over(&[claim.delivery.id]).await? == 1 {
-                ours.push((claim, body));
-            }
-        }
-        Ok(ours.into_iter().unzip())
+    /// Until when a connector gets nothing, because it is stuck; `None` = it is not.
+    pub fn paused_until(&self, connector: &Opened) -> Option<At> {
+        self.breakers().paused_until(connector.id(), self.clock.now())
     }
 
-    async fn begin_hand_over(&self, ids: &[DeliveryId]) -> Result<u64, RuntimeError> {
-        let begin = || {
-            let now = self.clock.now();
-            self.store.begin_hand_over(&self.owner, ids, now, now.plus_micros(LEASE_MICROS))
-        };
-        Ok(self.patiently(begin).await?)
+    pub(crate) fn breakers(&self) -> MutexGuard<'_, Breakers> {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the store again and again while it is out of order for a time, unless stopping is asked.
-    async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        loop {
-            match ask().await {
-                Err(error) if error.is_transient() && !self.stop.is_cancelled() => {
-                    tracing::error!(%error, "the store cannot take what became of a delivery; it is asked again");
-                    tokio::select! {
-                        () = self.stop.cancelled() => {}
-                        () = tokio::time::sleep(ASK_AGAIN) => {}
-                    }
-                }
-                done => return done,
-            }
-        }
+    pub(crate) fn held(&self) -> MutexGuard<'_, BTreeSet<DeliveryId>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renders in a task of its own: a panic in a template engine is this delivery's failure, not the daemon's.
-    async fn render(&self, book: &Arc<Book>, claim: &Claim) -> Result<Result<Message, String>, StoreError> {
-        let named = mail::products_named(&claim.snapshot);
-        let products = self.patiently(|| self.store.products(&named)).await?;
-        let old =
-            self.patiently(|| self.old_templates.of(&self.store, book, &claim.snapshot, &claim.delivery));
-        let old = match old.await? {
-            Ok(old) => old,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let (project, book) = (Arc::clone(&self.project), Arc::clone(book));
-        let (snapshot, delivery) = (claim.snapshot.clone(), claim.delivery.clone());
-        let rendering = tokio::task::spawn_blocking(move || {
-            let templates = old.as_deref().unwrap_or(&project.templates);
-            mail::render(&project, templates, &book, &snapshot, &delivery, &products)
-        });
-        Ok(match rendering.await {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("rendering panicked; this is a defect in zyklus, please report it".to_owned()),
-        })
-    }
-
-    async fn conclude(
-        &self,
-        opened: &Opened,
-        claim: &Claim,
-        outcome: Outcome<Option<String>>,
-    ) -> Result<DispatchReport, RuntimeError> {
-        let now = self.clock.now();
-        let repeats = repeats(opened, &claim.delivery);
-        let (end, suppress) = end_of(&claim.delivery, opened.id(), outcome, repeats, now, &mut self.pauses());
-        let mut report = DispatchReport::default();
-        match &end {
-            AttemptEnd::Accepted { .. } => report.sent = 1,
-            AttemptEnd::Failed { .. } | AttemptEnd::Dead { .. } => report.failed = 1,
-            AttemptEnd::Unknown { .. } => report.unknown = 1,
-            AttemptEnd::Retry { .. } | AttemptEnd::Release { .. } => report.retried = 1,
-        }
-        if report.sent == 0 {
-            tracing::warn!(
-                delivery.id = %claim.delivery.id, connector.id = opened.id(), end = ?end, "not delivered"
-            );
-        }
-        self.complete(claim, end, suppress).await?;
-        Ok(report)
-    }
-
-    async fn complete(
-        &self,
-        claim: &Claim,
-        end: AttemptEnd,
-        suppress: Option<Suppression>,
-    ) -> Result<(), RuntimeError> {
-        let Attempt { delivery, number, .. } = claim.attempt;
-        let completion = Completion {
-            delivery,
-            attempt: number,
-            owner: self.owner.clone(),
-            at: self.clock.now(),
-            end,
-            suppress,
-        };
-        // What became of a message is known only here: it is kept until the store can take it.
-        let is_noted = self.patiently(|| self.store.complete(completion.clone())).await?;
-        if !is_noted {
-            tracing::warn!(delivery.id = %delivery, "the claim was lost before it could be completed");
-        }
-        Ok(())
+    /// Connectors something can be handed to, in the file's order, of which the first is a channel's default.
+    fn carriers(&self) -> Vec<Arc<Opened>> {
+        let mut all: Vec<Arc<Opened>> = self.connectors.all().into_iter().filter(|c| carries(c)).collect();
+        all.sort_by_key(|c| self.project.connectors.iter().position(|known| known.id == c.id()));
+        all
     }
 }
 
+/// Whether anything can be handed to a connector.
+pub(crate) fn carries(connector: &Opened) -> bool {
+    connector.manifest().channel.is_some() || !connector.manifest().actions.is_empty()
+}
+
+/// What the guards say.
+pub(crate) fn judgement(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Judgement {
+    match permits(book, snapshot, delivery, now) {
+        Permit::Go => Judgement::Send,
+        Permit::Delay(until, reason) => {
+            let winner = outranked(book, snapshot, delivery, now);
+            let outranked_by =
+                winner.filter(|_| reason == GuardReason::Outranked).map(|(winner, _)| winner.id);
+            Judgement::Postpone { until, reason, outranked_by }
+        }
+        Permit::Refuse(reason) => Judgement::Refuse(reason),
+    }
+}
+
+/// How many a connector can work on at once: everything that is handed over may have gone when the daemon dies.
+fn slots(connector: &Opened) -> u32 {
+    let manifest = connector.manifest();
+    let at_once = manifest.max_in_flight.max(1);
+    let batch = manifest.channel.as_ref().map_or(1, |spec| spec.max_batch.max(1));
+    at_once.div_ceil(batch).saturating_mul(batch).min(MOST)
+}
+
 /// Whether the carrier recognises a delivery handed over a second time.
-fn repeats(carrier: &Opened, delivery: &Delivery) -> Repeats {
+pub(crate) fn repeats(carrier: &Opened, delivery: &Delivery) -> Repeats {
     let manifest = carrier.manifest();
     let dedup = match delivery.kind {
         DeliveryKind::Message => manifest.channel.as_ref().map(|spec| spec.dedup),
@@ -390,44 +251,13 @@ fn repeats(carrier: &Opened, delivery: &Delivery) -> Repeats {
     }
 }
 
-/// The connectors something can be handed to.
-struct Carriers {
-    ready: Vec<Arc<Opened>>,
-}
-
-impl Carriers {
-    /// The connector a delivery names, else the first that carries its channel.
-    fn choose(&self, delivery: &Delivery) -> Option<&Arc<Opened>> {
-        let channel = delivery.channel.unwrap_or(Channel::Email);
-        let can = |c: &Opened| match delivery.kind {
-            DeliveryKind::Action => c.manifest().actions.iter().any(|a| a.name == delivery.target),
-            DeliveryKind::Message => c.manifest().channel.as_ref().is_some_and(|s| s.channel == channel),
-        };
-        let named = delivery.connector.as_deref();
-        self.ready.iter().find(|c| named.is_none_or(|id| id == c.id()) && can(c))
-    }
-}
-
-fn action_of(claim: &Claim) -> Action {
-    let delivery = &claim.delivery;
-    let system = delivery.connector.as_deref().unwrap_or_default();
-    let identity = claim
-        .snapshot
-        .identities
-        .iter()
-        .find(|i| i.system == system && i.kind == zyklus_model::IdentityKind::External);
-    Action {
-        name: delivery.target.clone(),
-        input: delivery.payload.get("with").cloned().unwrap_or_else(|| serde_json::json!({})),
-        customer_external_id: identity.map(|i| i.value.clone()),
-    }
-}
-
-fn map_done<A, B>(outcome: Outcome<A>, done: impl FnOnce(A) -> B) -> Outcome<B> {
-    match outcome {
-        Outcome::Done(value) => Outcome::Done(done(value)),
-        Outcome::Rejected(e) => Outcome::Rejected(e),
-        Outcome::Retry(e) => Outcome::Retry(e),
-        Outcome::Unknown(e) => Outcome::Unknown(e),
-    }
+/// The connector a delivery names, else the first that carries its channel.
+fn choose<'c>(carriers: &'c [Arc<Opened>], delivery: &Delivery) -> Option<&'c Arc<Opened>> {
+    let channel = delivery.channel.unwrap_or(Channel::Email);
+    let can = |c: &Opened| match delivery.kind {
+        DeliveryKind::Action => c.manifest().actions.iter().any(|a| a.name == delivery.target),
+        DeliveryKind::Message => c.manifest().channel.as_ref().is_some_and(|s| s.channel == channel),
+    };
+    let named = delivery.connector.as_deref();
+    carriers.iter().find(|c| named.is_none_or(|id| id == c.id()) && can(c))
 }

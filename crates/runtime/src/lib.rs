@@ -2,6 +2,7 @@
 
 mod backfill;
 pub mod backtest;
+mod breaker;
 pub mod clock;
 pub mod connectors;
 pub mod daemon;
@@ -9,6 +10,7 @@ mod definitions;
 pub mod dispatch;
 mod error;
 pub mod evaluate;
+mod handing;
 pub mod journeys;
 pub mod mail;
 mod outcome;

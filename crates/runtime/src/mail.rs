@@ -67,7 +67,8 @@ pub(crate) fn render(
             mailto: unsubscribe_by_mail(&shop.imprint.email, mail.locale),
         }),
         tag: Some(format!("{}/{}", delivery.journey, delivery.step)),
-        sent_at: Some(delivery.created_at),
+        // Known when it is handed over.
+        sent_at: None,
     })
 }
 

@@ -51,7 +51,7 @@ pub async fn round(
     let book = admitting.as_ref().unwrap_or(book);
     for _ in 0..TURNS {
         let decided = evaluate(store, book, clock.now(), &|_| {}).await?;
-        let handed = dispatcher.dispatch(book, clock.now()).await?;
+        let handed = dispatcher.dispatch(book).await?;
         round += Round { decided, handed };
         if handed == DispatchReport::default() {
             break;

@@ -113,13 +113,13 @@ async fn read_stream(
     let lost = |error: zyklus_store::StoreError| (format!("the store: {error}"), true);
     let name = report.stream.clone();
     let known = store.cursor(connector.id(), &name).await.map_err(lost)?;
-    // Everything before the stream has caught up once is history, and history starts nothing.
-    let is_backfill = known.as_ref().is_none_or(|c| c.caught_up_at.is_none());
-    let (mode, origin) = if is_backfill {
-        (Mode::Backfill { from: None }, Origin::History)
-    } else {
-        (Mode::Incremental, Origin::Live)
-    };
+    // Everything before the stream has caught up once is history, and history starts nothing. So is what it brings
+    // until it has caught up after a restored backup: the store that is gone has answered it.
+    let caught_up_at = known.as_ref().and_then(|c| c.caught_up_at);
+    let is_backfill = caught_up_at.is_none();
+    let restored_at = store.restored_at().await.map_err(lost)?;
+    let mode = if is_backfill { Mode::Backfill { from: None } } else { Mode::Incremental };
+    let origin = if caught_up_at > restored_at { Origin::Live } else { Origin::History };
     let mut cursor = known.map(|c| Cursor(c.cursor));
     for _ in 0..MAX_PAGES {
         let request =

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use zyklus_model::{At, Attempt, Delivery, DeliveryId, DeliveryState, Suppression, bucket_of};
+use sqlx::{FromRow, Row as _};
+use zyklus_model::{At, Attempt, Delivery, DeliveryId, DeliveryState, GuardReason, Suppression, bucket_of};
 
 use crate::arg::{Stamp, args};
 use crate::error::Result;
@@ -64,6 +64,18 @@ pub enum AttemptEnd {
         /// Why.
         detail: String,
     },
+    /// It may have arrived, and is handed over once more all the same.
+    Repeat {
+        /// When.
+        due_at: At,
+        /// What is known.
+        detail: String,
+    },
+    /// Refused by a guard before it was handed over.
+    Refused {
+        /// By which.
+        reason: GuardReason,
+    },
     /// Not handed over at all, through no fault of its own: it does not count as a try.
     Release {
         /// When it may be claimed again.
@@ -83,6 +95,13 @@ impl AttemptEnd {
             AttemptEnd::Retry { due_at, detail } => {
                 (DeliveryState::Pending, "retry", Some(detail), Some(*due_at))
             }
+            AttemptEnd::Repeat { due_at, detail } => {
+                (DeliveryState::Pending, "unknown", Some(detail), Some(*due_at))
+            }
+            AttemptEnd::Refused { reason: GuardReason::Expired } => {
+                (DeliveryState::Expired, "refused", None, None)
+            }
+            AttemptEnd::Refused { .. } => (DeliveryState::Refused, "refused", None, None),
             AttemptEnd::Release { due_at, detail } => {
                 (DeliveryState::Pending, "released", Some(detail), Some(*due_at))
             }
@@ -90,23 +109,37 @@ impl AttemptEnd {
     }
 }
 
+/// A delivery whose daemon did not come back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lost {
+    /// It.
+    pub delivery: Delivery,
+    /// The try that is open. It may have arrived only if it was handed over.
+    pub attempt: Attempt,
+    /// How many tries before this one may have arrived without anybody knowing.
+    pub doubts: i64,
+}
+
 /// A delivery being sent, with the try that is open.
 struct OpenRow {
     delivery: DeliveryRow,
     attempt: AttemptRow,
+    doubts: i64,
 }
+
+const DOUBTS: usize = DeliveryRow::WIDTH + AttemptRow::WIDTH;
 
 impl<'r> FromRow<'r, SqliteRow> for OpenRow {
     fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
         let attempt = AttemptRow::from_sqlite(row, DeliveryRow::WIDTH)?;
-        Ok(OpenRow { delivery: DeliveryRow::from_row(row)?, attempt })
+        Ok(OpenRow { delivery: DeliveryRow::from_row(row)?, attempt, doubts: row.try_get(DOUBTS)? })
     }
 }
 
 impl<'r> FromRow<'r, PgRow> for OpenRow {
     fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
         let attempt = AttemptRow::from_postgres(row, DeliveryRow::WIDTH)?;
-        Ok(OpenRow { delivery: DeliveryRow::from_row(row)?, attempt })
+        Ok(OpenRow { delivery: DeliveryRow::from_row(row)?, attempt, doubts: row.try_get(DOUBTS)? })
     }
 }
 
@@ -119,40 +152,35 @@ impl Store {
         let completion = Arc::new(completion);
         self.write(move |tx| {
             let completion = Arc::clone(&completion);
-            Box::pin(async move { complete(tx, &completion, Fence::Owner).await })
+            Box::pin(async move { complete(tx, &completion, Fence::Owner).await.map(|s| s.is_some()) })
         })
         .await
     }
 
-    /// Notes that deliveries are being handed over from `at` on, and prolongs their leases; how many still were
-    /// this daemon's own. Only those may be handed over.
+    /// Prolongs the leases of deliveries one daemon has claimed, from now on; how many still were its own.
     ///
     /// # Errors
-    /// The database's; then none may be handed over.
-    pub async fn begin_hand_over(
+    /// The database's.
+    pub async fn heartbeat(
         &self,
         owner: &str,
         deliveries: &[DeliveryId],
-        at: At,
-        lease_until: At,
+        now: At,
+        lease_micros: i64,
     ) -> Result<u64> {
         if deliveries.is_empty() {
             return Ok(0);
         }
         let (owner, deliveries) = (owner.to_owned(), deliveries.to_vec());
+        let leases = self.inner.leases;
         self.write(move |tx| {
-            let mut lease = Sql::new(tx.dialect(), "UPDATE delivery SET lease_until = ");
-            lease.bind(lease_until).push(" WHERE state = 'sending' AND owner = ").bind(&owner);
-            lease.push(" AND id IN ").list(deliveries.iter().copied());
-            let mut note = Sql::new(tx.dialect(), "UPDATE delivery_attempt SET handed_at = ");
-            note.bind(at).push(" WHERE ended_at IS NULL AND owner = ").bind(&owner);
-            note.push(" AND (bucket, delivery_id) IN (SELECT d.bucket, d.id FROM delivery d");
-            note.push(" WHERE d.state = 'sending' AND d.owner = ").bind(&owner);
-            note.push(" AND d.id IN ").list(deliveries.iter().copied()).push(")");
+            let (owner, deliveries) = (owner.clone(), deliveries.clone());
             Box::pin(async move {
-                let ours = tx.run(lease).await?;
-                tx.run(note).await?;
-                Ok(ours)
+                let until = leases.now(tx, now).await?.plus_micros(lease_micros);
+                let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET lease_until = ");
+                sql.bind(until).push(" WHERE state = 'sending' AND owner = ").bind(&owner);
+                sql.push(" AND id IN ").list(deliveries);
+                tx.run(sql).await
             })
         })
         .await
@@ -180,15 +208,25 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn expired_leases(&self, now: At, limit: u32) -> Result<Vec<(Delivery, Attempt)>> {
+    pub async fn expired_leases(&self, now: At, limit: u32) -> Result<Vec<Lost>> {
         let mut tx = self.peek().await?;
+        let now = self.inner.leases.now(&mut tx, now).await?;
         let mut sql = Sql::new(tx.dialect(), "SELECT ");
         sql.push(DELIVERY_COLUMNS).push(", ").push(ATTEMPT_COLUMNS);
+        sql.push(
+            ", (SELECT COUNT(*) FROM delivery_attempt b WHERE b.bucket = d.bucket AND b.delivery_id = d.id \
+             AND (b.outcome = 'unknown' OR b.outcome = 'lost' AND b.handed_at IS NOT NULL))",
+        );
         sql.push(" FROM delivery d JOIN delivery_attempt a ON a.bucket = d.bucket AND a.delivery_id = d.id");
         sql.push(" AND a.ended_at IS NULL WHERE d.state = 'sending' AND d.lease_until <= ").bind(now);
         sql.push(" ORDER BY d.lease_until, d.id LIMIT ").bind(i64::from(limit));
         let rows: Vec<OpenRow> = tx.rows(sql).await?;
-        Ok(rows.into_iter().map(|row| (row.delivery.delivery(), row.attempt.attempt())).collect())
+        let lost = |row: OpenRow| Lost {
+            delivery: row.delivery.delivery(),
+            attempt: row.attempt.attempt(),
+            doubts: row.doubts,
+        };
+        Ok(rows.into_iter().map(lost).collect())
     }
 
     /// Ends a try whose daemon did not come back; it is noted as `lost`. `false`: the daemon came back after all,
@@ -205,9 +243,13 @@ impl Store {
     ) -> Result<bool> {
         let completion =
             Arc::new(Completion { delivery, attempt, owner: String::new(), at, end, suppress: None });
+        let leases = self.inner.leases;
         self.write(move |tx| {
             let completion = Arc::clone(&completion);
-            Box::pin(async move { complete(tx, &completion, Fence::Lease).await })
+            Box::pin(async move {
+                let fence = Fence::Lease(leases.now(tx, completion.at).await?);
+                complete(tx, &completion, fence).await.map(|s| s.is_some())
+            })
         })
         .await
     }
@@ -215,14 +257,19 @@ impl Store {
 
 /// What must still be so for a try to be ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fence {
+pub(crate) enum Fence {
     /// It belongs to the daemon that ends it.
     Owner,
-    /// Its lease has run out.
-    Lease,
+    /// Its lease has run out by then.
+    Lease(At),
 }
 
-async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<bool> {
+/// Ends a try, and returns the delivery's state; `None` = the fence held.
+pub(crate) async fn complete(
+    tx: &mut Tx,
+    completion: &Completion,
+    fence: Fence,
+) -> Result<Option<DeliveryState>> {
     let reference = match &completion.end {
         AttemptEnd::Accepted { provider_ref } => provider_ref.as_deref(),
         _ => None,
@@ -231,7 +278,7 @@ async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<
     receipts::hold(tx, reference).await?;
     // A merge may be giving it to another customer. Waiting for that has to be a statement of its own: one that
     // waits in its middle would look for the try where it was before.
-    let Some(mut told) = Reported::lock(tx, completion.delivery).await? else { return Ok(false) };
+    let Some(mut told) = Reported::lock(tx, completion.delivery).await? else { return Ok(None) };
     let bucket = bucket_of(told.who.customer);
     let head = "SELECT a.started_at, a.address_hash FROM delivery d JOIN delivery_attempt a \
                 ON a.bucket = d.bucket AND a.delivery_id = d.id WHERE d.state = 'sending' AND d.bucket = ";
@@ -239,13 +286,13 @@ async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<
     sql.bind(bucket).push(" AND d.id = ").bind(completion.delivery);
     match fence {
         Fence::Owner => sql.push(" AND d.owner = ").bind(&completion.owner),
-        Fence::Lease => sql.push(" AND d.lease_until <= ").bind(completion.at),
+        Fence::Lease(now) => sql.push(" AND d.lease_until <= ").bind(now),
     };
     sql.push(" AND a.ended_at IS NULL AND a.number = ").bind(completion.attempt);
     let open = tx.rows::<(Stamp, Option<String>)>(sql).await?.into_iter().next();
-    let Some((started, address)) = open else { return Ok(false) };
+    let Some((started, address)) = open else { return Ok(None) };
     let (ended, outcome, detail, due_at) = completion.end.parts();
-    let outcome = if fence == Fence::Lease { "lost" } else { outcome };
+    let outcome = if matches!(fence, Fence::Lease(_)) { "lost" } else { outcome };
     told.ends(ended, address.clone());
     let state = receipts::catch_up(tx, told.clone(), started.0, reference, completion.at).await?;
     let mut sql = Sql::new(tx.dialect(), "UPDATE delivery SET owner = NULL, lease_until = NULL, state = ");
@@ -254,7 +301,10 @@ async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<
     if let Some(name) = reference {
         sql.push(", provider_ref = ").bind(name);
     }
-    if let AttemptEnd::Release { .. } = &completion.end {
+    if let AttemptEnd::Refused { reason } = &completion.end {
+        sql.push(", reason = ").bind(reason.as_str());
+    }
+    if matches!(completion.end, AttemptEnd::Release { .. } | AttemptEnd::Refused { .. }) {
         sql.push(", attempt_count = attempt_count - 1");
     }
     if let Some(due_at) = due_at {
@@ -275,5 +325,5 @@ async fn complete(tx: &mut Tx, completion: &Completion, fence: Fence) -> Result<
     if state.is_final() || completion.suppress.is_some() {
         touch(tx, &[told.who.customer], completion.at).await?;
     }
-    Ok(true)
+    Ok(Some(state))
 }

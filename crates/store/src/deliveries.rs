@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
 use zyklus_model::{At, Attempt, CustomerId, Delivery, DeliveryId, DeliveryState, bucket_of};
 
 use crate::arg::{Stamp, args};
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::evaluation::touch;
 use crate::journeys::write_audit;
 use crate::open::Store;
+use crate::past;
 use crate::rows::{ATTEMPT_COLUMNS, AttemptRow, DELIVERY_COLUMNS, DeliveryRow};
 use crate::tx::{Sql, Tx};
 
@@ -51,6 +53,17 @@ impl Store {
     pub async fn next_delivery_due(&self) -> Result<Option<At>> {
         let sql = "SELECT due_at FROM delivery WHERE state = 'pending' ORDER BY due_at LIMIT 1";
         let row: Option<(Stamp,)> = self.peek().await?.first(sql, args![]).await?;
+        Ok(row.map(|(due,)| due.0))
+    }
+
+    /// When the next delivery may go that may not go yet; `None` = none is waiting for its time.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn next_delivery_after(&self, now: At) -> Result<Option<At>> {
+        let sql =
+            "SELECT due_at FROM delivery WHERE state = 'pending' AND due_at > $1 ORDER BY due_at LIMIT 1";
+        let row: Option<(Stamp,)> = self.peek().await?.first(sql, args![now]).await?;
         Ok(row.map(|(due,)| due.0))
     }
 
@@ -120,20 +133,68 @@ impl Store {
         let actor = actor.to_owned();
         self.write(move |tx| {
             let actor = actor.clone();
-            Box::pin(async move {
-                let Some(found) = delivery(tx, id).await? else { return Ok(false) };
-                let span = found.expires_at.micros_since(found.created_at).max(1);
-                let is_late = found.expires_at <= now;
-                let expires_at = if is_late { now.plus_micros(span) } else { found.expires_at };
-                let sql = "UPDATE delivery SET state = 'pending', reason = NULL, done_at = NULL, due_at = $1, \
-                           expires_at = $2, attempt_count = 0, \
-                           written_at = CASE WHEN written_at < $1 THEN $1 ELSE written_at END \
-                           WHERE id = $3 AND state IN ('failed', 'dead', 'unknown')";
-                if tx.execute(sql, args![now, expires_at, id]).await? == 0 {
-                    return Ok(false);
-                }
-                note(tx, &found, now, &actor, "delivery retried").await
-            })
+            Box::pin(async move { retry(tx, id, now, &actor).await })
+        })
+        .await
+    }
+
+    /// Puts all deliveries back into the outbox, as [`Store::retry_delivery`] does, that failed, were given up or have
+    /// no known end: those in one of these states, of one journey; `None` = any. How many.
+    ///
+    /// # Errors
+    /// The database's; some of them may be done then.
+    pub async fn retry_deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        journey: Option<&str>,
+        now: At,
+        actor: &str,
+    ) -> Result<u64> {
+        let mut tx = self.peek().await?;
+        let mut sql =
+            Sql::new(tx.dialect(), "SELECT id FROM delivery WHERE state IN ('failed', 'dead', 'unknown')");
+        if let Some(state) = state {
+            sql.push(" AND state = ").bind(state.as_str());
+        }
+        if let Some(journey) = journey {
+            sql.push(" AND journey = ").bind(journey);
+        }
+        sql.push(" ORDER BY id");
+        let ids: Vec<(Uuid,)> = tx.rows(sql).await?;
+        drop(tx);
+        let mut count = 0;
+        // In short transactions: others wait for each.
+        for some in ids.chunks(200) {
+            let (some, actor) = (some.to_vec(), actor.to_owned());
+            count += self
+                .write(move |tx| {
+                    let (some, actor) = (some.clone(), actor.clone());
+                    Box::pin(async move {
+                        let mut count = 0;
+                        for (id,) in some {
+                            count += u64::from(retry(tx, DeliveryId::from_uuid(id), now, &actor).await?);
+                        }
+                        Ok(count)
+                    })
+                })
+                .await?;
+        }
+        Ok(count)
+    }
+
+    /// Puts refusals back into the outbox that turned out to be about the sender and not about the recipients, due at
+    /// `due_at`, and lifts the suppressions that the same tries brought; how many.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn take_back(&self, ids: &[DeliveryId], due_at: At, now: At) -> Result<u64> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let ids = ids.to_vec();
+        self.write(move |tx| {
+            let ids = ids.clone();
+            Box::pin(async move { take_back(tx, &ids, due_at, now).await })
         })
         .await
     }
@@ -159,6 +220,48 @@ impl Store {
         })
         .await
     }
+}
+
+async fn retry(tx: &mut Tx, id: DeliveryId, now: At, actor: &str) -> Result<bool> {
+    let Some(found) = delivery(tx, id).await? else { return Ok(false) };
+    let span = found.expires_at.micros_since(found.created_at).max(1);
+    let is_late = found.expires_at <= now;
+    let expires_at = if is_late { now.plus_micros(span) } else { found.expires_at };
+    let sql = "UPDATE delivery SET state = 'pending', reason = NULL, done_at = NULL, due_at = $1, \
+               expires_at = $2, attempt_count = 0, \
+               written_at = CASE WHEN written_at < $1 THEN $1 ELSE written_at END \
+               WHERE id = $3 AND state IN ('failed', 'dead', 'unknown')";
+    if tx.execute(sql, args![now, expires_at, id]).await? == 0 {
+        return Ok(false);
+    }
+    note(tx, &found, now, actor, "delivery retried").await
+}
+
+/// Puts refusals back into the outbox that turned out to be about the sender, and lifts the suppressions that the
+/// same tries brought.
+async fn take_back(tx: &mut Tx, ids: &[DeliveryId], due_at: At, now: At) -> Result<u64> {
+    let mut sql = Sql::new(tx.dialect(), "SELECT ");
+    sql.push(DELIVERY_COLUMNS).push(" FROM delivery d WHERE d.state = 'failed' AND d.id IN ");
+    sql.list(ids.iter().copied());
+    let found: Vec<Delivery> =
+        tx.rows::<DeliveryRow>(sql).await?.into_iter().map(DeliveryRow::delivery).collect();
+    for delivery in &found {
+        let (bucket, customer) = (bucket_of(delivery.customer), delivery.customer);
+        past::remove(tx, "suppression", &["written_at"], now, |sql| {
+            sql.push(" WHERE bucket = ").bind(bucket).push(" AND customer_id = ").bind(customer);
+            sql.push(" AND reason = 'bounced' AND at = ").bind(delivery.done_at);
+        })
+        .await?;
+        let head = "UPDATE delivery SET state = 'pending', done_at = NULL, attempt_count = attempt_count - 1, due_at = ";
+        let mut sql = Sql::new(tx.dialect(), head);
+        sql.bind(due_at);
+        past::written(&mut sql, now);
+        sql.push(" WHERE bucket = ").bind(bucket).push(" AND customer_id = ").bind(customer);
+        sql.push(" AND id = ").bind(delivery.id);
+        tx.run(sql).await?;
+        note(tx, delivery, now, "zyklus", "refusal taken back").await?;
+    }
+    Ok(found.len() as u64)
 }
 
 /// What an operator did is remembered, and the customer's runs are looked at again.

@@ -52,7 +52,7 @@ pub enum StoreError {
         /// The newest version this program knows.
         known: i64,
     },
-    /// The store was written by an older program and was opened for reading only.
+    /// The store was written by an older program and was opened only for reading, or beside a daemon.
     #[error(
         "the store has version {found}, this program needs version {known}; run `zyklus db migrate` (make a backup first)"
     )]

@@ -10,17 +10,44 @@ use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, SqlitePool};
+use zyklus_model::At;
 
+use crate::arg::Stamp;
 use crate::error::{Result, StoreError};
 use crate::place::{Lock, refuse_network};
-use crate::tx::{Connection, Tx};
+use crate::tx::{Connection, Dialect, Tx};
 use crate::writer::Writer;
+
+/// Whose clock says whether a lease still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseClock {
+    /// The database's, the only one that all daemons share: their machines may disagree about the time. SQLite has
+    /// one machine and one daemon, and goes by what the caller says.
+    Database,
+    /// The caller's, for tests in which time is told.
+    Caller,
+}
+
+impl LeaseClock {
+    /// The instant leases are measured by, given the caller's.
+    pub(crate) async fn now(self, tx: &mut Tx, callers: At) -> Result<At> {
+        if self == LeaseClock::Caller || tx.dialect() == Dialect::Sqlite {
+            return Ok(callers);
+        }
+        let row: Option<(Stamp,)> = tx.first("SELECT clock_timestamp()", Vec::new()).await?;
+        Ok(row.map_or(callers, |(now,)| now.0))
+    }
+}
 
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
     /// Only reading: takes no lock, changes no byte of an SQLite file, works beside a running daemon.
     pub read_only: bool,
+    /// For single writes by hand, beside a daemon that may be running: takes SQLite's lock file only if it is free, and
+    /// refuses a store of another version. Two writers are what SQLite's own locks are for; the lock file keeps apart
+    /// two daemons, which would claim the same deliveries.
+    pub beside: bool,
     /// Whether a missing SQLite file is created.
     pub create: bool,
     /// How many reading connections SQLite gets.
@@ -29,6 +56,8 @@ pub struct OpenOptions {
     pub connections: u32,
     /// How long to wait for a lock of another process, or for a free connection.
     pub patience: Duration,
+    /// Whose clock leases go by.
+    pub leases: LeaseClock,
     /// Prepared statements kept per PostgreSQL connection; 0 behind a PgBouncer older than 1.21.
     pub statements: usize,
 }
@@ -37,16 +66,23 @@ impl Default for OpenOptions {
     fn default() -> Self {
         OpenOptions {
             read_only: false,
+            beside: false,
             create: true,
             readers: 4,
             connections: 10,
             patience: Duration::from_secs(10),
+            leases: LeaseClock::Database,
             statements: 100,
         }
     }
 }
 
 impl OpenOptions {
+    /// Single writes by hand: for `delivery retry` and `cancel`.
+    pub fn by_hand() -> Self {
+        OpenOptions { beside: true, create: false, ..OpenOptions::default() }
+    }
+
     /// Only reading: for `plan`, `why`, `report`.
     pub fn reading() -> Self {
         OpenOptions { read_only: true, create: false, ..OpenOptions::default() }
@@ -61,6 +97,7 @@ pub struct Store {
 
 pub(crate) struct Inner {
     pub(crate) backend: Backend,
+    pub(crate) leases: LeaseClock,
     read_only: bool,
 }
 
@@ -89,7 +126,7 @@ impl Store {
     ///
     /// # Errors
     /// The address, the file's place, a second writer, a store of a newer version; opened for reading also a
-    /// store of an older version.
+    /// or beside a daemon also a store of an older version.
     pub async fn open(url: &str, options: OpenOptions) -> Result<Self> {
         let backend = if let Some(path) = sqlite_path(url) {
             open_sqlite(path, &options).await?
@@ -98,13 +135,15 @@ impl Store {
         } else {
             return Err(StoreError::Url { url: shown(url), problem: "unknown kind".to_owned() });
         };
-        let store = Store { inner: Arc::new(Inner { backend, read_only: options.read_only }) };
+        let store = Store {
+            inner: Arc::new(Inner { backend, leases: options.leases, read_only: options.read_only }),
+        };
         let (found, known) = (store.version().await?, Store::KNOWN_VERSION);
         if found > known {
             store.close().await;
             return Err(StoreError::NewerVersion { found, known });
         }
-        if options.read_only && found < known {
+        if (options.read_only || options.beside) && found < known {
             store.close().await;
             return Err(StoreError::OlderVersion { found, known });
         }
@@ -225,7 +264,10 @@ async fn open_sqlite(path: PathBuf, options: &OpenOptions) -> Result<Backend> {
     let writer = if options.read_only {
         None
     } else {
-        let lock = Lock::take(&path)?;
+        let lock = match Lock::take(&path) {
+            Err(StoreError::Locked { .. }) if options.beside => None,
+            taken => Some(taken?),
+        };
         let connect = base
             .clone()
             .create_if_missing(options.create)

@@ -83,15 +83,19 @@ pub struct Claim {
     pub attempt: Attempt,
     /// All that is known of the customer, as the guards saw it.
     pub snapshot: Snapshot,
+    /// How many tries before this one may have arrived without anybody knowing.
+    pub doubts: i64,
 }
 
-/// How many are looked at together, at least.
-const PAGE: usize = 64;
+/// How many are looked at together, at least: few at first, for whoever has few slots, and twice as many each time, for
+/// where most are not to be had.
+const PAGES: (usize, usize) = (4, 64);
 /// How many are decided on in one call, times the limit: a transaction has to end some time.
 const DECIDED: u64 = 10;
 
 impl Store {
-    /// Claims what is due, oldest first. A customer whose evaluation is due waits for it: what is sent is what was
+    /// Claims what is due: transactional deliveries first, then oldest first. What is claimed is only reserved: it may
+    /// have been sent once [`Store::hand_over`] has noted it. A customer whose evaluation is due waits for it: what is sent is what was
     /// decided on all that is known. The judge is asked with the customer's snapshot, in which earlier claims of
     /// the same call already count.
     ///
@@ -102,9 +106,13 @@ impl Store {
         F: Fn(&Snapshot, &Delivery) -> Judgement + Send + Sync + 'static,
     {
         let shared = Arc::new((request, judge));
+        let leases = self.inner.leases;
         self.write(move |tx| {
             let shared = Arc::clone(&shared);
-            Box::pin(async move { claim(tx, &shared.0, &shared.1).await })
+            Box::pin(async move {
+                let lease_from = leases.now(tx, shared.0.now).await?;
+                claim(tx, &shared.0, lease_from, &shared.1).await
+            })
         })
         .await
     }
@@ -118,39 +126,79 @@ fn carrier(delivery: &Delivery) -> Carrier {
     (delivery.kind.as_str(), channel, delivery.connector.clone().unwrap_or_default())
 }
 
-async fn claim<F>(tx: &mut Tx, request: &ClaimRequest, judge: &F) -> Result<Claimed>
+/// Which of what is due is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// What somebody waits for: it does not queue behind a campaign.
+    Transactional,
+    All,
+}
+
+/// One call of claiming under way.
+struct Claiming<'r> {
+    request: &'r ClaimRequest,
+    /// What leases are counted from.
+    lease_from: At,
+    claimed: Claimed,
+    absent: BTreeSet<Carrier>,
+    touched: Vec<CustomerId>,
+}
+
+async fn claim<F>(tx: &mut Tx, request: &ClaimRequest, lease_from: At, judge: &F) -> Result<Claimed>
 where
     F: Fn(&Snapshot, &Delivery) -> Judgement + Send + Sync,
 {
-    let mut claimed = Claimed::default();
+    let mut claiming = Claiming {
+        request,
+        lease_from,
+        claimed: Claimed::default(),
+        absent: BTreeSet::new(),
+        touched: Vec::new(),
+    };
     if request.connectors.as_ref().is_some_and(Vec::is_empty) {
-        return Ok(claimed);
+        return Ok(claiming.claimed);
     }
+    for lane in [Lane::Transactional, Lane::All] {
+        claim_lane(tx, &mut claiming, lane, judge).await?;
+        if claiming.claimed.more {
+            return Ok(claiming.claimed);
+        }
+    }
+    let Claiming { mut claimed, touched, .. } = claiming;
+    if claimed.claims.len() < request.limit as usize {
+        claimed.unready += unevaluated(tx, request, &touched).await?;
+    }
+    Ok(claimed)
+}
+
+async fn claim_lane<F>(tx: &mut Tx, claiming: &mut Claiming<'_>, lane: Lane, judge: &F) -> Result<()>
+where
+    F: Fn(&Snapshot, &Delivery) -> Judgement + Send + Sync,
+{
+    let request = claiming.request;
     let limit = request.limit as usize;
     let mut after: Option<(At, DeliveryId)> = None;
-    let mut absent: BTreeSet<Carrier> = BTreeSet::new();
-    let mut touched: Vec<CustomerId> = Vec::new();
-    while claimed.claims.len() < limit {
-        let size = (limit - claimed.claims.len()).clamp(PAGE, CHUNK);
-        let page = pending(tx, request, after, &absent, size).await?;
+    let (mut least, most) = PAGES;
+    while claiming.claimed.claims.len() < limit {
+        let size = (limit - claiming.claimed.claims.len()).clamp(least, CHUNK);
+        least = (least * 2).min(most);
+        let page = pending(tx, request, lane, after, &claiming.absent, size).await?;
         let Some(last) = page.last() else { break };
         after = Some((last.due_at, last.id));
         let is_last = page.len() < size;
-        touched.extend(judge_page(tx, request, page, judge, &mut claimed, &mut absent).await?);
+        judge_page(tx, claiming, page, judge).await?;
         if is_last {
             break;
         }
         // Those left alone do not count: they are the same in the next call.
+        let claimed = &mut claiming.claimed;
         let decided = claimed.claims.len() as u64 + claimed.refused + claimed.postponed + claimed.expired;
         if claimed.claims.len() < limit && decided >= DECIDED * u64::from(request.limit) {
             claimed.more = true;
-            return Ok(claimed);
+            break;
         }
     }
-    if claimed.claims.len() < limit {
-        claimed.unready += unevaluated(tx, request, &touched).await?;
-    }
-    Ok(claimed)
+    Ok(())
 }
 
 /// ` FROM delivery … WHERE …`: what is due, with the evaluation of its customer.
@@ -167,6 +215,7 @@ fn due(sql: &mut Sql, request: &ClaimRequest) {
 async fn pending(
     tx: &mut Tx,
     request: &ClaimRequest,
+    lane: Lane,
     after: Option<(At, DeliveryId)>,
     absent: &BTreeSet<Carrier>,
     size: usize,
@@ -175,6 +224,10 @@ async fn pending(
     sql.push(DELIVERY_COLUMNS);
     due(&mut sql, request);
     sql.push(" AND e.due_at > ").bind(request.now);
+    if lane == Lane::Transactional {
+        // In the text, because an index over one purpose is only used for a purpose that is.
+        sql.push(" AND d.purpose = 'transactional'");
+    }
     if let Some((due_at, id)) = after {
         sql.push(" AND (d.due_at, d.id) > (").bind(due_at).push(", ").bind(id).push(")");
     }
@@ -201,18 +254,13 @@ async fn unevaluated(tx: &mut Tx, request: &ClaimRequest, touched: &[CustomerId]
     Ok(tx.rows::<(i64,)>(sql).await?.first().map_or(0, |(count,)| count.unsigned_abs()))
 }
 
-/// Judges deliveries one after the other; returns the customers of those that will not go.
-async fn judge_page<F>(
-    tx: &mut Tx,
-    request: &ClaimRequest,
-    page: Vec<Delivery>,
-    judge: &F,
-    claimed: &mut Claimed,
-    absent: &mut BTreeSet<Carrier>,
-) -> Result<Vec<CustomerId>>
+/// Judges deliveries one after the other, and remembers the customers of those that will not go.
+async fn judge_page<F>(tx: &mut Tx, claiming: &mut Claiming<'_>, page: Vec<Delivery>, judge: &F) -> Result<()>
 where
     F: Fn(&Snapshot, &Delivery) -> Judgement + Send + Sync,
 {
+    let Claiming { request, lease_from, claimed, absent, .. } = claiming;
+    let (request, lease_until) = (*request, lease_from.plus_micros(request.lease_micros));
     let now = request.now;
     let mut customers: Vec<CustomerId> = page.iter().map(|d| d.customer).collect();
     customers.sort_unstable();
@@ -266,14 +314,13 @@ where
         if let Some(known) = snapshot.deliveries.iter_mut().find(|d| d.id == delivery.id) {
             known.clone_from(&delivery);
         }
-        changes.push(request, &delivery);
+        changes.push(request, lease_until, &delivery);
         if delivery.state == DeliveryState::Sending {
             sent.push((delivery, snapshot.clone()));
         }
     }
-    let touched = changes.write(tx, now).await?;
-    start(tx, request, sent, claimed).await?;
-    Ok(touched)
+    claiming.touched.extend(changes.write(tx, now).await?);
+    start(tx, request, sent, &mut claiming.claimed).await
 }
 
 /// What judging changed, written together.
@@ -284,7 +331,7 @@ struct Changes {
 }
 
 impl Changes {
-    fn push(&mut self, request: &ClaimRequest, delivery: &Delivery) {
+    fn push(&mut self, request: &ClaimRequest, lease_until: At, delivery: &Delivery) {
         let is_sent = delivery.state == DeliveryState::Sending;
         self.rows.push(args![
             bucket_of(delivery.customer),
@@ -296,7 +343,7 @@ impl Changes {
             delivery.done_at,
             delivery.attempt_count,
             is_sent.then_some(request.owner.as_str()),
-            is_sent.then(|| request.now.plus_micros(request.lease_micros)),
+            is_sent.then_some(lease_until),
             delivery.outranked_by,
             request.now
         ]);
@@ -323,18 +370,22 @@ async fn start(
     sent: Vec<(Delivery, Snapshot)>,
     claimed: &mut Claimed,
 ) -> Result<()> {
-    let mut numbers: HashMap<Uuid, i64> = HashMap::new();
+    let mut tries: HashMap<Uuid, (i64, i64)> = HashMap::new();
     for some in sent.chunks(CHUNK) {
-        let head = "SELECT a.delivery_id, MAX(a.number) FROM delivery_attempt a \
+        let head = "SELECT a.delivery_id, MAX(a.number), \
+                    COUNT(CASE WHEN a.outcome = 'unknown' OR a.outcome = 'lost' AND a.handed_at IS NOT NULL \
+                    THEN 1 END) FROM delivery_attempt a \
                     WHERE (a.bucket, a.delivery_id) IN (";
         let mut sql = Sql::new(tx.dialect(), head);
         sql.values(some.iter().map(|(d, _)| args![bucket_of(d.customer), d.id]));
         sql.push(") GROUP BY a.delivery_id");
-        numbers.extend(tx.rows::<(Uuid, i64)>(sql).await?);
+        let rows = tx.rows::<(Uuid, i64, i64)>(sql).await?;
+        tries.extend(rows.into_iter().map(|(id, number, doubts)| (id, (number, doubts))));
     }
     let mut rows = Vec::with_capacity(sent.len());
     for (delivery, snapshot) in sent {
-        let number = numbers.get(&delivery.id.uuid()).copied().unwrap_or(0) + 1;
+        let (last, doubts) = tries.get(&delivery.id.uuid()).copied().unwrap_or_default();
+        let number = last + 1;
         let id = AttemptId::derive(&[delivery.id.uuid().as_bytes(), &number.to_be_bytes()]);
         let bucket = bucket_of(delivery.customer);
         let address = reached_at(delivery.channel, &snapshot.customer);
@@ -350,7 +401,7 @@ async fn start(
             outcome: None,
             detail: None,
         };
-        claimed.claims.push(Claim { delivery, attempt, snapshot });
+        claimed.claims.push(Claim { delivery, attempt, snapshot, doubts });
     }
     let head =
         "INSERT INTO delivery_attempt (bucket, delivery_id, number, id, owner, started_at, address_hash)";

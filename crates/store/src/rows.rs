@@ -422,6 +422,9 @@ pub(crate) const ATTEMPT_COLUMNS: &str =
     "a.id, a.delivery_id, a.number, a.owner, a.started_at, a.handed_at, a.ended_at, a.outcome, a.detail";
 
 impl AttemptRow {
+    /// How many columns it has.
+    pub(crate) const WIDTH: usize = 9;
+
     pub(crate) fn attempt(self) -> Attempt {
         Attempt {
             id: AttemptId::from_uuid(self.id),

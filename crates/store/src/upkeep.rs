@@ -13,6 +13,7 @@ use crate::error::{Result, StoreError};
 use crate::open::{Store, sqlite_path};
 use crate::past;
 use crate::place::{Lock, refuse_network};
+use crate::restore::{Restored, settle};
 
 /// How long reports of unusable records are kept.
 const REJECT_DAYS: i64 = 90;
@@ -56,37 +57,17 @@ impl Store {
     /// A running daemon, a file that is no store or is of a newer version: the store that was there is in its
     /// place then. Files that cannot be moved: what was moved already ends in `.before-restore`.
     pub async fn restore(from: &Path, to_url: &str) -> Result<()> {
-        let Some(to) = sqlite_path(to_url) else {
-            return Err(StoreError::Unsupported(
-                "a PostgreSQL store is restored with pg_restore or psql, from what pg_dump wrote".to_owned(),
-            ));
-        };
-        if !from.exists() {
-            return Err(StoreError::Missing { path: from.to_owned() });
-        }
-        refuse_network(&to)?;
-        let lock = Lock::take(&to)?;
-        let fresh = beside(&to, ".restoring");
-        remove(&fresh)?;
-        copy(from, &fresh).await?;
-        // A log without its file is put away too: SQLite would play it into the backup.
-        let kept = beside(&to, ".before-restore");
-        let tails = ["", "-wal"];
-        if tails.iter().any(|tail| beside(&to, tail).exists()) {
-            for tail in tails {
-                let (now, then) = (beside(&to, tail), beside(&kept, tail));
-                remove(&then)?;
-                if now.exists() {
-                    fs::rename(&now, &then).map_err(|e| StoreError::file("move", &now, e))?;
-                }
-            }
-            remove(&beside(&kept, "-shm"))?;
-        }
-        remove(&beside(&to, "-shm"))?;
-        fs::rename(&fresh, &to).map_err(|e| StoreError::file("move", &fresh, e))?;
-        sync_folder(&to)?;
-        drop(lock);
-        Ok(())
+        replace(from, to_url, None).await.map(drop)
+    }
+
+    /// The same, and so that a daemon can go on with it: what the store that was there knows to be sent, refused or
+    /// withdrawn is taken over; where it cannot be read, advertising whose time had come is held back as `unknown`. What
+    /// the streams bring until they have caught up is history once more.
+    ///
+    /// # Errors
+    /// As with [`Store::restore`].
+    pub async fn restore_at(from: &Path, to_url: &str, now: At) -> Result<Restored> {
+        replace(from, to_url, Some(now)).await
     }
 
     /// Deletes reports of unusable records that are older than 90 days, and what rows were more than `past_days` ago,
@@ -108,6 +89,46 @@ impl Store {
         };
         Ok(HousekeepReport { rejects, past, is_checkpointed })
     }
+}
+
+/// Puts a backup in a store's place; with an instant, it is told what happened since.
+async fn replace(from: &Path, to_url: &str, now: Option<At>) -> Result<Restored> {
+    let Some(to) = sqlite_path(to_url) else {
+        return Err(StoreError::Unsupported(
+            "a PostgreSQL store is restored with pg_restore or psql, from what pg_dump wrote".to_owned(),
+        ));
+    };
+    if !from.exists() {
+        return Err(StoreError::Missing { path: from.to_owned() });
+    }
+    refuse_network(&to)?;
+    let lock = Lock::take(&to)?;
+    let fresh = beside(&to, ".restoring");
+    remove(&fresh)?;
+    copy(from, &fresh).await?;
+    // A log without its file is put away too: SQLite would play it into the backup.
+    let kept = beside(&to, ".before-restore");
+    let tails = ["", "-wal"];
+    let is_kept = tails.iter().any(|tail| beside(&to, tail).exists());
+    if is_kept {
+        for tail in tails {
+            let (now, then) = (beside(&to, tail), beside(&kept, tail));
+            remove(&then)?;
+            if now.exists() {
+                fs::rename(&now, &then).map_err(|e| StoreError::file("move", &now, e))?;
+            }
+        }
+        remove(&beside(&kept, "-shm"))?;
+    }
+    remove(&beside(&to, "-shm"))?;
+    let restored = match now {
+        Some(now) => settle(&fresh, is_kept.then_some(kept.as_path()), now).await?,
+        None => Restored::default(),
+    };
+    fs::rename(&fresh, &to).map_err(|e| StoreError::file("move", &fresh, e))?;
+    sync_folder(&to)?;
+    drop(lock);
+    Ok(restored)
 }
 
 /// Outside of any transaction, where alone SQLite does it, on a connection of its own.

@@ -59,7 +59,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) async fn start(pool: SqlitePool, lock: Lock) -> Result<Self> {
+    pub(crate) async fn start(pool: SqlitePool, lock: Option<Lock>) -> Result<Self> {
         let tx = Tx::new(Connection::Sqlite(pool.acquire().await?));
         let (sender, receiver) = mpsc::channel(256);
         let done = tokio::spawn(async move {

@@ -31,10 +31,6 @@ use config::Settings;
 use pool::Pool;
 use session::Session;
 
-/// Mails in one call of `send` for each connection: enough to keep it busy, few enough that a crash leaves
-/// little in doubt.
-const BATCH_PER_CONNECTION: u32 = 4;
-
 /// A connection to one SMTP server.
 pub struct SmtpConnector {
     manifest: Manifest,
@@ -59,7 +55,7 @@ impl Factory for SmtpConnector {
             channel: Some(ChannelSpec {
                 channel: zyklus_model::Channel::Email,
                 dedup: Dedup::None,
-                max_batch: 4 * BATCH_PER_CONNECTION,
+                max_batch: 4,
             }),
             actions: Vec::new(),
             hosts: Vec::new(),
@@ -75,7 +71,8 @@ impl Factory for SmtpConnector {
         let mut manifest = <Self as Factory>::manifest();
         manifest.max_in_flight = settings.max_connections;
         if let Some(channel) = &mut manifest.channel {
-            channel.max_batch = settings.max_connections * BATCH_PER_CONNECTION;
+            // As many as really are under way at once: a crash leaves no more than these in doubt.
+            channel.max_batch = settings.max_connections;
         }
         let pool = Pool::new(settings.clone());
         Ok(SmtpConnector { manifest, settings, pool, ctx })

@@ -49,10 +49,13 @@ impl Pool {
     pub(crate) async fn send(&self, mail: &Composed, handed_over: &AtomicBool) -> Outcome<Receipt> {
         let _permit = match tokio::time::timeout(BEGIN_WITHIN, self.free.acquire()).await {
             Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return Outcome::Retry(Error::new(ErrorKind::Cancelled, "the connector is closed")),
+            Ok(Err(_)) => {
+                let error = Error::new(ErrorKind::Cancelled, "the connector is closed");
+                return Outcome::Retry(error.unreachable());
+            }
             Err(_) => {
                 let message = "all connections to the mail server were busy; the mail was not handed over";
-                return Outcome::Retry(Error::new(ErrorKind::Transient, message));
+                return Outcome::Retry(Error::new(ErrorKind::Transient, message).unreachable());
             }
         };
         if let Some(session) = self.take().await {
@@ -66,7 +69,8 @@ impl Pool {
         }
         let session = match Session::open(self.settings.clone()).await {
             Ok(session) => session,
-            Err(error) => return Outcome::Retry(error),
+            // No mail's fault: none would have gone.
+            Err(error) => return Outcome::Retry(error.unreachable()),
         };
         let (result, session) = session.deliver(mail, handed_over).await;
         self.put(session);

@@ -350,17 +350,11 @@ async fn log_in(
     if last.code == 235 {
         return Ok(());
     }
-    // A server might repeat what it was told; its words are passed on without it.
-    let words = match password {
-        "" => last.to_string(),
-        _ => last.to_string().replace(password, "…"),
-    };
+    // A server might repeat what it was told, in one form or another: its words go no further, only its code does.
     if last.is_refusal() {
-        return Err(refusal(Stage::LogIn, &last, words));
+        return Err(Error { detail: None, ..refusal(Stage::LogIn, &last, String::new()) });
     }
-    Err(Error::new(ErrorKind::Auth, "the mail server did not complete the log-in")
-        .with_code(last.label())
-        .with_detail(words))
+    Err(Error::new(ErrorKind::Auth, "the mail server did not complete the log-in").with_code(last.label()))
 }
 
 #[cfg(test)]

@@ -287,6 +287,7 @@ CREATE TABLE delivery (
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX delivery_id ON delivery (id);
 CREATE INDEX delivery_pending ON delivery (due_at, id) WHERE state = 'pending';
+CREATE INDEX delivery_urgent ON delivery (due_at, id) WHERE state = 'pending' AND purpose = 'transactional';
 CREATE INDEX delivery_sending ON delivery (lease_until) WHERE state = 'sending';
 CREATE INDEX delivery_reference ON delivery (provider_ref) WHERE provider_ref IS NOT NULL;
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::Executor as _;
-use zyklus_store::{OpenOptions, Store};
+use zyklus_store::{LeaseClock, OpenOptions, Store};
 
 /// An empty, migrated store and where it lies.
 pub(crate) struct Bed {
@@ -32,9 +32,10 @@ macro_rules! on_both {
     };
 }
 
-/// Opens and migrates the store at an address.
+/// Opens and migrates the store at an address; leases go by what the test says the time is.
 pub(crate) async fn open(url: &str) -> Store {
-    let store = Store::open(url, OpenOptions::default()).await.unwrap();
+    let options = OpenOptions { leases: LeaseClock::Caller, ..OpenOptions::default() };
+    let store = Store::open(url, options).await.unwrap();
     store.migrate().await.unwrap();
     store
 }

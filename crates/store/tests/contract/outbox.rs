@@ -7,7 +7,7 @@ use zyklus_model::{
     At, Channel, DeliveryId, DeliveryState, GuardReason, Record, Suppression, SuppressionReason,
 };
 use zyklus_store::{
-    AttemptEnd, Claim, ClaimRequest, Completion, DeliveryFilter, Judgement, OpenOptions, Store,
+    AttemptEnd, Claim, ClaimRequest, Completion, DeliveryFilter, Judgement, Lost, OpenOptions, Store,
 };
 
 use crate::common::Bed;
@@ -363,17 +363,35 @@ async fn handing_over_is_noted_only_for_its_own(bed: Bed) {
     let store = &bed.store;
     outbox(store, 3).await;
     let claims = claim_all(store, "a", minute(10)).await.claims;
-    let ids: Vec<DeliveryId> = claims.iter().take(2).map(|c| c.delivery.id).collect();
     assert!(store.complete(completion(&claims[0], minute(10), accepted())).await.unwrap());
-    let begin = |owner, ids| store.begin_hand_over(owner, ids, minute(12), minute(30));
-    assert_eq!(begin("b", &ids).await.unwrap(), 0);
-    assert_eq!(begin("a", &ids).await.unwrap(), 1);
-    assert_eq!(begin("a", &[]).await.unwrap(), 0);
+    let begin = async |owner: &str| {
+        let handing = zyklus_store::Handing {
+            owner: owner.to_owned(),
+            now: minute(12),
+            lease_micros: 18 * 60_000_000,
+            claims: claims.iter().take(2).map(zyklus_store::HandingClaim::from).collect(),
+        };
+        store.hand_over(handing, |_, _| Judgement::Send).await.unwrap()
+    };
+    let (lost, go) = (zyklus_store::HandOver::Lost, zyklus_store::HandOver::Go { first_at: minute(12) });
+    judge(store, minute(11), |_, _| {}).await;
+    assert_eq!(begin("b").await, [lost, lost]);
+    assert_eq!(begin("a").await, [lost, go]);
     let lost = store.expired_leases(minute(29), 10).await.unwrap();
-    let [(waiting, attempt)] = lost.as_slice() else { panic!("{lost:?}") };
-    assert_eq!((waiting.id, attempt.handed_at), (claims[2].delivery.id, None));
-    let lost = store.expired_leases(minute(30), 10).await.unwrap();
-    let begun: Vec<(DeliveryId, Option<At>)> = lost.iter().map(|(d, a)| (d.id, a.handed_at)).collect();
+    let [waiting] = lost.as_slice() else { panic!("{lost:?}") };
+    assert_eq!((waiting.delivery.id, waiting.attempt.handed_at), (claims[2].delivery.id, None));
+    // A heartbeat prolongs only its own.
+    let ids: Vec<DeliveryId> = claims.iter().map(|c| c.delivery.id).collect();
+    let beat = async |owner: &str, ids: &[DeliveryId]| {
+        store.heartbeat(owner, ids, minute(29), 60_000_000).await.unwrap()
+    };
+    assert_eq!(beat("b", &ids).await, 0);
+    assert_eq!(beat("a", &[]).await, 0);
+    assert_eq!(beat("a", &ids).await, 2);
+    let mut lost = store.expired_leases(minute(30), 10).await.unwrap();
+    lost.sort_by_key(|lost| lost.attempt.handed_at);
+    let begun: Vec<(DeliveryId, Option<At>)> =
+        lost.iter().map(|lost| (lost.delivery.id, lost.attempt.handed_at)).collect();
     assert_eq!(begun, [(claims[2].delivery.id, None), (claims[1].delivery.id, Some(minute(12)))]);
     let (_, attempts) = store.delivery(claims[0].delivery.id).await.unwrap().unwrap();
     assert_eq!(attempts[0].handed_at, None, "it had ended");
@@ -398,13 +416,13 @@ async fn lost_lease_is_found_and_settled(bed: Bed) {
     assert_eq!(store.expired_leases(minute(10), 10).await.unwrap(), []);
     let lost = store.expired_leases(minute(11), 2).await.unwrap();
     assert_eq!(lost.len(), 2);
-    let (delivery, attempt) = &lost[0];
+    let Lost { delivery, attempt, .. } = &lost[0];
     assert_eq!((delivery.state, attempt.number, attempt.delivery), (DeliveryState::Sending, 1, delivery.id));
     let unknown = || AttemptEnd::Unknown { detail: "the daemon died".to_owned() };
     let settle = |end, at| store.settle_lost(delivery.id, 1, end, minute(at));
     assert!(!settle(unknown(), 10).await.unwrap(), "its lease still holds then");
     // The daemon comes back at the last moment.
-    store.begin_hand_over("a", &[delivery.id], minute(11), minute(20)).await.unwrap();
+    store.heartbeat("a", &[delivery.id], minute(19), 60_000_000).await.unwrap();
     assert!(!settle(unknown(), 11).await.unwrap());
     assert!(settle(unknown(), 20).await.unwrap());
     assert!(!settle(unknown(), 20).await.unwrap());

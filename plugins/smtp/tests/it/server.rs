@@ -162,7 +162,9 @@ async fn serve(state: &State, stream: Box<dyn Io>) -> std::io::Result<()> {
             }
             "AUTH" => {
                 let ok = logs_in(state, &mut line, &command).await?;
-                say(&mut line, if ok { "235 2.7.0 welcome\r\n" } else { "535 5.7.8 wrong\r\n" }).await?;
+                // Some servers repeat what they were told.
+                let wrong = format!("535 5.7.8 wrong: {command}\r\n");
+                say(&mut line, if ok { "235 2.7.0 welcome\r\n" } else { &wrong }).await?;
             }
             "MAIL" if faults.tires_after.is_some_and(|n| mails >= n) => {
                 say(&mut line, "421 4.7.0 too many mails on this connection\r\n").await?;
