@@ -29,9 +29,11 @@ fn write(dir: &Path, playbook: &str, subject: &str) -> std::path::PathBuf {
     for n in 0..3 {
         let mail: Vec<String> = text
             .lines()
-            .map(|line| match line.starts_with("subject") {
-                true => format!("subject = \"{subject} {n}\"\n"),
-                false => format!("{line}\n"),
+            .map(|line| match line {
+                _ if line.starts_with("subject") => format!("subject = \"{subject} {n}\"\n"),
+                // Nothing is to hold these mails up.
+                _ if line.starts_with("class") => "class = \"service\"\n".to_owned(),
+                _ => format!("{line}\n"),
             })
             .collect();
         std::fs::create_dir_all(templates.join(format!("m{n}"))).unwrap();

@@ -22,7 +22,7 @@ async fn the_starter_tests_pass_and_a_failing_one_makes_check_fail() {
     for words in [
         &format!("--> playbooks/03-cart.toml:{line}"),
         "send cart-1; it came on Mon 2026-03-02 14:00 (0d)",
-        "wait:4h",
+        "wait:send:cart-1",
         "tests, 2 failed",
     ] {
         assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);

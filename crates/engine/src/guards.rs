@@ -59,6 +59,10 @@ pub fn refuses(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -
 pub fn permits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Permit {
     match admits(book, snapshot, delivery, now) {
         Permit::Go if is_over(book, snapshot, delivery, now) => Permit::Refuse(GuardReason::Over),
+        // Rule R13: its run has given way to another of its group.
+        Permit::Go if run_of(snapshot, delivery).is_some_and(|run| run.state == RunState::Waiting) => {
+            Permit::Delay(now.plus_seconds(LOOK_AGAIN), GuardReason::Outranked)
+        }
         Permit::Go => match outranked(book, snapshot, delivery, now) {
             Some((_, until)) => Permit::Delay(until, GuardReason::Outranked),
             None => Permit::Go,
@@ -67,8 +71,8 @@ pub fn permits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -
     }
 }
 
-/// The same without the questions that wait for the claim: whether the run has reached its goal or exit meanwhile, and
-/// who else wants to write now.
+/// The same without the questions that wait for the claim: whether the run has reached its goal or exit or given way
+/// meanwhile, and who else wants to write now.
 pub(crate) fn admits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> Permit {
     if let Some(reason) = refuses(book, snapshot, delivery, now) {
         return Permit::Refuse(reason);
@@ -82,10 +86,6 @@ pub(crate) fn admits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now:
             return Permit::Refuse(GuardReason::TestMode);
         }
         Some(Mode::Test | Mode::Live) | None => {}
-    }
-    // Rule R13: its run has given way to another of its group.
-    if run_of(snapshot, delivery).is_some_and(|run| run.state == RunState::Waiting) {
-        return Permit::Delay(later, GuardReason::Outranked);
     }
     match free_from(book, snapshot, delivery, now) {
         (_, None) => Permit::Go,

@@ -241,7 +241,8 @@ impl Work<'_> {
                     {
                         reached_at
                     } else {
-                        delivery.done_at.unwrap_or(self.now)
+                        // One that was taken back before its step came again took no time.
+                        delivery.done_at.unwrap_or(self.now).max(reached_at)
                     };
                     Step::Done { next: node.next, reached_at: at, outcome: outcome_of(&delivery).to_owned() }
                 }
