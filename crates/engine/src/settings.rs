@@ -145,7 +145,7 @@ impl Settings {
                     source.problem_help(
                         span,
                         format!("`caps.{name}` is no channel"),
-                        "known are email, sms, social, push, post and total",
+                        "known are email, sms, social, push, post and total, and beside them contend",
                     );
                     continue;
                 }

@@ -34,11 +34,13 @@ pub(crate) const PURPOSES: &[(&str, Purpose)] = &[
 pub(crate) struct Steps {
     path: String,
     nodes: Vec<(Node, Range<usize>)>,
+    /// A step could not be read. What it was is unknown, and so is which waits stood in front of what.
+    has_gaps: bool,
 }
 
 impl Steps {
     pub(crate) fn new(path: &str) -> Self {
-        Steps { path: path.to_owned(), nodes: Vec::new() }
+        Steps { path: path.to_owned(), nodes: Vec::new(), has_gaps: false }
     }
 
     /// Reads the outermost list.
@@ -80,7 +82,8 @@ impl Steps {
         for (node, span) in &self.nodes {
             let count = seen.entry(node.id.as_str()).or_default();
             *count += 1;
-            if *count == 2 {
+            let is_guess = self.has_gaps && node.id.starts_with("wait:");
+            if *count == 2 && !is_guess {
                 let help = format!("give one of them a name, for example id = \"{}-2\"", plain(&node.id));
                 source.problem_help(
                     span.clone(),
@@ -139,6 +142,8 @@ impl Steps {
             if let Some(node) = self.step(source, &step_path, item, next) {
                 self.nodes.push((node, item.span()));
                 next = Some(self.nodes.len() - 1);
+            } else {
+                self.has_gaps = true;
             }
         }
         next

@@ -51,13 +51,22 @@ static STORE: Table = Table {
     name: "store",
     title: "[store]",
     doc: "Where everything is kept.",
-    keys: &[Key::new(
-        "url",
-        Kind::Text,
-        "`sqlite:` and a file, or `postgres://user@host/name`",
-        "\"sqlite:zyklus.db\"",
-    )
-    .or("\"sqlite:zyklus.db\"")],
+    keys: &[
+        Key::new(
+            "url",
+            Kind::Text,
+            "`sqlite:` and a file, or `postgres://user@host/name`",
+            "\"sqlite:zyklus.db\"",
+        )
+        .or("\"sqlite:zyklus.db\""),
+        Key::new(
+            "keep_past_days",
+            Kind::Int(0, 36_500),
+            "so many days back `--as-of` can ask what was known; 0 keeps nothing",
+            "365",
+        )
+        .or("760"),
+    ],
     is_later: false,
     is_open: false,
 };

@@ -451,7 +451,7 @@ fn caps_and_quiet_hours_say_what_is_wrong() {
         (
             "v = { »emial = { max = 1, per = \"day\" } }",
             "`caps.emial` is no channel",
-            Some("known are email, sms, social, push, post and total"),
+            Some("known are email, sms, social, push, post and total, and beside them contend"),
             Settings::read_caps,
         ),
         ("v = { email = »{ max = 1 } }", "`caps.email.per` is missing", None, Settings::read_caps),
