@@ -160,7 +160,7 @@ fn assert_came_true(world: &World, before: &Run, fate: &Fate) {
                     Shift::Same | Shift::Now => true,
                 }
         }
-        Fate::Moves { to, .. } => run.definition == *current && reached(to) && to != "",
+        Fate::Moves { to, .. } => run.definition == *current && reached(to) && !to.is_empty(),
         Fate::Ends { end, reason } => run.end == Some(*end) && run.end_reason == *reason,
     };
     assert!(came_true, "{fate:?} was announced of {before:#?}\nand it came to {run:#?}");

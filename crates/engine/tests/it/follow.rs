@@ -354,7 +354,7 @@ fn r10_mautic_2419_looking_at_everybody_again_moves_nobody() {
 fn r10_a_journey_is_built_again_from_the_text_it_is_kept_as() {
     let odd = "[segments]\nbig = \"orders.revenue > 0.5e1\"\n[defaults]\nreenter = \"after 5d\"\npriority = 0x1F\n[journeys.j]\nlabel = { en = \"A \\\"b\\\" \\\\ \\u0007\" }\n\
                start = { segment = \"big\" }\nwas = \"i\"\nsteps = [\n  { send = \"a\", with = { n = 1_000, f = 1.5, b = true, d = 2026-01-01, l = [1, \"x\"], t = { u = \"ü\" } } },\n]\n";
-    let mut books = vec![starter().journeys, World::new(odd).book.journeys];
+    let mut books = [starter().journeys, World::new(odd).book.journeys];
     assert!(shipped("playbooks").len() > 3);
     for journey in books.iter_mut().flatten() {
         let mut again = Journey::rebuild(&journey.definition, &journey.text).expect("it reads");
