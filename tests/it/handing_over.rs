@@ -37,10 +37,16 @@ fn write_config(dir: &Path, step: &str, port: u16, keys: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
+    // What is no advertising says so in its template, too.
+    std::fs::create_dir_all(dir.join("templates/receipt")).unwrap();
+    let receipt =
+        "+++\nsubject = \"Ihr Beleg\"\nclass = \"service\"\n+++\nVielen Dank für Ihre Bestellung.\n";
+    std::fs::write(dir.join("templates/receipt/de.txt"), receipt).unwrap();
+    let template = if step.contains("transactional") { "receipt" } else { "welcome-1" };
     std::fs::create_dir_all(dir.join("playbooks")).unwrap();
     let playbook = format!(
         "[journeys.thanks]\nlabel = {{ en = \"Thanks\", de = \"Dank\" }}\nstart = {{ event = \"order.placed\" }}\n\
-         reenter = \"always\"\nsteps = [{{ send = \"welcome-1\", cap = \"ignore\"{step} }}]\n"
+         reenter = \"always\"\nsteps = [{{ send = \"{template}\", cap = \"ignore\"{step} }}]\n"
     );
     std::fs::write(dir.join("playbooks/thanks.toml"), playbook).unwrap();
     let config = format!(
