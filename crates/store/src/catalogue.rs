@@ -154,7 +154,9 @@ pub(crate) async fn write(tx: &mut Tx, ingest: &Ingest, report: &mut IngestRepor
     let mut coupons: BTreeMap<String, Vec<Option<Item>>> = BTreeMap::new();
     for record in &ingest.records {
         let (table, external_id, item) = match record {
-            Record::Product(r) => (&mut products, &r.external_id, Some(product(r, system)?)),
+            Record::Product(r) => {
+                (&mut products, &r.external_id, Some(product(r, system, ingest.received_at)?))
+            }
             Record::Coupon(r) => (&mut coupons, &r.external_id, Some(coupon(r, system)?)),
             Record::Deleted(r) if r.kind == "product" => (&mut products, &r.external_id, None),
             Record::Deleted(r) if r.kind == "coupon" => (&mut coupons, &r.external_id, None),
@@ -232,7 +234,9 @@ async fn replace(
     Ok(count)
 }
 
-fn product(record: &ProductRecord, system: &str) -> Result<Item> {
+fn product(record: &ProductRecord, system: &str, received_at: zyklus_model::At) -> Result<Item> {
+    // A clock that is ahead must not make every later change look older.
+    let updated_at = record.updated_at.map(|at| at.min(received_at));
     let hash = content_hash(record, None)?;
     let categories: Vec<String> = record.categories.iter().filter_map(|c| name_of(c)).collect();
     let row = args![
@@ -246,10 +250,10 @@ fn product(record: &ProductRecord, system: &str) -> Result<Item> {
         record.price.as_ref().map(|p| p.currency.code()),
         json_text(&categories)?,
         record.available,
-        record.updated_at,
+        updated_at,
         hash,
     ];
-    Ok(Item { row, hash, updated_at: record.updated_at })
+    Ok(Item { row, hash, updated_at })
 }
 
 fn coupon(record: &CouponRecord, system: &str) -> Result<Item> {

@@ -9,7 +9,7 @@ mod deleted;
 mod mark;
 mod orders;
 pub(crate) mod receipts;
-mod said;
+pub(crate) mod said;
 mod slots;
 mod tags;
 
@@ -116,7 +116,7 @@ pub(crate) async fn one_at_a_time(tx: &mut Tx) -> Result<()> {
 }
 
 /// A page while it is being taken in.
-struct Batch<'i> {
+pub(crate) struct Batch<'i> {
     ingest: &'i Ingest,
     people: People,
     report: IngestReport,
@@ -149,7 +149,7 @@ struct About<'i> {
 }
 
 impl<'i> Batch<'i> {
-    fn new(ingest: &'i Ingest, people: People) -> Self {
+    pub(crate) fn new(ingest: &'i Ingest, people: People) -> Self {
         Batch {
             ingest,
             people,
@@ -269,7 +269,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    async fn write_marks(&self, tx: &mut Tx) -> Result<()> {
+    pub(crate) async fn write_marks(&self, tx: &mut Tx) -> Result<()> {
         let mut marks: BTreeMap<CustomerId, (bool, bool)> = BTreeMap::new();
         for (customer, (live, history)) in &self.marks {
             let mark = marks.entry(self.people.root(*customer)).or_default();
@@ -292,7 +292,7 @@ impl Batch<'_> {
         self.events.entry(id).or_insert(event);
     }
 
-    async fn write_events(&mut self, tx: &mut Tx) -> Result<()> {
+    pub(crate) async fn write_events(&mut self, tx: &mut Tx) -> Result<()> {
         let ids: Vec<EventId> = self.events.keys().copied().collect();
         for some in ids.chunks(CHUNK) {
             let mut sql = Sql::new(tx.dialect(), "SELECT id FROM event WHERE id IN ");

@@ -15,3 +15,4 @@ mod pages;
 mod parity;
 mod receipts;
 mod upkeep;
+mod words;
