@@ -8,6 +8,7 @@
 pub mod book;
 pub mod condition;
 pub mod decide;
+mod events;
 pub mod facts;
 pub mod guards;
 pub mod lifecycle;

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use zyklus_model::nearest;
 
 use crate::condition::{Condition, Named, Scope};
+use crate::events::misspelt;
 use crate::lifecycle::{identifier, read_label};
 use crate::playbook::{Every, Goal, Journey, Mode, Overlap, Playbook, Reenter, Start};
 use crate::problem::Problem;
@@ -120,6 +121,7 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
         source.array_of("tests", tests);
     }
     root.finish(source);
+    source.problems.extend(source.mentions.iter().filter_map(misspelt));
     playbook.mentions = std::mem::take(&mut source.mentions);
     Some(playbook)
 }
@@ -363,13 +365,17 @@ fn read_start<'a>(
             Some(Start::Left(phase))
         }),
         "event" => {
-            let name =
-                table.take("event").and_then(|v| source.parsed(&format!("{path}.event"), v, event_name));
+            let event = table.take("event");
+            let name = event.and_then(|v| source.parsed(&format!("{path}.event"), v, event_name));
             let filter =
                 table.take("where").map(|v| source.condition(&format!("{path}.where"), v, Scope::StartWhere));
             match (name, filter) {
                 (Some(_), Some(None)) | (None, _) => None,
-                (Some(name), filter) => Some(Start::Event { name, filter: filter.flatten() }),
+                (Some(name), filter) => {
+                    let span = event.map_or(value.span(), |v| v.span());
+                    source.mention(Named::Event, &name, span);
+                    Some(Start::Event { name, filter: filter.flatten() })
+                }
             }
         }
         "segment" => table.take("segment").and_then(|v| {
