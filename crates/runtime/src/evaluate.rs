@@ -1,6 +1,7 @@
 //! Decides for the customers who are due, in batches: read, decide, store. Cost follows what changed.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -16,6 +17,9 @@ use crate::project::Project;
 const BATCH: u32 = 2_000;
 /// A decision can ask to be looked at again at once (a label it put on may open another rule); so often at most.
 const ROUNDS: i64 = 8;
+
+/// How long a customer is left alone for whom deciding failed, in seconds.
+const SET_ASIDE: i64 = 3_600;
 
 /// What evaluating came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -126,16 +130,21 @@ pub async fn evaluate(
     let book = Arc::new(book.clone());
     let mut report = EvaluateReport::default();
     for round in 0..ROUNDS {
-        let now = now.plus_micros(round);
+        // Who asked to be looked at again at once is due a microsecond later; what is decided then is still decided
+        // at the instant asked for, and never dated after it.
+        let due_by = now.plus_micros(round);
         let mut previous: Vec<_> = Vec::new();
         loop {
-            let due = store.customers_due(now, BATCH).await?;
+            let due = store.customers_due(due_by, BATCH).await?;
             // Facts that keep arriving while we decide must not hold us here.
             if due.is_empty() || due == previous {
                 break;
             }
             let snapshots = store.snapshots(&due).await?;
             let decisions = decide_all(Arc::clone(&book), snapshots, now).await?;
+            let decided: BTreeSet<_> = decisions.iter().map(|d| d.customer).collect();
+            let aside: Vec<_> = due.iter().copied().filter(|id| !decided.contains(id)).collect();
+            store.set_aside(&aside, now.plus_seconds(SET_ASIDE)).await?;
             let count = decisions.len() as u64;
             let applied = store.apply(decisions).await?;
             report.evaluated += applied.applied;
@@ -147,14 +156,15 @@ pub async fn evaluate(
             previous = due;
         }
         match store.next_due().await? {
-            Some(next) if next <= now.plus_micros(1) => {}
+            Some(next) if next <= due_by.plus_micros(1) => {}
             _ => break,
         }
     }
     Ok(report)
 }
 
-/// Decides for many, on as many threads as there are processors.
+/// Decides for many, on as many threads as there are processors. A customer for whom deciding panics has no decision,
+/// and the others have theirs.
 pub(crate) async fn decide_all(
     book: Arc<Book>,
     snapshots: Vec<Snapshot>,
@@ -168,7 +178,15 @@ pub(crate) async fn decide_all(
         let (book, snapshots) = (Arc::clone(&book), Arc::clone(&snapshots));
         parts.push(tokio::task::spawn_blocking(move || {
             let end = (start + share).min(snapshots.len());
-            snapshots[start..end].iter().map(|s| decide(&book, s, now)).collect::<Vec<_>>()
+            let decided = |s: &Snapshot| {
+                // Deciding only reads: nothing is left half-changed behind a panic.
+                let decision = catch_unwind(AssertUnwindSafe(|| decide(&book, s, now)));
+                if decision.is_err() {
+                    tracing::error!(customer.id = %s.customer.id, "deciding for this customer failed; set aside");
+                }
+                decision.ok()
+            };
+            snapshots[start..end].iter().filter_map(decided).collect::<Vec<_>>()
         }));
     }
     let mut decisions = Vec::with_capacity(snapshots.len());
