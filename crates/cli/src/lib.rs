@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod customer;
 pub mod demo;
 mod problems;
 mod show;
@@ -44,6 +45,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// configuration.
 pub fn run() -> ExitCode {
     let args = Args::parse();
+    // The store, its copies, rejected rows and mails in folders hold personal data: whatever this program makes is its
+    // user's alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(args.log_level()));
     // A panic's message can quote what it choked on, a customer's data or a secret: only its place is shown.
     std::panic::set_hook(Box::new(|panic| {
