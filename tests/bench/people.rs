@@ -133,6 +133,7 @@ impl Person {
                 state: ConsentState::Granted,
                 basis: LegalBasis::Consent,
                 at: self.purchases.first().map_or(At::from_seconds(1_700_000_000), |first| first.at),
+                undated: false,
                 evidence: serde_json::json!({ "form": "footer" }),
             }));
         }

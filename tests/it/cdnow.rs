@@ -144,12 +144,19 @@ async fn the_program_reports_on_cdnow_as_of_a_day() {
     let figures: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     let rows = raw();
     let cents: i64 = rows.iter().map(|r| r.2).sum();
-    assert_eq!(figures["at"], "1998-06-30T23:59:59.999999Z");
+    assert_eq!(figures["at"], "1998-06-30T23:59:59.99999Z");
     assert_eq!(figures["customers"], 23_570);
     assert_eq!(figures["orders"], rows.len());
     assert_eq!(figures["revenue"], format!("{}.{:02}", cents / 100, cents % 100));
     let ended = zyklus.run(&["plan", "--now", "1998-06-30", "--fail-above", "0"]).await.unwrap();
     assert!(ended.status.success(), "history mails nobody: {}", ended.stderr);
+    let ended = zyklus.run(&["plan", "--now", "1998-06-30", "--json"]).await.unwrap();
+    let planned: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(
+        planned["moves"],
+        serde_json::json!([]),
+        "what was decided is dated no later than the day asked for"
+    );
     let ended = zyklus.run(&["report", "--now", "last summer"]).await.unwrap();
     assert_eq!(ended.status.code(), Some(2));
 }

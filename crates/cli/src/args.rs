@@ -42,14 +42,15 @@ impl Now {
         }
     }
 
-    /// The instant meant; a day ends one microsecond before the next begins where the shop is.
+    /// The instant meant; a day ends ten microseconds before the next begins where the shop is, so that looking again
+    /// at once stays within it.
     pub(crate) fn at(self, zone: &TimeZone) -> At {
         match self {
             Now::Instant(at) => at,
             Now::Day(day) => {
                 let next = day.checked_add(1.day()).unwrap_or(day);
                 let start = next.to_zoned(zone.clone()).map(|z| At::from_timestamp(z.timestamp()));
-                start.map_or(At::MAX, |at| at.plus_micros(-1))
+                start.map_or(At::MAX, |at| at.plus_micros(-10))
             }
         }
     }
@@ -186,11 +187,51 @@ pub(crate) enum CustomerCommand {
         #[arg(long)]
         as_of: Option<Now>,
     },
+    /// Never write to a customer again, whatever they agreed to.
+    Suppress {
+        /// Our id, e-mail address, the shop's id or an order number.
+        customer: String,
+        /// Only on this channel: email, sms, social, push or post.
+        #[arg(long)]
+        channel: Option<String>,
+        /// Why: manual, unsubscribed (no advertising; the rest goes on), bounced, complained or erased.
+        #[arg(long, default_value = "manual")]
+        reason: String,
+    },
+    /// Take back every refusal of a customer and of their addresses.
+    Unsuppress {
+        /// Our id, e-mail address, the shop's id or an order number.
+        customer: String,
+        /// Only on this channel.
+        #[arg(long)]
+        channel: Option<String>,
+    },
+    /// Note what a customer said about being contacted, by letter, telephone or mail.
+    #[command(group = clap::ArgGroup::new("word").required(true).args(["grant", "withdraw"]))]
+    Consent {
+        /// Our id, e-mail address, the shop's id or an order number.
+        customer: String,
+        /// The way: email, sms, social, push or post.
+        #[arg(long, default_value = "email")]
+        channel: String,
+        /// What for: marketing, service or transactional.
+        #[arg(long, default_value = "marketing")]
+        purpose: String,
+        /// They agree.
+        #[arg(long)]
+        grant: bool,
+        /// They object, or take their consent back.
+        #[arg(long)]
+        withdraw: bool,
+        /// What proves it, for example "mail of 2026-03-01, filed as 2026-0113".
+        #[arg(long)]
+        evidence: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeliveryCommand {
-    /// List deliveries, soonest due first.
+    /// List deliveries: latest due first, or those in one state soonest due first.
     List {
         /// Only in this state.
         #[arg(long)]
@@ -297,8 +338,8 @@ mod tests {
     fn a_day_is_meant_to_its_end_where_the_shop_is() {
         let now: Now = "2026-03-29".parse().unwrap();
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        assert_eq!(now.at(&berlin).to_string(), "2026-03-29T21:59:59.999999Z");
-        assert_eq!(now.at(&TimeZone::UTC).to_string(), "2026-03-29T23:59:59.999999Z");
+        assert_eq!(now.at(&berlin).to_string(), "2026-03-29T21:59:59.99999Z");
+        assert_eq!(now.at(&TimeZone::UTC).to_string(), "2026-03-29T23:59:59.99999Z");
         assert!("2026-02-30".parse::<Now>().is_err());
     }
 

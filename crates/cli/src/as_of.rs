@@ -57,7 +57,7 @@ pub(crate) async fn explain(config: &Path, text: &str, at: Now, json: bool) -> D
         );
     }
     let explained = why(&book, &snapshot, past.at());
-    if json { print_json(&explained) } else { print(&show::why(&explained)) }
+    if json { print_json(&explained) } else { print(&show::why(&explained, &project.shop.zone)) }
 }
 
 pub(crate) async fn figures(config: &Path, at: Now, json: bool) -> Done {
@@ -72,7 +72,7 @@ pub(crate) async fn figures(config: &Path, at: Now, json: bool) -> Done {
              would have said"
         );
     }
-    if json { print_json(&figures) } else { print(&show::report(&figures)) }
+    if json { print_json(&figures) } else { print(&show::report(&figures, &project.shop.zone)) }
 }
 
 pub(crate) async fn show_customer(config: &Path, text: &str, at: Now) -> Done {

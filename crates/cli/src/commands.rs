@@ -20,9 +20,12 @@ use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, ConnectorCommand, CustomerCommand, DbCommand, DeliveryCommand, Now};
 use crate::problems::rendered;
-use crate::{Failure, as_of, registry, show};
+use crate::{Failure, as_of, customer, registry, show};
 
 pub(crate) type Done = Result<(), Failure>;
+
+/// How many customers are listed at most.
+const MOST_FOUND: u32 = 50;
 
 pub(crate) const NOBODY: &str = "there is no such customer; `zyklus customer find TEXT` looks further";
 
@@ -46,7 +49,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Customer(CustomerCommand::Show { customer, as_of: Some(at) }) => {
             as_of::show_customer(config, &customer, at).await
         }
-        Command::Customer(command) => customer(config, command).await,
+        Command::Customer(command) => customers(config, command).await,
         Command::Delivery(command) => delivery(config, command).await,
         Command::Connector(command) => connector(config, command).await,
         Command::Schema { file } => print(&crate::schema::of(&file)),
@@ -89,6 +92,11 @@ pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure
 }
 
 pub(crate) async fn open(project: &Project, options: OpenOptions) -> Result<Store, Failure> {
+    if project.store_url.is_empty() {
+        let message =
+            "the store's address is not where [store] url says; `zyklus check` says what is missing";
+        return Err(anyhow!(message).into());
+    }
     let store =
         Store::open(&project.store_url, options.clone()).await.context("the store cannot be opened")?;
     if !options.read_only {
@@ -194,12 +202,25 @@ async fn sync_all(config: &Path, now: Option<Now>, json: bool) -> Done {
             }
         }
         text += &format!("{} decisions, {} moves\n", decided.evaluated, decided.moves);
+        if reports.is_empty() && connectors.failed.is_empty() {
+            text += "no connector reads a shop: add one to zyklus.toml, for example with type = \"csv\"\n";
+        }
+        let rejected: u64 = reports.iter().flat_map(|r| &r.streams).map(|s| s.rejected).sum();
+        if rejected > 0 {
+            text += &format!(
+                "{rejected} rows rejected, see connectors/<connector>/rejects/<stream>.csv beside the configuration \
+                 (or the folder its `rejects` names)\n"
+            );
+        }
         print(&text)?;
     }
     for (id, error) in &connectors.failed {
         eprintln!("zyklus: {id}: {error}");
     }
-    let complete = connectors.failed.is_empty() && reports.iter().all(|r| r.is_complete());
+    // A stream of which nothing could be used was not read, whatever its cursor says.
+    let useless = |s: &zyklus_runtime::StreamReport| s.rejected > 0 && s.records + s.changed == 0;
+    let complete = connectors.failed.is_empty()
+        && reports.iter().all(|r| r.is_complete() && !r.streams.iter().any(useless));
     if complete { Ok(()) } else { Err(Failure::No) }
 }
 
@@ -247,11 +268,12 @@ async fn plan_all(config: &Path, now: Option<Now>, json: bool, fail_above: Optio
     let store = open(&project, OpenOptions::reading()).await?;
     let book = book_for_reading(&store, &project).await?;
     let planned = plan(&store, &book, clock(now, &project).now(), 3).await?;
+    let addresses = addresses(&store, &planned).await?;
     store.close().await;
     if json {
         print_json(&planned)?
     } else {
-        print(&show::plan(&planned))?
+        print(&show::plan(&planned, &addresses, &project.shop.zone))?
     }
     match fail_above {
         Some(most) if planned.due_24h > most => {
@@ -262,8 +284,22 @@ async fn plan_all(config: &Path, now: Option<Now>, json: bool, fail_above: Optio
     }
 }
 
+/// The e-mail addresses of the customers a plan names as samples.
+async fn addresses(
+    store: &Store,
+    planned: &zyklus_runtime::Plan,
+) -> Result<BTreeMap<CustomerId, String>, Failure> {
+    let moves = planned.moves.iter().flat_map(|row| &row.samples);
+    let starts = planned.starts.iter().flat_map(|row| &row.samples);
+    let messages = planned.messages.iter().flat_map(|row| &row.samples);
+    let ids: std::collections::BTreeSet<CustomerId> = moves.chain(starts).chain(messages).copied().collect();
+    let found = store.snapshots(&ids.into_iter().collect::<Vec<_>>()).await?;
+    let address = |s: zyklus_model::Snapshot| Some((s.customer.id, s.customer.email?.as_str().to_owned()));
+    Ok(found.into_iter().filter_map(address).collect())
+}
+
 /// The one customer a text names.
-async fn one_customer(store: &Store, text: &str) -> Result<CustomerId, Failure> {
+pub(crate) async fn one_customer(store: &Store, text: &str) -> Result<CustomerId, Failure> {
     let found = store.find_customers(text, 3).await?;
     match found.as_slice() {
         [customer] => Ok(customer.id),
@@ -280,7 +316,7 @@ async fn explain(config: &Path, text: &str, now: Option<Now>, json: bool) -> Don
     let snapshot = store.snapshots(&[id]).await?.into_iter().next().ok_or_else(|| anyhow!(NOBODY))?;
     store.close().await;
     let explained = why(&book, &snapshot, clock(now, &project).now());
-    if json { print_json(&explained) } else { print(&show::why(&explained)) }
+    if json { print_json(&explained) } else { print(&show::why(&explained, &project.shop.zone)) }
 }
 
 async fn figures(config: &Path, now: Option<Now>, json: bool) -> Done {
@@ -289,15 +325,19 @@ async fn figures(config: &Path, now: Option<Now>, json: bool) -> Done {
     let book = book_for_reading(&store, &project).await?;
     let figures = report(&store, &project, &book, clock(now, &project).now()).await?;
     store.close().await;
-    if json { print_json(&figures) } else { print(&show::report(&figures)) }
+    if json { print_json(&figures) } else { print(&show::report(&figures, &project.shop.zone)) }
 }
 
-async fn customer(config: &Path, command: CustomerCommand) -> Done {
+async fn customers(config: &Path, command: CustomerCommand) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
     let done = match command {
         CustomerCommand::Find { text, json } => {
-            let found = store.find_customers(&text, 50).await?;
+            let mut found = store.find_customers(&text, MOST_FOUND + 1).await?;
+            if found.len() > MOST_FOUND as usize {
+                found.truncate(MOST_FOUND as usize);
+                eprintln!("zyklus: more than {MOST_FOUND} fit `{text}`; the first {MOST_FOUND} are shown");
+            }
             if json {
                 print_json(&found)
             } else if found.is_empty() {
@@ -314,6 +354,12 @@ async fn customer(config: &Path, command: CustomerCommand) -> Done {
         CustomerCommand::Show { customer, .. } => {
             let id = one_customer(&store, &customer).await?;
             print_json(&store.snapshots(&[id]).await?)
+        }
+        CustomerCommand::Suppress { .. }
+        | CustomerCommand::Unsuppress { .. }
+        | CustomerCommand::Consent { .. } => {
+            store.close().await;
+            return customer::record(&project, command).await;
         }
     };
     store.close().await;
@@ -333,9 +379,18 @@ async fn delivery(config: &Path, command: DeliveryCommand) -> Done {
                 })?),
             };
             let store = open(&project, OpenOptions::reading()).await?;
-            let found =
-                store.deliveries(&DeliveryFilter { state, limit, ..DeliveryFilter::default() }).await?;
+            let filter = DeliveryFilter {
+                state,
+                newest_first: state.is_none(),
+                limit: limit.saturating_add(1),
+                ..DeliveryFilter::default()
+            };
+            let mut found = store.deliveries(&filter).await?;
             store.close().await;
+            if found.len() > limit as usize {
+                found.truncate(limit as usize);
+                eprintln!("zyklus: there are more than {limit}; --limit shows more, --state fewer kinds");
+            }
             if json {
                 return print_json(&found);
             }
@@ -388,7 +443,7 @@ async fn delivery(config: &Path, command: DeliveryCommand) -> Done {
 }
 
 /// The store, for single writes beside a daemon that may be running.
-async fn by_hand(project: &Project) -> Result<Store, Failure> {
+pub(crate) async fn by_hand(project: &Project) -> Result<Store, Failure> {
     Ok(Store::open(&project.store_url, OpenOptions::by_hand()).await.context("the store cannot be opened")?)
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod as_of;
 mod backtest;
 mod commands;
+mod customer;
 pub mod demo;
 mod playtests;
 mod problems;
@@ -52,6 +53,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// configuration.
 pub fn run() -> ExitCode {
     let args = Args::parse();
+    // The store, its copies, rejected rows and mails in folders hold personal data: whatever this program makes is its
+    // user's alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(args.log_level()));
     // A panic's message can quote what it choked on, a customer's data or a secret: only its place is shown.
     std::panic::set_hook(Box::new(|panic| {

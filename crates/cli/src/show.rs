@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
+use jiff::tz::TimeZone;
 use zyklus_engine::Why;
 use zyklus_engine::change::{Fate, Shift};
 use zyklus_engine::why::{NextKind, Outside};
-use zyklus_model::{Holdout, RunState};
+use zyklus_model::{At, CustomerId, Holdout, RunState};
 use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
 
@@ -16,6 +17,16 @@ pub(crate) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(head.to_vec());
     table
+}
+
+/// An instant where the shop is, to the second.
+fn when(at: At, zone: &TimeZone) -> String {
+    at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The same with the zone's name, for headings.
+fn as_of(at: At, zone: &TimeZone) -> String {
+    format!("{} {}", when(at, zone), zone.iana_name().unwrap_or("UTC"))
 }
 
 fn percent(share: Option<f64>) -> String {
@@ -47,11 +58,11 @@ pub(crate) fn counts(head: &[&str], rows: &BTreeMap<(&str, &str), u64>) -> Strin
 }
 
 /// A report's tables.
-pub(crate) fn report(report: &Report) -> String {
+pub(crate) fn report(report: &Report, zone: &TimeZone) -> String {
     let mut text = format!(
         "As of {} · lifecycle {}\n{} customers, {} of them bought · {} orders · {} {} after refunds\n\
          repeat rate {} · churn in 90 days {}\n",
-        report.at,
+        as_of(report.at, zone),
         report.lifecycle,
         report.customers,
         report.buyers,
@@ -135,13 +146,20 @@ fn journeys(report: &Report) -> String {
 }
 
 /// A plan's tables.
-pub(crate) fn plan(plan: &Plan) -> String {
+pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: &TimeZone) -> String {
     let mut text = format!(
         "As of {}: {} customers, {} to be evaluated\n{} messages due within 24 hours, {} within 7 days\n",
-        plan.at, plan.customers, plan.due, plan.due_24h, plan.due_7d
+        as_of(plan.at, zone),
+        plan.customers,
+        plan.due,
+        plan.due_24h,
+        plan.due_7d
     );
-    let samples =
-        |ids: &[zyklus_model::CustomerId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let named = |id: &CustomerId| match addresses.get(id) {
+        Some(address) => format!("{id} {address}"),
+        None => id.to_string(),
+    };
+    let samples = |ids: &[CustomerId]| ids.iter().map(named).collect::<Vec<_>>().join("\n");
     if !plan.moves.is_empty() {
         let mut moves = table(&["from", "to", "customers", "for example"]);
         for row in &plan.moves {
@@ -245,17 +263,18 @@ fn fate(fate: &Fate) -> String {
 }
 
 /// Why a customer stands where they stand.
-pub(crate) fn why(why: &Why) -> String {
-    let mut text = format!("{} as of {} · lifecycle {}\n", why.customer, why.at, why.lifecycle);
+pub(crate) fn why(why: &Why, zone: &TimeZone) -> String {
+    let when = |at: At| when(at, zone);
+    let mut text = format!("{} as of {} · lifecycle {}\n", why.customer, as_of(why.at, zone), why.lifecycle);
     match &why.phase {
         None => text.push_str("nothing is known that puts this customer into a phase\n"),
         Some(phase) => {
-            let _ = write!(text, "\nphase {} since {}", phase.phase, phase.since);
+            let _ = write!(text, "\nphase {} since {}", phase.phase, when(phase.since));
             if let Some(previous) = &phase.previous {
                 let _ = write!(text, ", before that {previous}");
             }
             if let Some(until) = phase.held_until {
-                let _ = write!(text, ", held there until {until}");
+                let _ = write!(text, ", held there until {}", when(until));
             }
             let _ = writeln!(text, "\n  because\n{}", indented(&phase.rule.explained.to_string()));
             for rule in &phase.lost {
@@ -278,17 +297,20 @@ pub(crate) fn why(why: &Why) -> String {
             None if run.is_ghost => ", only recording",
             None => "",
         };
-        let _ = writeln!(text, "in journey {} since {}, {state}{held}", run.journey, run.since);
+        let _ = writeln!(text, "in journey {} since {}, {state}{held}", run.journey, when(run.since));
     }
     for start in &why.turned_away {
         let because = match &start.because {
-            Outside::QueueFull { waiting_since } => format!("one has been waiting since {waiting_since}"),
+            Outside::QueueFull { waiting_since } => {
+                format!("one has been waiting since {}", when(*waiting_since))
+            }
             _ => "a run goes on".to_owned(),
         };
         let _ = writeln!(
             text,
             "what happened on {} started no second run of {}: {because}",
-            start.happened_at, start.journey
+            when(start.happened_at),
+            start.journey
         );
     }
     for waiting in &why.waiting {
@@ -306,13 +328,23 @@ pub(crate) fn why(why: &Why) -> String {
             Outside::NotActive => "the daemon has not started it yet".to_owned(),
             Outside::NotStarted { start } => format!("waiting for {start}"),
             Outside::BeforeActive { happened_at, active_from } => {
-                format!("what starts it happened on {happened_at}, before it went live on {active_from}")
+                format!(
+                    "what starts it happened on {}, before it went live on {}",
+                    when(*happened_at),
+                    when(*active_from)
+                )
             }
-            Outside::TooLate { happened_at } => format!("what happened on {happened_at} arrived too late"),
-            Outside::Reentry { again_at: Some(at) } => format!("has been in it, may enter again from {at}"),
+            Outside::TooLate { happened_at } => {
+                format!("what happened on {} arrived too late", when(*happened_at))
+            }
+            Outside::Reentry { again_at: Some(at) } => {
+                format!("has been in it, may enter again from {}", when(*at))
+            }
             Outside::Reentry { again_at: None } => "has been in it, and enters once only".to_owned(),
             Outside::Running => "a run was going on".to_owned(),
-            Outside::QueueFull { waiting_since } => format!("one had been waiting since {waiting_since}"),
+            Outside::QueueFull { waiting_since } => {
+                format!("one had been waiting since {}", when(*waiting_since))
+            }
             Outside::GroupTaken { journey } => format!("`{journey}` of the same group goes on"),
             Outside::DoesNotQualify { explained } => {
                 format!("does not qualify\n{}", indented(&explained.to_string()))
@@ -328,7 +360,7 @@ pub(crate) fn why(why: &Why) -> String {
             NextKind::Step { journey, step } => format!("{journey} goes on at {step}"),
             NextKind::Evaluation => "the engine looks again".to_owned(),
         };
-        let _ = writeln!(text, "next {}: {what}", next.at);
+        let _ = writeln!(text, "next {}: {what}", when(next.at));
     }
     text
 }

@@ -176,11 +176,7 @@ impl<'s> View<'s> {
 
     /// Whether the customer's latest word on a channel and purpose is yes.
     pub fn consents(&self, channel: Channel, purpose: Purpose) -> bool {
-        let latest = self
-            .snapshot
-            .consents
-            .iter()
-            .rfind(|c| c.channel == channel && c.purpose == purpose && c.at <= self.at);
+        let latest = self.snapshot.last_word(channel, purpose, self.at);
         latest.is_some_and(|c| c.state == ConsentState::Granted)
     }
 

@@ -183,14 +183,13 @@ pub fn lawful(
     if purpose != Purpose::Marketing {
         return None;
     }
-    let word =
-        snapshot.consents.iter().rfind(|c| c.channel == channel && c.purpose == purpose && c.at <= now);
-    let allowed = match word.map(|c| (c.state, c.basis)) {
+    let allowed = match snapshot.last_word(channel, purpose, now).map(|c| (c.state, c.basis)) {
         Some((ConsentState::Granted, LegalBasis::Consent | LegalBasis::Contract)) => true,
         Some((ConsentState::Granted, LegalBasis::ExistingCustomer)) => {
             book.settings.existing_customers && has_bought(snapshot, now)
         }
         Some((ConsentState::Withdrawn, _)) => false,
+        // `Pending` is no word; it stands here for completeness.
         Some((ConsentState::Pending, _)) | None => {
             channel == Channel::Email && book.settings.existing_customers && has_bought(snapshot, now)
         }

@@ -9,6 +9,7 @@ use zyklus_model::nearest;
 
 use crate::condition::{Condition, Named, Scope};
 use crate::definition::written;
+use crate::events::misspelt;
 use crate::lifecycle::{identifier, read_label};
 use crate::playbook::{
     Backfill, Every, Goal, Journey, Mode, OnChange, Overlap, Playbook, Reenter, Start, Yield,
@@ -133,6 +134,7 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
     root.finish(source);
     // A segment that is there and broken was reported where it stands.
     source.problems.retain(|problem| !broken.contains(&problem.message));
+    source.problems.extend(source.mentions.iter().filter_map(misspelt));
     playbook.mentions = std::mem::take(&mut source.mentions);
     Some(playbook)
 }
@@ -371,13 +373,17 @@ fn read_start<'a>(
             Some(Start::Left(phase))
         }),
         "event" => {
-            let name =
-                table.take("event").and_then(|v| source.parsed(&format!("{path}.event"), v, event_name));
+            let event = table.take("event");
+            let name = event.and_then(|v| source.parsed(&format!("{path}.event"), v, event_name));
             let filter =
                 table.take("where").map(|v| source.condition(&format!("{path}.where"), v, Scope::StartWhere));
             match (name, filter) {
                 (Some(_), Some(None)) | (None, _) => None,
-                (Some(name), filter) => Some(Start::Event { name, filter: filter.flatten() }),
+                (Some(name), filter) => {
+                    let span = event.map_or(value.span(), |v| v.span());
+                    source.mention(Named::Event, &name, span);
+                    Some(Start::Event { name, filter: filter.flatten() })
+                }
             }
         }
         "segment" => table.take("segment").and_then(|v| {

@@ -35,7 +35,7 @@ pub use id::{
 };
 pub use journey::{Holdout, Run, RunEnd, RunPosition, RunState};
 pub use money::{Currency, Money, MoneyError, Rates};
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_within};
 pub use order::{Cart, CartLine, Mark, MarkKind, Order, OrderLine, OrderState, Product, Refund};
 pub use origin::Origin;
 pub use phase::{Transition, TransitionCause};

@@ -7,8 +7,16 @@
 /// length, and one letter may always be wrong. Of several equally near words the first in the alphabet is taken, so
 /// that messages do not depend on the order of `known`.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    nearest_within(word, (word.chars().count() / 3).max(1), known)
+}
+
+/// The known name nearest to a word, when at most so many letters differ.
+pub fn nearest_within<'k>(
+    word: &str,
+    limit: usize,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
     let word = folded(word);
-    let limit = (word.chars().count() / 3).max(1);
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&word, &folded(name)), name))

@@ -322,6 +322,10 @@ pub struct ConsentRecord {
     pub basis: LegalBasis,
     /// When they said it.
     pub at: At,
+    /// The system does not say when, and `at` is the earliest it can have been. The same answer read again is then
+    /// no new word, and another one than before counts from when it is read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undated: bool,
     /// What proves it.
     #[serde(default)]
     pub evidence: serde_json::Value,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::consent::{Consent, Suppression};
+use crate::consent::{Channel, Consent, ConsentState, Purpose, Suppression};
 use crate::customer::{Customer, Identity};
 use crate::delivery::Delivery;
 use crate::event::{Event, Feedback};
@@ -128,5 +128,12 @@ impl Snapshot {
             segments: Vec::new(),
             mark: Mark { seq: 0, evaluated_at: None, due_at, live_pending: false, history_pending: true },
         }
+    }
+    /// The customer's last word on a channel and purpose by an instant. A double opt-in that is not confirmed yet
+    /// is no word: it neither grants nor takes back.
+    pub fn last_word(&self, channel: Channel, purpose: Purpose, by: At) -> Option<&Consent> {
+        self.consents.iter().rfind(|c| {
+            c.channel == channel && c.purpose == purpose && c.state != ConsentState::Pending && c.at <= by
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Decides for the customers who are due, in batches: read, decide, store. Cost follows what changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -18,6 +19,9 @@ use crate::project::Project;
 const BATCH: u32 = 2_000;
 /// A decision can ask to be looked at again at once (a label it put on may open another rule); so often at most.
 const ROUNDS: i64 = 8;
+
+/// How long a customer is left alone for whom deciding failed, in seconds.
+const SET_ASIDE: i64 = 3_600;
 
 /// What evaluating came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -159,10 +163,12 @@ pub async fn evaluate(
     let book = Arc::new(book.clone());
     let mut report = EvaluateReport::default();
     for round in 0..ROUNDS {
-        let now = now.plus_micros(round);
+        // Who asked to be looked at again at once is due a microsecond later; what is decided then is still decided
+        // at the instant asked for, and never dated after it.
+        let due_by = now.plus_micros(round);
         let mut previous: Vec<CustomerId> = Vec::new();
         let mut storing = Storing::nothing();
-        let mut ahead = read(store, &by, now, &[]).await?;
+        let mut ahead = read(store, &by, due_by, &[]).await?;
         loop {
             let batch = ahead;
             if batch.ids.is_empty() {
@@ -171,7 +177,7 @@ pub async fn evaluate(
                 }
                 // Nobody else is due: those being stored are looked at once more, for facts that came meanwhile.
                 storing.wait(&mut report, progress).await?;
-                ahead = read(store, &by, now, &[]).await?;
+                ahead = read(store, &by, due_by, &[]).await?;
                 // Facts that keep arriving while we decide must not hold us here.
                 if ahead.ids == previous {
                     break;
@@ -181,19 +187,25 @@ pub async fn evaluate(
             let busy: Vec<CustomerId> = batch.ids.iter().chain(&storing.ids).copied().collect();
             let next = {
                 let (store, by) = (store.clone(), Arc::clone(&by));
-                tokio::spawn(async move { read(&store, &by, now, &busy).await })
+                tokio::spawn(async move { read(&store, &by, due_by, &busy).await })
             };
             let decided = decide_all(Arc::clone(&book), batch.snapshots, now).await;
             // Neither is dropped half-way, whatever became of the other.
             let stored = storing.wait(&mut report, progress).await;
             let next = next.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
             stored?;
-            storing = Storing::begin(store, batch.ids.clone(), decided?);
+            let decided = decided?;
+            if decided.len() < batch.ids.len() {
+                let known: HashSet<CustomerId> = decided.iter().map(|d| d.customer).collect();
+                let aside: Vec<_> = batch.ids.iter().copied().filter(|id| !known.contains(id)).collect();
+                store.set_aside(&aside, now.plus_seconds(SET_ASIDE)).await?;
+            }
+            storing = Storing::begin(store, batch.ids.clone(), decided);
             ahead = next?;
             previous = batch.ids;
         }
         match store.next_due().await? {
-            Some(next) if next <= now.plus_micros(1) => {}
+            Some(next) if next <= due_by.plus_micros(1) => {}
             _ => break,
         }
     }
@@ -254,7 +266,8 @@ impl Storing {
     }
 }
 
-/// Decides for many, on as many threads as there are processors.
+/// Decides for many, on as many threads as there are processors. A customer for whom deciding panics has no decision,
+/// and the others have theirs.
 pub(crate) async fn decide_all(
     book: Arc<Book>,
     snapshots: Vec<Snapshot>,
@@ -268,7 +281,15 @@ pub(crate) async fn decide_all(
         let (book, snapshots) = (Arc::clone(&book), Arc::clone(&snapshots));
         parts.push(tokio::task::spawn_blocking(move || {
             let end = (start + share).min(snapshots.len());
-            snapshots[start..end].iter().map(|s| decide(&book, s, now)).collect::<Vec<_>>()
+            let decided = |s: &Snapshot| {
+                // Deciding only reads: nothing is left half-changed behind a panic.
+                let decision = catch_unwind(AssertUnwindSafe(|| decide(&book, s, now)));
+                if decision.is_err() {
+                    tracing::error!(customer.id = %s.customer.id, "deciding for this customer failed; set aside");
+                }
+                decision.ok()
+            };
+            snapshots[start..end].iter().filter_map(decided).collect::<Vec<_>>()
         }));
     }
     let mut decisions = Vec::with_capacity(snapshots.len());

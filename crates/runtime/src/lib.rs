@@ -21,6 +21,7 @@ pub mod report;
 pub mod round;
 pub mod shop;
 mod starter;
+mod store_address;
 pub mod sync;
 pub mod template;
 

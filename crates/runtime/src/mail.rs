@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use zyklus_connect::{ListUnsubscribe, Mailbox, Message, Recipient};
 use zyklus_engine::Book;
 use zyklus_model::{
-    Cart, Channel, Consent, ConsentState, Currency, Customer, Delivery, LegalBasis, Money, Order, Product,
+    At, Cart, Channel, ConsentState, Currency, Customer, Delivery, LegalBasis, Money, Order, Product,
     Purpose, Snapshot,
 };
 
@@ -136,10 +136,7 @@ fn context_of(
     let payload =
         |key: &str| delivery.payload.get(key).and_then(|v| v.as_object()).cloned().unwrap_or_default();
     let event = payload("event");
-    let consent = snapshot
-        .consents
-        .iter()
-        .rfind(|c: &&Consent| Some(c.channel) == delivery.channel && c.purpose == delivery.purpose);
+    let consent = delivery.channel.and_then(|channel| snapshot.last_word(channel, delivery.purpose, At::MAX));
     let reason = match (delivery.purpose, consent) {
         (Purpose::Marketing, Some(c))
             if c.state == ConsentState::Granted && c.basis == LegalBasis::Consent =>

@@ -16,6 +16,7 @@ use zyklus_model::{Purpose, Rates};
 use crate::definitions::pin_templates;
 use crate::shop::{ShopSettings, read_rates, read_shop};
 use crate::starter::{starter_lifecycle, starter_lifecycles};
+use crate::store_address::{place_store, read_store_url};
 use crate::template::{LoadOptions, TemplateProblem, Templates};
 
 /// Two years and a month: long enough to compare a month with the same one two years before.
@@ -28,7 +29,8 @@ pub struct Project {
     pub file: PathBuf,
     /// The folder it stands in.
     pub base_dir: PathBuf,
-    /// The store's address; a relative SQLite path is meant against the folder.
+    /// The store's address; a relative SQLite path is meant against the folder. Empty when it is kept elsewhere and
+    /// was not there, which is among the warnings.
     pub store_url: String,
     /// For how many days the store remembers what its rows were (`--as-of`).
     pub past_days: u32,
@@ -59,7 +61,7 @@ impl Project {
         let name = file.file_name().map_or_else(|| "zyklus.toml".into(), |n| n.to_string_lossy());
         let text = read_file(file, &name)?;
         let mut problems = Vec::new();
-        let head = read_head(&name, &text, &base_dir, &mut problems);
+        let head = read_head(&name, &text, &base_dir, options, &mut problems);
         let source = zyklus_host::Source { file: &name, text: &text };
         let connectors = match read_connectors(&source, registry, options) {
             Ok(connectors) => connectors,
@@ -226,6 +228,20 @@ impl Project {
             let channel = registry.manifest(&c.kind).and_then(|m| m.channel.as_ref());
             channel.is_some_and(|spec| spec.channel == zyklus_model::Channel::Email)
         });
+        let mut carriers: BTreeMap<zyklus_model::Channel, &str> = BTreeMap::new();
+        for connector in self.connectors.iter().filter(|c| c.settings.enabled) {
+            let spec = registry.manifest(&connector.kind).and_then(|m| m.channel.as_ref());
+            let Some(channel) = spec.map(|spec| spec.channel) else { continue };
+            let first = *carriers.entry(channel).or_insert(&connector.id);
+            if first != connector.id {
+                let message = format!(
+                    "`{first}` and `{}` both carry {channel}: `{first}` sends, as the first",
+                    connector.id
+                );
+                let help = "put the one that is to send first, or set `enabled = false` for the other";
+                problems.push(whole(&message, help).warning());
+            }
+        }
         if sends_mail && !carries_mail {
             let message = "the playbooks send e-mail, and no connector carries it: nothing will go out";
             problems.push(whole(message, "add [connectors.mail] with type = \"smtp\"").warning());
@@ -244,21 +260,28 @@ struct Head {
     settings: Settings,
 }
 
-fn read_head(name: &str, text: &str, base_dir: &Path, problems: &mut Vec<Problem>) -> Option<Head> {
+fn read_head(
+    name: &str,
+    text: &str,
+    base_dir: &Path,
+    options: &ConfigOptions,
+    problems: &mut Vec<Problem>,
+) -> Option<Head> {
     let mut source = Source::new(name, text);
-    let head = read_tables(&mut source, base_dir);
+    let head = read_tables(&mut source, base_dir, options);
     let is_sound = source.problems.iter().all(|p| p.is_warning);
     problems.append(&mut source.problems);
     head.filter(|_| is_sound)
 }
 
-fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
+fn read_tables(source: &mut Source<'_>, base_dir: &Path, options: &ConfigOptions) -> Option<Head> {
     let document = source.parse()?;
     let mut root = Table::new("", document.span(), document.get_ref());
     let mut settings = Settings::default();
-    let (mut store_url, mut past_days) = ("sqlite:zyklus.db".to_owned(), PAST_DAYS);
+    let mut store_url = place_store("sqlite:zyklus.db", base_dir);
+    let mut past_days = PAST_DAYS;
     if let Some(mut table) = root.take("store").and_then(|v| source.table("store", v)) {
-        if let Some(url) = table.take("url").and_then(|v| source.text_of("store.url", v)) {
+        if let Some(url) = table.take("url").and_then(|v| read_store_url(source, v, base_dir, options)) {
             store_url = url;
         }
         if let Some(value) = table.take("keep_past_days") {
@@ -311,24 +334,16 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path) -> Option<Head> {
     root.finish(source);
     let shop = shop?;
     settings.zone = shop.zone.clone();
-    Some(Head { store_url: place_store(&store_url, base_dir), past_days, shop, rates, model, settings })
-}
-
-/// A relative SQLite path is meant against the configuration's folder.
-fn place_store(url: &str, base_dir: &Path) -> String {
-    match url.strip_prefix("sqlite:") {
-        Some(path) if Path::new(path.trim_start_matches("//")).is_relative() => {
-            format!("sqlite:{}", base_dir.join(path.trim_start_matches("//")).display())
-        }
-        _ => url.to_owned(),
-    }
+    Some(Head { store_url, past_days, shop, rates, model, settings })
 }
 
 fn read_file(path: &Path, name: &str) -> Result<String, Vec<Problem>> {
     std::fs::read_to_string(path).map_err(|error| {
         let message = match error.kind() {
             std::io::ErrorKind::NotFound => format!("{} does not exist", path.display()),
-            std::io::ErrorKind::InvalidData => format!("{} is not UTF-8 text", path.display()),
+            std::io::ErrorKind::InvalidData => {
+                format!("{} is not UTF-8 text; save it as UTF-8", path.display())
+            }
             _ => format!("{} cannot be read: {error}", path.display()),
         };
         let problem = Problem::at(&name.into(), "", 0..0, message);

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::DeValue;
 use zyklus_engine::source::{Source, Table};
-use zyklus_model::{Currency, Rates};
+use zyklus_model::{Currency, Email, Rates};
 
 use crate::template::{Salutation, ShopContext};
 
@@ -56,7 +56,15 @@ pub(crate) fn read_shop<'a>(source: &mut Source<'a>, value: &Spanned<DeValue<'a>
         Some(value) => source.word_of("shop.salutation", value, SALUTATIONS),
     };
     let legal_name = text(source, &mut table, "legal_name").unwrap_or_default();
-    let email = text(source, &mut table, "email").unwrap_or_default();
+    let email = match table.take("email") {
+        None => String::new(),
+        Some(value) => source
+            .parsed("shop.email", value, |text| match text {
+                "" => Ok(String::new()),
+                text => Email::parse(text).map(|_| text.to_owned()),
+            })
+            .unwrap_or_default(),
+    };
     let mut address_lines = Vec::new();
     if let Some(lines) = table.take("address_lines").and_then(|v| source.array_of("shop.address_lines", v)) {
         address_lines.extend(lines.into_iter().filter_map(|line| source.text_of("shop.address_lines", line)));

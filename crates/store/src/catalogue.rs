@@ -239,6 +239,8 @@ async fn replace(
 
 fn product(record: &ProductRecord, ingest: &Ingest) -> Result<Item> {
     let system = ingest.connector.as_str();
+    // A clock that is ahead must not make every later change look older.
+    let updated_at = record.updated_at.map(|at| at.min(ingest.received_at));
     let hash = content_hash(record, None)?;
     let categories: Vec<String> = record.categories.iter().filter_map(|c| name_of(c)).collect();
     let row = args![
@@ -252,11 +254,11 @@ fn product(record: &ProductRecord, ingest: &Ingest) -> Result<Item> {
         record.price.as_ref().map(|p| p.currency.code()),
         json_text(&categories)?,
         record.available,
-        record.updated_at,
+        updated_at,
         hash,
         ingest.received_at,
     ];
-    Ok(Item { row, hash, updated_at: record.updated_at })
+    Ok(Item { row, hash, updated_at })
 }
 
 fn coupon(record: &CouponRecord, system: &str) -> Result<Item> {

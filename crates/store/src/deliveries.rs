@@ -28,6 +28,8 @@ pub struct DeliveryFilter {
     pub due_before: Option<At>,
     /// Those that follow this one in the list.
     pub after: Option<DeliveryId>,
+    /// Latest due first.
+    pub newest_first: bool,
     /// How many at most.
     pub limit: u32,
 }
@@ -40,6 +42,7 @@ impl Default for DeliveryFilter {
             customer: None,
             due_before: None,
             after: None,
+            newest_first: false,
             limit: 100,
         }
     }
@@ -67,7 +70,7 @@ impl Store {
         Ok(row.map(|(due,)| due.0))
     }
 
-    /// Deliveries, soonest due first.
+    /// Deliveries, soonest due first unless the filter says otherwise.
     ///
     /// # Errors
     /// The database's.
@@ -90,10 +93,16 @@ impl Store {
             sql.push(" AND d.due_at < ").bind(before);
         }
         if let Some(after) = filter.after {
-            sql.push(" AND (d.due_at, d.id) > (SELECT due_at, id FROM delivery WHERE id = ");
+            sql.push(" AND (d.due_at, d.id) ").push(if filter.newest_first { "<" } else { ">" });
+            sql.push(" (SELECT due_at, id FROM delivery WHERE id = ");
             sql.bind(after).push(")");
         }
-        sql.push(" ORDER BY d.due_at, d.id LIMIT ").bind(i64::from(filter.limit));
+        sql.push(if filter.newest_first {
+            " ORDER BY d.due_at DESC, d.id DESC LIMIT "
+        } else {
+            " ORDER BY d.due_at, d.id LIMIT "
+        });
+        sql.bind(i64::from(filter.limit));
         Ok(tx.rows::<DeliveryRow>(sql).await?.into_iter().map(DeliveryRow::delivery).collect())
     }
 

@@ -110,6 +110,15 @@ pub enum StoreError {
         #[source]
         source: Arc<std::io::Error>,
     },
+    /// PostgreSQL is not there, or does not let us in.
+    #[error("cannot connect to PostgreSQL at {place}")]
+    Unreachable {
+        /// Host and port.
+        place: String,
+        /// Why not.
+        #[source]
+        source: Arc<sqlx::Error>,
+    },
     /// The database refused or was not reached.
     #[error("the database could not do it")]
     Database(#[source] Arc<sqlx::Error>),

@@ -23,6 +23,28 @@ impl Store {
         Ok(rows.into_iter().map(|(id,)| CustomerId::from_uuid(id)).collect())
     }
 
+    /// Leaves customers for whom deciding failed alone until an instant. What is to be judged of them stays to be
+    /// judged.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_aside(&self, customers: &[CustomerId], until: At) -> Result<()> {
+        if customers.is_empty() {
+            return Ok(());
+        }
+        let customers = customers.to_vec();
+        self.write(move |tx| {
+            let customers = customers.clone();
+            Box::pin(async move {
+                let mut sql = Sql::new(tx.dialect(), "UPDATE evaluation SET due_at = ");
+                sql.bind(until).push(" WHERE (bucket, customer_id) IN (");
+                sql.select(&Wanted::new(&customers)).push(")");
+                tx.run(sql).await.map(drop)
+            })
+        })
+        .await
+    }
+
     /// When the next customer is to be evaluated; `None` = never, unless something is recorded.
     ///
     /// # Errors

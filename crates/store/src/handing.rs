@@ -164,8 +164,9 @@ where
         });
     }
     for (delivery, reason, outranked_by) in put_off {
-        let sql = "UPDATE delivery SET reason = $1, outranked_by = coalesce($2, outranked_by) WHERE id = $3";
-        tx.execute(sql, args![reason.as_str(), outranked_by, delivery]).await?;
+        let sql = "UPDATE delivery SET reason = $1, outranked_by = coalesce($2, outranked_by), \
+                   written_at = CASE WHEN written_at < $4 THEN $4 ELSE written_at END WHERE id = $3";
+        tx.execute(sql, args![reason.as_str(), outranked_by, delivery, handing.now]).await?;
     }
     Ok(answers)
 }

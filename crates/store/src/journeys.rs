@@ -40,6 +40,9 @@ impl Store {
     /// again after it was off or only shown (shadow), is live from now on (rule R3); one that was live before
     /// stays live from when it was. All that are live, with since when.
     ///
+    /// What was noted while the clock was ahead is set back to now: otherwise no journey would start anything until
+    /// the clock gets there.
+    ///
     /// # Errors
     /// The database's.
     pub async fn activate(&self, journeys: &[JourneyActivation], now: At) -> Result<BTreeMap<String, At>> {
@@ -47,6 +50,15 @@ impl Store {
         self.write(move |tx| {
             let journeys = Arc::clone(&journeys);
             Box::pin(async move {
+                for journey in active(tx).await?.into_iter().filter(|(_, from)| *from > now).map(|(id, _)| id)
+                {
+                    tracing::warn!(
+                        journey,
+                        "was noted as live from a future instant: it is live from now on"
+                    );
+                    tx.execute("UPDATE journey SET active_from = $1 WHERE id = $2", args![now, &journey])
+                        .await?;
+                }
                 for journey in journeys.iter() {
                     tx.execute(
                         "INSERT INTO journey (id, mode, active_from, definition, updated_at, written_at) \

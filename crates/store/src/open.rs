@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{ConnectOptions as _, PgPool, SqlitePool};
 use zyklus_model::At;
 
 use crate::arg::Stamp;
@@ -298,15 +298,26 @@ async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Backend> {
     let connect = PgConnectOptions::from_str(url)
         .map_err(|error| StoreError::Url { url: shown(url), problem: error.to_string() })?
         .statement_cache_capacity(options.statements);
-    let pool = PgPoolOptions::new()
+    let opening = PgPoolOptions::new()
         .max_connections(options.connections.max(1))
         .acquire_timeout(options.patience)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .connect_with(connect)
-        .await?;
-    Ok(Backend::Postgres { pool })
+        .connect_with(connect.clone());
+    match opening.await {
+        Ok(pool) => Ok(Backend::Postgres { pool }),
+        Err(error) => {
+            let place = format!("{}:{}", connect.get_host(), connect.get_port());
+            // A pool that waited in vain does not say for what; one more try does.
+            let again = tokio::time::timeout(options.patience, connect.connect());
+            let cause = match error {
+                sqlx::Error::PoolTimedOut => again.await.ok().and_then(Result::err).unwrap_or(error),
+                other => other,
+            };
+            Err(StoreError::Unreachable { place, source: Arc::new(cause) })
+        }
+    }
 }
 
 /// The address without user and password.

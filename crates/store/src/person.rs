@@ -198,7 +198,8 @@ impl Person {
 
     /// A customer record's words. Returns whether they are the latest.
     pub(crate) fn learn(&mut self, words: Profile, updated_at: Option<At>, received_at: At) -> bool {
-        let said_at = updated_at.unwrap_or(received_at);
+        // A clock that is ahead must not make every later word look older.
+        let said_at = updated_at.unwrap_or(received_at).min(received_at);
         let wins = self.profile_at.is_none_or(|at| said_at >= at);
         let before = self.profile.clone();
         self.profile.merge(words, wins);

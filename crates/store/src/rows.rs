@@ -118,6 +118,7 @@ columns!(ConsentRow {
     at: Stamp,
     source: String,
     evidence: Doc<Value>,
+    received_at: Stamp,
 });
 
 impl ConsentRow {
@@ -145,11 +146,12 @@ columns!(SuppressionRow {
 });
 
 impl SuppressionRow {
-    /// Whether a refusal on a customer's name still concerns them: an address that does not exist says nothing
-    /// about the one they have now, a complaint does.
+    /// Whether a refusal on a customer's name still concerns them: an address that does not exist, or that was
+    /// unsubscribed, says nothing about the one they have now, a complaint does. (Who unsubscribed has withdrawn
+    /// their consent besides, and that holds whatever their address.)
     pub(crate) fn holds_for(&self, customer: &Customer) -> bool {
         let Some(hash) = &self.address_hash else { return true };
-        self.reason.0 != SuppressionReason::Bounced
+        !matches!(self.reason.0, SuppressionReason::Bounced | SuppressionReason::Unsubscribed)
             || [Channel::Email, Channel::Sms]
                 .into_iter()
                 .any(|channel| reached_at(Some(channel), customer).as_ref() == Some(hash))

@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
-use zyklus_model::{At, CustomerId, Identity, Snapshot};
+use zyklus_model::{At, ConsentState, CustomerId, Identity, Snapshot};
 
 use crate::as_of::from_versions;
 use crate::error::Result;
@@ -108,8 +108,9 @@ fact!(
 fact!(
     ConsentRow,
     "consent k",
-    "k.customer_id, k.id, k.channel, k.purpose, k.state, k.basis, k.at, k.source, k.evidence",
-    |f| (f.at.0, f.id),
+    "k.customer_id, k.id, k.channel, k.purpose, k.state, k.basis, k.at, k.source, k.evidence, k.received_at",
+    // Of two words of one instant the one heard later counts, of two heard together the withdrawal.
+    |f| (f.at.0, f.received_at.0, f.state.0 == ConsentState::Withdrawn, f.id),
     |row, s| s.consents.push(row.consent())
 );
 fact!(

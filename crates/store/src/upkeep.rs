@@ -148,8 +148,8 @@ async fn copy(from: &Path, to: &Path) -> Result<()> {
     let part = beside(to, ".part");
     remove(&part)?;
     let copied = async {
-        let mut source = open(from).await?;
-        check_version(&mut source, from).await?;
+        let mut source = open(from).await.map_err(|error| no_database(error, from))?;
+        check_version(&mut source, from).await.map_err(|error| no_database(error, from))?;
         let name = part.display().to_string();
         sqlx::query("VACUUM INTO ?").bind(name).execute(&mut source).await?;
         source.close().await?;
@@ -174,6 +174,16 @@ async fn copy(from: &Path, to: &Path) -> Result<()> {
 
 async fn open(path: &Path) -> Result<SqliteConnection> {
     Ok(SqliteConnectOptions::new().filename(path).read_only(true).connect().await?)
+}
+
+/// A file that never was a database is not a damaged one.
+fn no_database(error: StoreError, path: &Path) -> StoreError {
+    match error {
+        StoreError::Damaged(word) if word.contains("not a database") => {
+            StoreError::Refused(format!("{} is no database, so no backup of a store", path.display()))
+        }
+        other => other,
+    }
 }
 
 async fn check_version(source: &mut SqliteConnection, path: &Path) -> Result<()> {

@@ -33,8 +33,8 @@ fn look(table: &Table) -> Result<String, Error> {
                 .with_detail(e.to_string())
         };
         let Some((mut rows, columns)) = page::open(table, file, &Place::START)? else { continue };
-        let (mut good, mut first_problem) = (0, None);
-        while good < TRIED
+        let (mut rows_here, mut broken, mut first) = (0, 0, None);
+        while rows_here < TRIED
             && let Some(entry) = rows.next().map_err(failed)?
         {
             let place = format!("{}:{}", file.plain_name(), entry.number());
@@ -42,17 +42,18 @@ fn look(table: &Table) -> Result<String, Error> {
                 Ok(row) => build(&View { table, columns: &columns, row, place: &place }).map(drop),
                 Err(problem) => Err(problem.clone()),
             };
-            match built {
-                Ok(()) => good += 1,
-                Err(problem) => {
-                    first_problem = Some(format!("{place}: {problem}"));
-                    break;
-                }
+            rows_here += 1;
+            if let Err(problem) = built {
+                broken += 1;
+                first.get_or_insert_with(|| format!("{place}: {problem}"));
             }
         }
-        tried += good;
-        if let (0, Some(problem)) = (good, first_problem) {
-            let message = format!("the first row of `{}` cannot be read: {problem}", file.name);
+        tried += rows_here;
+        if let Some(problem) = first {
+            let message = format!(
+                "{broken} of the first {rows_here} rows of `{}` cannot be read: {problem}",
+                file.name
+            );
             return Err(Error::new(ErrorKind::Invalid, message));
         }
     }

@@ -11,6 +11,7 @@ use zyklus_connect::model::{Currency, nearest};
 use zyklus_connect::{Error, Result};
 
 use crate::fields::Stream;
+use crate::lines::{EMPTY_HASH, hash_on};
 
 /// `[connectors.<id>]` with `type = "csv"`: one table per stream.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -115,6 +116,8 @@ pub(crate) struct Table {
     pub(crate) cancelled_states: Vec<String>,
     pub(crate) attributes: Vec<String>,
     pub(crate) map: BTreeMap<String, String>,
+    /// The fingerprint of everything that decides what a row becomes, hexadecimal.
+    pub(crate) settings: String,
 }
 
 impl CsvConfig {
@@ -217,6 +220,13 @@ impl TableConfig {
             cancelled_states,
             attributes: self.attributes.clone(),
             map: self.map.clone(),
+            settings: self.fingerprint(),
         })
+    }
+
+    /// The fingerprint of all settings but where the files are.
+    fn fingerprint(&self) -> String {
+        let settings = TableConfig { path: String::new(), ..self.clone() };
+        format!("{:x}", hash_on(EMPTY_HASH, format!("{settings:?}").as_bytes()))
     }
 }

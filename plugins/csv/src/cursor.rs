@@ -28,10 +28,14 @@ pub(crate) struct Mark {
     /// A last line without an end is left until the file has been quiet from one look to the next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) waiting: bool,
+    /// The fingerprint of the table's settings it was read with: under others, every row may become something else,
+    /// and what was rejected may be fine.
+    #[serde(default)]
+    pub(crate) settings: String,
 }
 
 impl Mark {
-    fn fresh(file: &Found) -> Self {
+    fn fresh(file: &Found, settings: &str) -> Self {
         let mut mark = Mark {
             bytes: 0,
             lines: 0,
@@ -40,6 +44,7 @@ impl Mark {
             changed_at: file.changed_at,
             done: false,
             waiting: false,
+            settings: settings.to_owned(),
         };
         mark.stand_at(Place::START);
         mark
@@ -93,15 +98,19 @@ impl Position {
     }
 
     /// Compares the marks with the files as they stand: forgets files that are gone, reads on in files that
-    /// grew, starts over in files that were rewritten. In the middle of a round only files that are neither
+    /// grew, starts over in files that were rewritten or that were read with other settings. In the middle of a round only files that are neither
     /// done nor `open` already are looked at.
-    pub(crate) fn begin(&mut self, files: &[Found], open: Option<&str>) -> io::Result<()> {
+    pub(crate) fn begin(&mut self, files: &[Found], open: Option<&str>, settings: &str) -> io::Result<()> {
         self.files.retain(|name, _| files.iter().any(|f| f.name == *name));
         for file in files {
             let Some(mark) = self.files.get_mut(&file.name) else {
-                self.files.insert(file.name.clone(), Mark::fresh(file));
+                self.files.insert(file.name.clone(), Mark::fresh(file, settings));
                 continue;
             };
+            if mark.settings != settings {
+                *mark = Mark::fresh(file, settings);
+                continue;
+            }
             if !self.caught_up && (mark.done || open == Some(file.name.as_str())) {
                 continue;
             }
@@ -111,7 +120,7 @@ impl Position {
             }
             let place = mark.place();
             let appended = file.still_begins_with(place.bytes, place.hash)?;
-            *mark = Mark::fresh(file);
+            *mark = Mark::fresh(file, settings);
             if appended {
                 mark.stand_at(place);
             }

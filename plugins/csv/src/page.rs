@@ -286,7 +286,7 @@ pub(crate) fn read(
     let files = files::list(table)?;
     let mut held_now = held.take().filter(|_| !state.caught_up);
     let held_name = held_now.as_ref().filter(|h| stands(h, &state)).map(|h| h.file.clone());
-    state.begin(&files, held_name.as_deref()).map_err(|e| io_error("file", e))?;
+    state.begin(&files, held_name.as_deref(), &table.settings).map_err(|e| io_error("file", e))?;
     let patient = request.mode == Mode::Incremental;
     let mut page = Filling::new(request.limit as usize);
     let mut cut = false;

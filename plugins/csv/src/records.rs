@@ -66,7 +66,8 @@ fn newsletter(
     remarks: &mut Vec<String>,
 ) -> Problem<Option<ConsentRecord>> {
     let Some(granted) = view.yes_no("consent_email")? else { return Ok(None) };
-    let Some(at) = view.at("consent_at")?.or(customer.updated_at).or(customer.created_at) else {
+    let said_at = view.at("consent_at")?;
+    let Some(at) = said_at.or(customer.updated_at).or(customer.created_at) else {
         remarks.push("consent without a date (consent_at, created_at); the row was taken without it".into());
         return Ok(None);
     };
@@ -78,6 +79,7 @@ fn newsletter(
         state: if granted { ConsentState::Granted } else { ConsentState::Withdrawn },
         basis: LegalBasis::Consent,
         at,
+        undated: said_at.is_none(),
         evidence: json!({ "source": source, "row": view.place }),
     }))
 }
@@ -115,6 +117,7 @@ fn consent(view: &View<'_>, remarks: &mut Vec<String>) -> Problem<ConsentRecord>
         state,
         basis,
         at: view.required_at("at")?,
+        undated: false,
         evidence: evidence.into(),
     })
 }

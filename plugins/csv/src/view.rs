@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jiff::civil::DateTime;
 use jiff::fmt::strtime;
 use serde_json::Value;
-use zyklus_connect::model::{At, Currency, CustomerRecord, CustomerRef, Email, Money, nearest};
+use zyklus_connect::model::{At, Currency, CustomerRecord, CustomerRef, Email, Money, MoneyError, nearest};
 use zyklus_connect::{Error, Result};
 
 use crate::config::Table;
@@ -173,16 +173,29 @@ impl<'a> View<'a> {
     /// A field as an amount.
     pub(crate) fn money(&self, field: &str, currency: Currency) -> Problem<Option<Money>> {
         let Some(text) = self.text(field) else { return Ok(None) };
-        let plain = if self.table.decimal_comma {
-            if text.contains('.') {
-                let problem = format!("`{text}` is not an amount; write it without points, as 1234,56");
-                return Err(self.wrong(field, problem));
-            }
-            Money::parse(&text.replace(',', "."), currency)
+        let comma = self.table.decimal_comma;
+        let (sign, other) = if comma { (',', '.') } else { ('.', ',') };
+        let problem = if text.contains(other) {
+            let help = match (comma, text.contains('.'), text.matches(',').count()) {
+                (true, _, _) => "write it without points, as 1234,56",
+                (false, false, 1) => {
+                    "write it with a dot, as 1234.56, or set `decimal = \",\"` for the table"
+                }
+                (false, _, _) => "write it without thousands separators, as 1234.56",
+            };
+            format!("`{text}` is not an amount; {help}")
         } else {
-            Money::parse(text, currency)
+            match Money::parse(&text.replace(sign, "."), currency) {
+                Ok(money) => return Ok(Some(money)),
+                // In the file's own words, not as it was rewritten for reading.
+                Err(MoneyError::Decimals { exponent, .. }) => {
+                    format!("`{text}` has more decimals than {currency} has ({exponent})")
+                }
+                Err(MoneyError::Overflow(_)) => format!("`{text}` is too large an amount"),
+                Err(_) => format!("`{text}` is not an amount; write it as 1234{sign}56"),
+            }
         };
-        plain.map(Some).map_err(|e| self.wrong(field, e))
+        Err(self.wrong(field, problem))
     }
 
     /// A field as a whole number; `2.0` is one.

@@ -262,10 +262,16 @@ impl Play {
         if let Some((snapshot, explained)) = telling {
             let customer = &snapshot.customer;
             name = customer.email.as_ref().map_or_else(|| customer.id.to_string(), |e| e.as_str().to_owned());
-            self.say(&format!("\nWhy {name} stands where they stand\n{}", show::why(explained)))?;
+            self.say(&format!(
+                "\nWhy {name} stands where they stand\n{}",
+                show::why(explained, &self.project.shop.zone)
+            ))?;
         }
         let planned = plan(&self.store, book, until, 3).await?;
-        self.say(&format!("\nWhat comes next\n{}", show::plan(&planned)))?;
+        self.say(&format!(
+            "\nWhat comes next\n{}",
+            show::plan(&planned, &BTreeMap::new(), &self.project.shop.zone)
+        ))?;
         let dir = self.dir.display();
         self.say(&format!(
             "\nTry next, in {dir}:\n\

@@ -78,6 +78,9 @@ fn not_a_flag(text: &str, node: &Node) -> ConditionError {
     )
 }
 
+/// How many quantifiers may stand in one another.
+const DEEPEST: usize = 2;
+
 struct Lowering<'a> {
     text: &'a str,
     places: Places<'a>,
@@ -382,6 +385,13 @@ impl Lowering<'_> {
             )
             .help("for example `orders.categories.exists(c, c == 'books')`"));
         };
+        if self.items.len() >= DEEPEST {
+            return Err(ConditionError::new(
+                span,
+                "`exists` and `all` stand at most two deep: each one more multiplies the work by the list's length",
+            )
+            .help("ask about fewer lists at once, or use `in`, as in `'books' in orders.categories`"));
+        }
         let list = self.lower(&quantifier.iter_range)?;
         let element = match self.kind(list) {
             Type::Texts => Type::Text,

@@ -136,8 +136,10 @@ fn unknown(path: &str, scope: Scope, span: Range<usize>) -> ConditionError {
                     .collect();
                 error.help(format!("known are {}", listed(&siblings)))
             }
-            None => error.help(format!("for a text, write '{path}'; config/conditions.md lists all names")),
-            Some(_) => error.help("config/conditions.md lists all names"),
+            None => error.help(format!(
+                "for a text, write '{path}'; conditions.md (written by `zyklus init`) lists all names"
+            )),
+            Some(_) => error.help("conditions.md (written by `zyklus init`) lists all names"),
         },
     }
 }

@@ -437,3 +437,11 @@ fn the_tables_stand_in_the_order_of_their_ids() {
     assert_eq!(FieldId::ConsentSmsMarketing.consent(), Some(("sms", "marketing")));
     assert_eq!(FieldId::OrdersCount.consent(), None);
 }
+
+#[test]
+fn quantifiers_stand_at_most_two_deep() {
+    let inner = "event.a.exists(x, event.b.all(y, x == y))";
+    Condition::parse(inner, Scope::StartWhere).unwrap();
+    let error = Condition::parse(&format!("event.c.exists(z, {inner})"), Scope::StartWhere).unwrap_err();
+    assert!(error.to_string().contains("at most two deep"), "{error}");
+}

@@ -70,9 +70,27 @@ fn marketing_needs_consent_for_its_channel_and_service_does_not() {
 #[test]
 fn a_consent_that_is_only_asked_for_is_none() {
     let mut world = with(r#"steps = [{ send = "ad" }]"#);
+    world.snapshot.consents.clear();
     world.consent(ConsentState::Pending, LegalBasis::Consent);
     world.event("go", json!({}));
     assert_eq!(refused(&world, "ad"), (REFUSED, Some(GuardReason::NoConsent)));
+}
+
+#[test]
+fn asking_again_neither_lifts_a_withdrawal_nor_takes_back_a_consent() {
+    for withdrawn in [false, true] {
+        let mut world = with(r#"steps = [{ send = "ad" }]"#);
+        world.book.settings.existing_customers = true;
+        world.order(1_000);
+        if withdrawn {
+            world.pass(60);
+            world.consent(ConsentState::Withdrawn, LegalBasis::Consent);
+        }
+        world.pass(60);
+        world.consent(ConsentState::Pending, LegalBasis::Consent);
+        world.event("go", json!({}));
+        assert_eq!(world.sent().len(), usize::from(!withdrawn), "withdrawn: {withdrawn}");
+    }
 }
 
 #[test]

@@ -115,6 +115,25 @@ impl std::fmt::Debug for ConnectorConfig {
     }
 }
 
+/// What is wrong with a secret, and what to do.
+pub type SecretProblem = (String, Option<String>);
+
+/// Whether a secret outside the connectors is written as one: `{ env = … }` and the like.
+///
+/// # Errors
+/// What is wrong with its form.
+pub fn secret_form(key: &str, value: &Value, options: &ConfigOptions) -> Result<(), SecretProblem> {
+    secret::resolve(key, value, options, false).map(drop)
+}
+
+/// Fetches such a secret.
+///
+/// # Errors
+/// Why it is not there.
+pub fn fetch_secret(key: &str, value: &Value, options: &ConfigOptions) -> Result<String, SecretProblem> {
+    secret::resolve(key, value, options, true)
+}
+
 /// Reads every connector of a whole file's `[connectors]` table, in the file's order. All problems of all of
 /// them come at once; a file that is not TOML is one problem.
 pub fn read_connectors(

@@ -35,7 +35,7 @@ pub(crate) fn resolve(
         Value::String(_) => {
             return Err((
                 "a secret must not stand in the configuration itself".to_owned(),
-                Some(format!("{FORMS}, or allow literal secrets when you start zyklus")),
+                Some(FORMS.to_owned()),
             ));
         }
         _ => return Err(("this is a secret".to_owned(), Some(FORMS.to_owned()))),

@@ -196,7 +196,8 @@ pub struct ProductContext {
 
 impl MailContext {
     /// The context as templates see it: bounded, clean, every optional field present (null), pictures only from
-    /// the shop's own hosts or `hosts`. A product's picture from elsewhere is left out, as if it had none.
+    /// the shop's own hosts or `hosts`. A product's picture from elsewhere is left out, as if it had none; so is
+    /// every other link that leads nowhere.
     pub(super) fn bounded(&self, hosts: &[String]) -> Value {
         let mut value = serde_json::to_value(self).expect("a context is plain data with string keys");
         bound(&mut value, "", 0, &|link| self.may_load(link, hosts));
@@ -234,8 +235,13 @@ fn bound(value: &mut Value, key: &str, depth: usize, may_load: &dyn Fn(&str) -> 
     match value {
         Value::String(text) => {
             *text = clean(text);
-            if (key == "image_url" || key == "logo_url") && !may_load(text) {
-                *value = Value::Null;
+            if key == "image_url" || key == "logo_url" {
+                if !may_load(text) {
+                    *value = Value::Null;
+                }
+            } else if key == "url" || key.ends_with("_url") {
+                // What a shop says is no reason to keep a mail back: a link that cannot be used is none.
+                *value = usable_link(text).map_or(Value::Null, Value::String);
             }
         }
         Value::Array(items) => {
@@ -283,6 +289,12 @@ pub(super) fn clean(text: &str) -> String {
 /// True for an absolute http or https address with a host.
 pub(super) fn is_web_link(text: &str) -> bool {
     host(text).is_some()
+}
+
+/// A link as it may stand in a mail, blanks in it written as links write them; none when it is no link to anywhere.
+fn usable_link(text: &str) -> Option<String> {
+    let text = text.trim().replace(' ', "%20");
+    (is_web_link(&text) || is_mail_link(&text)).then_some(text)
 }
 
 /// True for `mailto:` with one plain address, and a subject or body without anything that could end an attribute.
@@ -362,6 +374,24 @@ mod tests {
         }
         assert!(!MailContext::default().may_load("https://a.example/x.png", &[]));
         assert!(!MailContext::default().may_load("https://a.example/x.png", &[String::new()]));
+    }
+
+    #[test]
+    fn a_link_that_cannot_be_used_is_left_out_and_blanks_in_one_are_encoded() {
+        for (link, expected) in [
+            (" https://shop.example/cart?q=a b ", Some("https://shop.example/cart?q=a%20b")),
+            ("/cart", None),
+            ("data:text/html,x", None),
+            ("javascript:alert(1)", None),
+            ("", None),
+        ] {
+            let line = LineContext { url: Some(link.to_owned()), ..LineContext::default() };
+            let cart = CartContext { url: Some(link.to_owned()), lines: vec![line], total: None };
+            let context = MailContext { cart: Some(cart), ..MailContext::default() };
+            let bounded = context.bounded(&[]);
+            assert_eq!(bounded["cart"]["url"].as_str(), expected, "{link}");
+            assert_eq!(bounded["cart"]["lines"][0]["url"].as_str(), expected, "{link}");
+        }
     }
 
     #[test]

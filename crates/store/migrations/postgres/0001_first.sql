@@ -62,12 +62,14 @@ CREATE TABLE consent (
     basis TEXT NOT NULL,
     at TIMESTAMPTZ NOT NULL,
     source TEXT NOT NULL,
+    address_hash TEXT,
     evidence TEXT NOT NULL,
     received_at TIMESTAMPTZ NOT NULL,
     written_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX consent_id ON consent (id);
+CREATE INDEX consent_address ON consent (address_hash) WHERE address_hash IS NOT NULL;
 
 CREATE TABLE suppression (
     bucket SMALLINT NOT NULL,

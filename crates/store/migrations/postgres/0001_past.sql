@@ -41,13 +41,13 @@ FOR EACH STATEMENT EXECUTE FUNCTION identity_past_keeps();
 CREATE TABLE consent_past (
     bucket SMALLINT NOT NULL, customer_id UUID NOT NULL, id UUID NOT NULL, channel TEXT NOT NULL,
     purpose TEXT NOT NULL, state TEXT NOT NULL, basis TEXT NOT NULL, at TIMESTAMPTZ NOT NULL, source TEXT NOT NULL,
-    evidence TEXT NOT NULL, written_at TIMESTAMPTZ NOT NULL, passed_at TIMESTAMPTZ NOT NULL
+    evidence TEXT NOT NULL, received_at TIMESTAMPTZ NOT NULL, written_at TIMESTAMPTZ NOT NULL, passed_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX consent_past_of ON consent_past (bucket, customer_id);
 CREATE FUNCTION consent_past_keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO consent_past (bucket, customer_id, id, channel, purpose, state, basis, at, source, evidence,
+    INSERT INTO consent_past (bucket, customer_id, id, channel, purpose, state, basis, at, source, evidence, received_at,
     written_at, passed_at)
-    SELECT o.bucket, o.customer_id, o.id, o.channel, o.purpose, o.state, o.basis, o.at, o.source, o.evidence,
+    SELECT o.bucket, o.customer_id, o.id, o.channel, o.purpose, o.state, o.basis, o.at, o.source, o.evidence, o.received_at,
     o.written_at, n.written_at
     FROM old_rows o JOIN new_rows n ON n.id = o.id
     WHERE o.written_at < n.written_at;

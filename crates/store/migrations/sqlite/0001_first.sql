@@ -62,12 +62,14 @@ CREATE TABLE consent (
     basis TEXT NOT NULL,
     at INTEGER NOT NULL,
     source TEXT NOT NULL,
+    address_hash TEXT,
     evidence TEXT NOT NULL,
     received_at INTEGER NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
 );
 CREATE UNIQUE INDEX consent_id ON consent (id);
+CREATE INDEX consent_address ON consent (address_hash) WHERE address_hash IS NOT NULL;
 
 CREATE TABLE suppression (
     bucket INTEGER NOT NULL,

@@ -34,15 +34,15 @@ END;
 CREATE TABLE consent_past (
     bucket INTEGER NOT NULL, customer_id BLOB NOT NULL, id BLOB NOT NULL, channel TEXT NOT NULL,
     purpose TEXT NOT NULL, state TEXT NOT NULL, basis TEXT NOT NULL, at INTEGER NOT NULL, source TEXT NOT NULL,
-    evidence TEXT NOT NULL, written_at INTEGER NOT NULL, passed_at INTEGER NOT NULL
+    evidence TEXT NOT NULL, received_at INTEGER NOT NULL, written_at INTEGER NOT NULL, passed_at INTEGER NOT NULL
 );
 CREATE INDEX consent_past_of ON consent_past (bucket, customer_id);
 CREATE TRIGGER consent_past_keeps AFTER UPDATE ON consent
 WHEN OLD.written_at < NEW.written_at BEGIN
-    INSERT INTO consent_past (bucket, customer_id, id, channel, purpose, state, basis, at, source, evidence,
+    INSERT INTO consent_past (bucket, customer_id, id, channel, purpose, state, basis, at, source, evidence, received_at,
     written_at, passed_at)
     VALUES (OLD.bucket, OLD.customer_id, OLD.id, OLD.channel, OLD.purpose, OLD.state, OLD.basis, OLD.at, OLD.source,
-    OLD.evidence, OLD.written_at, NEW.written_at);
+    OLD.evidence, OLD.received_at, OLD.written_at, NEW.written_at);
 END;
 
 CREATE TABLE suppression_past (

@@ -124,11 +124,13 @@ impl Batch<'_> {
                     url: line.url.as_deref().map(|url| clean_text(url, 2000)),
                 })
                 .collect();
+            // A clock that is ahead must not make every later change look older.
+            let updated_at = cart.updated_at.min(ingest.received_at);
             let resolved = Cart {
                 system: system.to_owned(),
                 external_id: clean_text(&cart.external_id, 255),
                 is_open: cart.is_open,
-                updated_at: cart.updated_at,
+                updated_at,
                 total: Money::new(cart.total.amount_minor, cart.total.currency),
                 total_reporting_minor: reporting,
                 lines,
@@ -140,9 +142,9 @@ impl Batch<'_> {
                 let at = cart.updated_at;
                 let event = EventId::derive(&[b"cart.updated", id.as_bytes(), &at.as_micros().to_be_bytes()]);
                 let data = event_data(&resolved, ingest.rates.reporting.exponent());
-                self.event(event, "cart.updated", who, at, data);
+                self.event(event, "cart.updated", who, updated_at, data);
             }
-            if known.is_none_or(|(_, at)| cart.updated_at >= at) {
+            if known.is_none_or(|(_, at)| updated_at >= at) {
                 slots.get(id).fresh = Some(FreshCart { id, who, cart: resolved, content_hash: hash });
             }
         }

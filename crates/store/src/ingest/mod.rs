@@ -9,7 +9,7 @@ mod deleted;
 mod mark;
 mod orders;
 pub(crate) mod receipts;
-mod said;
+pub(crate) mod said;
 mod slots;
 mod tags;
 
@@ -117,7 +117,7 @@ pub(crate) async fn one_at_a_time(tx: &mut Tx) -> Result<()> {
 }
 
 /// A page while it is being taken in.
-struct Batch<'i> {
+pub(crate) struct Batch<'i> {
     ingest: &'i Ingest,
     people: People,
     report: IngestReport,
@@ -150,7 +150,7 @@ struct About<'i> {
 }
 
 impl<'i> Batch<'i> {
-    fn new(ingest: &'i Ingest, people: People) -> Self {
+    pub(crate) fn new(ingest: &'i Ingest, people: People) -> Self {
         Batch {
             ingest,
             people,
@@ -271,7 +271,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    async fn write_marks(&self, tx: &mut Tx) -> Result<()> {
+    pub(crate) async fn write_marks(&self, tx: &mut Tx) -> Result<()> {
         let mut marks: BTreeMap<CustomerId, (bool, bool)> = BTreeMap::new();
         for (customer, (live, history)) in &self.marks {
             let mark = marks.entry(self.people.root(*customer)).or_default();
@@ -294,7 +294,7 @@ impl Batch<'_> {
         self.events.entry(id).or_insert(event);
     }
 
-    async fn write_events(&mut self, tx: &mut Tx) -> Result<()> {
+    pub(crate) async fn write_events(&mut self, tx: &mut Tx) -> Result<()> {
         let ids: Vec<EventId> = self.events.keys().copied().collect();
         for some in ids.chunks(CHUNK) {
             let mut sql = Sql::new(tx.dialect(), "SELECT id FROM event WHERE id IN ");

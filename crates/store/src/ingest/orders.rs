@@ -144,8 +144,10 @@ impl Batch<'_> {
                 }
                 _ => (None, None),
             };
-            // A page read before the shop changed the order must not undo the change.
-            let is_stale = order.updated_at.zip(known_at).is_some_and(|(new, old)| new < old);
+            // A page read before the shop changed the order must not undo the change; and a clock that is ahead must
+            // not make every later change look older.
+            let updated_at = order.updated_at.map(|at| at.min(ingest.received_at));
+            let is_stale = updated_at.zip(known_at).is_some_and(|(new, old)| new < old);
             if known_hash == Some(hash) || is_stale {
                 continue;
             }
@@ -166,10 +168,7 @@ impl Batch<'_> {
                 marks: Vec::new(),
             });
             let order = resolved(order, id, system, reporting, known, ingest.received_at, ingest.origin);
-            let updated_at = match record {
-                Record::Order(r) => r.updated_at.max(known_at),
-                _ => known_at,
-            };
+            let updated_at = updated_at.max(known_at);
             slot.fresh = Some(FreshOrder { who, order, updated_at, content_hash: hash });
         }
         let (whose, count) = slots.write(tx, "orders", HEAD, ingest.received_at).await?;

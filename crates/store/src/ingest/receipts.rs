@@ -302,6 +302,7 @@ impl Batch<'_> {
         };
         if let Some((reason, all_purposes)) = refusal {
             let address = delivery.address.clone();
+            let at = at.min(self.ingest.received_at);
             said.refusals.push(Refusal { who, channel, all_purposes, reason, at, address });
         }
         if word.kind.0 == ReceiptKind::Unsubscribed {
@@ -313,6 +314,7 @@ impl Batch<'_> {
                 basis: LegalBasis::Consent,
                 at,
                 evidence: json!({ "delivery": delivery.id, "receipt": word.external_id }),
+                address: delivery.address.clone(),
             });
         }
         if word.kind.0 == ReceiptKind::Clicked {

@@ -1,22 +1,24 @@
 //! What customers say and do: feedback, consents, and events of the source's own. Never judges whether a consent
 //! suffices: the engine's guards do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{
-    At, Channel, ConsentState, CustomerId, EventId, FeedbackId, FeedbackRecord, LegalBasis, Purpose, Record,
-    bucket_of,
+    At, Channel, ConsentState, CustomerId, Email, EventId, FeedbackId, FeedbackRecord, LegalBasis, Purpose,
+    Record, bucket_of,
 };
 
 use super::slots::{Fresh, Slots, Stored};
 use super::{Batch, content_hash, json_text};
 use crate::arg::{Arg, Stamp, args};
+use crate::column::Word;
 use crate::error::Result;
 use crate::identity::{Who, name_of};
+use crate::suppress::{AddressWords, address_hash};
 use crate::tx::{CHUNK, Sql, Tx};
 
 const SELECT: &str = "SELECT id, customer_id, received_at, content_hash, written_at FROM feedback";
@@ -80,15 +82,28 @@ impl Fresh for FreshFeedback {
     }
 }
 
+/// What a system said before.
+#[derive(FromRow)]
+struct SaidRow {
+    source_customer_id: Uuid,
+    channel: Word<Channel>,
+    purpose: Word<Purpose>,
+    state: Word<ConsentState>,
+    at: Stamp,
+    received_at: Stamp,
+}
+
 /// One entry of the consent ledger, to be appended unless it is there.
-pub(super) struct NewConsent {
-    pub(super) who: Who,
-    pub(super) channel: Channel,
-    pub(super) purpose: Purpose,
-    pub(super) state: ConsentState,
-    pub(super) basis: LegalBasis,
-    pub(super) at: At,
-    pub(super) evidence: Value,
+pub(crate) struct NewConsent {
+    pub(crate) who: Who,
+    pub(crate) channel: Channel,
+    pub(crate) purpose: Purpose,
+    pub(crate) state: ConsentState,
+    pub(crate) basis: LegalBasis,
+    pub(crate) at: At,
+    pub(crate) evidence: Value,
+    /// The hash of the address it is about, where it names one.
+    pub(crate) address: Option<String>,
 }
 
 impl Batch<'_> {
@@ -159,8 +174,11 @@ impl Batch<'_> {
     }
 
     pub(super) async fn consents(&mut self, tx: &mut Tx, whose: &[Option<Who>]) -> Result<()> {
-        let said = self.ingest.records.iter().zip(whose).filter_map(|(record, who)| match (record, who) {
-            (Record::Consent(r), Some(who)) => Some(NewConsent {
+        let records = self.ingest.records.iter().zip(whose);
+        let mut said: Vec<(NewConsent, bool)> = Vec::new();
+        for (record, who) in records {
+            let (Record::Consent(r), Some(who)) = (record, who) else { continue };
+            let word = NewConsent {
                 who: self.people.settled(*who),
                 channel: r.channel,
                 purpose: r.purpose,
@@ -168,17 +186,59 @@ impl Batch<'_> {
                 basis: r.basis,
                 at: r.at,
                 evidence: r.evidence.clone(),
-            }),
-            _ => None,
-        });
-        let said: Vec<NewConsent> = said.collect();
+                address: (r.customer.email.as_deref().filter(|_| r.channel == Channel::Email))
+                    .and_then(|text| Email::parse(text).ok())
+                    .map(|email| address_hash(email.as_str())),
+            };
+            said.push((word, r.undated));
+        }
+        let said = self.dated(tx, said).await?;
         let count = self.append_consents(tx, said).await?;
         self.report.changed += count;
         Ok(())
     }
 
+    /// Words with their instants: one that the system does not date is left out when it is what the system said last,
+    /// and is said now when it is another.
+    async fn dated(&self, tx: &mut Tx, said: Vec<(NewConsent, bool)>) -> Result<Vec<NewConsent>> {
+        type About = (CustomerId, Channel, Purpose);
+        let about = |word: &NewConsent| -> About { (word.who.source, word.channel, word.purpose) };
+        let undated: BTreeSet<CustomerId> =
+            said.iter().filter(|(_, undated)| *undated).map(|(word, _)| word.who.customer).collect();
+        let mut last: BTreeMap<About, (At, At, ConsentState)> = BTreeMap::new();
+        for some in undated.into_iter().collect::<Vec<_>>().chunks(CHUNK) {
+            let mut sql = Sql::new(
+                tx.dialect(),
+                "SELECT source_customer_id, channel, purpose, state, at, received_at FROM consent WHERE source = ",
+            );
+            sql.bind(self.ingest.connector.as_str()).push(" AND (bucket, customer_id) IN (");
+            sql.values(some.iter().map(|id| args![bucket_of(*id), *id])).push(")");
+            for row in tx.rows::<SaidRow>(sql).await? {
+                let source = CustomerId::from_uuid(row.source_customer_id);
+                let word = (row.at.0, row.received_at.0, row.state.0);
+                let known = last.entry((source, row.channel.0, row.purpose.0)).or_insert(word);
+                *known = word.max(*known);
+            }
+        }
+        let heard = self.ingest.received_at;
+        let mut dated = Vec::with_capacity(said.len());
+        for (mut word, undated) in said {
+            let before = last.get(&about(&word)).copied();
+            if undated && let Some((at, _, state)) = before {
+                if state == word.state {
+                    continue;
+                }
+                word.at = heard.max(at);
+            }
+            let new = (word.at, heard, word.state);
+            last.insert(about(&word), before.map_or(new, |before| before.max(new)));
+            dated.push(word);
+        }
+        Ok(dated)
+    }
+
     /// Appends entries to the consent ledger, with their events. Returns how many were new.
-    pub(super) async fn append_consents(&mut self, tx: &mut Tx, said: Vec<NewConsent>) -> Result<u64> {
+    pub(crate) async fn append_consents(&mut self, tx: &mut Tx, said: Vec<NewConsent>) -> Result<u64> {
         let system = self.ingest.connector.as_str();
         let mut entries: BTreeMap<EventId, NewConsent> = BTreeMap::new();
         for entry in said {
@@ -204,17 +264,21 @@ impl Batch<'_> {
         }
         let count = entries.len() as u64;
         let mut rows = Vec::with_capacity(entries.len());
+        let mut words = AddressWords::default();
         for (id, entry) in entries {
             let Who { customer, source } = entry.who;
-            let words =
+            let address = words.note(&entry);
+            let [channel, purpose, state, basis] =
                 [entry.channel.as_str(), entry.purpose.as_str(), entry.state.as_str(), entry.basis.as_str()];
-            let [channel, purpose, state, basis] = words;
             let evidence = json_text(&entry.evidence)?;
-            let (at, heard) = (entry.at, self.ingest.received_at);
+            // Nobody says anything later than it is heard: a clock that is ahead must not keep a withdrawal
+            // from counting, nor let an earlier consent outlast it.
+            let heard = self.ingest.received_at;
+            let at = entry.at.min(heard);
             let bucket = bucket_of(customer);
             rows.push(args![
-                bucket, customer, id, source, channel, purpose, state, basis, at, system, evidence, heard,
-                heard
+                bucket, customer, id, source, channel, purpose, state, basis, at, system, address, evidence,
+                heard, heard
             ]);
             let name = match entry.state {
                 ConsentState::Granted => "consent.granted",
@@ -231,9 +295,10 @@ impl Batch<'_> {
             self.mark(customer);
         }
         let head = "INSERT INTO consent
-            (bucket, customer_id, id, source_customer_id, channel, purpose, state, basis, at, source, evidence,
-             received_at, written_at)";
+            (bucket, customer_id, id, source_customer_id, channel, purpose, state, basis, at, source, address_hash,
+             evidence, received_at, written_at)";
         tx.insert(head, rows, "").await?;
+        words.write(tx, self.ingest.received_at).await?;
         Ok(count)
     }
 

@@ -22,6 +22,7 @@ on_both![
     only_what_is_pending_is_withdrawn,
     labels_come_and_go,
     due_customers_come_oldest_first,
+    customers_set_aside_wait_with_what_is_to_be_judged,
     everybody_is_reconsidered,
     decision_by_the_old_configuration_does_not_end_reconsidering,
     many_decisions_are_applied_at_once,
@@ -321,4 +322,15 @@ async fn journey_stays_live_from_when_it_was_first_enabled(bed: Bed) {
     let live = store.activate(&[journey("a", true, "4")], minute(3)).await.unwrap();
     assert_eq!(live.into_iter().collect::<Vec<_>>(), expected);
     assert_eq!(store.journeys_active().await.unwrap().into_iter().collect::<Vec<_>>(), expected);
+}
+
+async fn customers_set_aside_wait_with_what_is_to_be_judged(bed: Bed) {
+    let store = &bed.store;
+    take_live(store, "shop", 1, vec![Record::Order(order("1", account("1", ""), 0))]).await;
+    let id = only(store).await.customer.id;
+    store.set_aside(&[], minute(90)).await.unwrap();
+    store.set_aside(&[id], minute(90)).await.unwrap();
+    assert!(store.customers_due(minute(60), 10).await.unwrap().is_empty());
+    assert_eq!(store.customers_due(minute(90), 10).await.unwrap(), [id]);
+    assert!(only(store).await.mark.live_pending);
 }

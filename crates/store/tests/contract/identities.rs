@@ -7,7 +7,8 @@ use zyklus_store::StoreError;
 use crate::common::Bed;
 use crate::decide::{claim_all, judge, mail};
 use crate::make::{
-    account, customer, deleted, everybody, guest, minute, of_order, only, order, take, take_live, verified,
+    account, customer, deleted, everybody, guest, minute, of_order, only, order, take, take_late, take_live,
+    verified,
 };
 
 on_both![
@@ -310,15 +311,15 @@ async fn latest_word_about_a_customer_wins(bed: Bed) {
             ..customer(account("1", ""))
         })
     };
-    take(&store, "a", vec![word("Second\r\nBcc: x", 20), word("First", 10)]).await;
+    take_late(&store, "a", vec![word("Second\r\nBcc: x", 20), word("First", 10)]).await;
     let one = only(&store).await.customer;
     assert_eq!(one.first_name.as_deref(), Some("Second  Bcc: x"));
     assert_eq!((one.country.as_deref(), one.locale.as_deref()), (Some("DE"), Some("de-AT")));
     assert_eq!(one.attributes["since"], 20);
-    take(&store, "a", vec![word("Third", 30)]).await;
+    take_late(&store, "a", vec![word("Third", 30)]).await;
     assert_eq!(only(&store).await.customer.first_name.as_deref(), Some("Third"));
     let empty = CustomerRecord { updated_at: Some(minute(40)), ..customer(account("1", "")) };
-    take(&store, "a", vec![Record::Customer(empty)]).await;
+    take_late(&store, "a", vec![Record::Customer(empty)]).await;
     assert_eq!(
         only(&store).await.customer.first_name.as_deref(),
         Some("Third"),
@@ -356,16 +357,16 @@ async fn shop_tags_follow_the_shop(bed: Bed) {
             ..customer(account("1", ""))
         })
     };
-    take(&store, "a", vec![with(Some(&["vip", "b2b"]), 1)]).await;
-    take(&store, "a", vec![with(None, 2)]).await;
+    take_late(&store, "a", vec![with(Some(&["vip", "b2b"]), 1)]).await;
+    take_late(&store, "a", vec![with(None, 2)]).await;
     assert_eq!(only(&store).await.tags.len(), 2);
-    take(&store, "a", vec![with(Some(&["vip", "new"]), 3)]).await;
-    take(&store, "a", vec![with(Some(&["old"]), 2)]).await;
+    take_late(&store, "a", vec![with(Some(&["vip", "new"]), 3)]).await;
+    take_late(&store, "a", vec![with(Some(&["old"]), 2)]).await;
     let tags = only(&store).await.tags;
     let mut shown: Vec<_> = tags.iter().map(|t| (t.tag.as_str(), t.since)).collect();
     shown.sort_unstable();
     assert_eq!(shown, [("new", minute(3)), ("vip", minute(1))]);
-    take(&store, "a", vec![with(Some(&[]), 4)]).await;
+    take_late(&store, "a", vec![with(Some(&[]), 4)]).await;
     assert!(only(&store).await.tags.is_empty());
 }
 

@@ -12,8 +12,8 @@ use zyklus_store::{CursorUpdate, Ingest, NewReject};
 
 use crate::common::Bed;
 use crate::make::{
-    account, cart, customer, deleted, everybody, guest, minute, of_order, only, order, page, take, take_live,
-    verified,
+    account, cart, customer, deleted, everybody, guest, minute, of_order, only, order, page, take, take_late,
+    take_live, verified,
 };
 
 on_both![
@@ -129,6 +129,7 @@ pub(crate) fn consent(state: ConsentState, minutes: i64) -> ConsentRecord {
         state,
         basis: LegalBasis::Consent,
         at: minute(minutes),
+        undated: false,
         evidence: json!({ "form": "footer" }),
     }
 }
@@ -195,11 +196,11 @@ async fn record_read_before_a_change_does_not_undo_it(bed: Bed) {
         order.total = Money::new(minor, Currency::EUR);
         Record::Order(order)
     };
-    take(&store, "a", vec![at(20, 2000)]).await;
-    assert_eq!(take(&store, "a", vec![at(10, 1000)]).await.changed, 0);
+    take_late(&store, "a", vec![at(20, 2000)]).await;
+    assert_eq!(take_late(&store, "a", vec![at(10, 1000)]).await.changed, 0);
     assert_eq!(only(&store).await.orders[0].total.amount_minor, 2000);
     // A refund does not bump the order in every shop: an equal instant is read again.
-    assert_eq!(take(&store, "a", vec![at(20, 3000)]).await.changed, 1);
+    assert_eq!(take_late(&store, "a", vec![at(20, 3000)]).await.changed, 1);
     assert_eq!(only(&store).await.orders[0].total.amount_minor, 3000);
 }
 
@@ -299,7 +300,7 @@ async fn rate_that_appears_converts_what_is_read_again(bed: Bed) {
 
 async fn each_fact_brings_its_event_once(bed: Bed) {
     let store = bed.store;
-    take(&store, "a", everything()).await;
+    take_late(&store, "a", everything()).await;
     let mut names: Vec<String> = of_order(&store, "1").await.events.iter().map(|e| e.name.clone()).collect();
     names.sort_unstable();
     assert_eq!(names, ["cart.updated", "consent.granted", "feedback.received", "page.viewed", "page.viewed"]);
@@ -348,11 +349,11 @@ async fn closed_cart_is_no_cart_update(bed: Bed) {
     let store = bed.store;
     let mut closed = cart("1", account("1", ""), 5);
     closed.is_open = false;
-    take(&store, "a", vec![Record::Cart(cart("1", account("1", ""), 2)), Record::Cart(closed)]).await;
+    take_late(&store, "a", vec![Record::Cart(cart("1", account("1", ""), 2)), Record::Cart(closed)]).await;
     let one = only(&store).await;
     assert!(!one.carts[0].is_open);
     assert_eq!(one.events.iter().map(|e| e.occurred_at).collect::<Vec<_>>(), [minute(2)]);
-    take(&store, "a", vec![Record::Cart(cart("1", account("1", ""), 3))]).await;
+    take_late(&store, "a", vec![Record::Cart(cart("1", account("1", ""), 3))]).await;
     assert!(!only(&store).await.carts[0].is_open, "a page read earlier does not open it again");
 }
 
@@ -439,10 +440,10 @@ async fn catalogue_follows_the_shop(bed: Bed) {
         Record::Product(gone),
         Record::Coupon(coupon("1")),
     ];
-    assert_eq!(take(&store, "a", records).await.changed, 4);
+    assert_eq!(take_late(&store, "a", records).await.changed, 4);
     let stale = ProductRecord { updated_at: Some(minute(4)), ..product("2", "Old brush") };
-    assert_eq!(take(&store, "a", vec![Record::Product(stale)]).await.changed, 0);
-    assert_eq!(take(&store, "a", vec![Record::Product(product("1", "Nice soap"))]).await.changed, 1);
+    assert_eq!(take_late(&store, "a", vec![Record::Product(stale)]).await.changed, 0);
+    assert_eq!(take_late(&store, "a", vec![Record::Product(product("1", "Nice soap"))]).await.changed, 1);
     let key = |id: &str| ("a".to_owned(), id.to_owned());
     let found =
         store.products(&[key("2"), key("9"), key("1"), ("b".to_owned(), "1".to_owned())]).await.unwrap();
@@ -452,7 +453,10 @@ async fn catalogue_follows_the_shop(bed: Bed) {
     assert_eq!(found[0].categories, ["care"]);
     let newest: Vec<String> = store.newest_products(5).await.unwrap().into_iter().map(|p| p.title).collect();
     assert_eq!(newest, ["Brush", "Nice soap"], "what cannot be bought is left out");
-    assert_eq!(take(&store, "a", vec![deleted("product", "1"), deleted("product", "1")]).await.changed, 1);
+    assert_eq!(
+        take_late(&store, "a", vec![deleted("product", "1"), deleted("product", "1")]).await.changed,
+        1
+    );
     assert_eq!(store.newest_products(5).await.unwrap().len(), 1);
 }
 

@@ -20,3 +20,4 @@ mod receipts;
 mod restoring;
 mod runs;
 mod upkeep;
+mod words;

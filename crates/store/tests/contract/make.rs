@@ -28,6 +28,11 @@ pub(crate) async fn take(store: &Store, connector: &str, records: Vec<Record>) -
     store.ingest(page(connector, records)).await.unwrap()
 }
 
+/// The same, as history that arrives late enough for the instants the tests write.
+pub(crate) async fn take_late(store: &Store, connector: &str, records: Vec<Record>) -> IngestReport {
+    store.ingest(Ingest { received_at: minute(50), ..page(connector, records) }).await.unwrap()
+}
+
 /// The same, as live records that arrive so many minutes later.
 pub(crate) async fn take_live(
     store: &Store,

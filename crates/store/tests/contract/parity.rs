@@ -200,6 +200,7 @@ pub(crate) fn record(dice: &mut Dice) -> Record {
             state: ConsentState::ALL[dice.roll(3) as usize],
             basis: LegalBasis::Consent,
             at: minute(at),
+            undated: false,
             evidence: serde_json::json!({ "page": key }),
         }),
         _ => deleted(["customer", "order", "cart", "feedback"][dice.roll(4) as usize], &id),

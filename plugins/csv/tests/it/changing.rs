@@ -153,3 +153,16 @@ fn a_missing_file_says_what_to_do() {
     assert_eq!(error.kind, ErrorKind::NotFound);
     assert_eq!(error.message, "`none.csv` does not exist; create it or correct `path`");
 }
+
+#[test]
+fn other_settings_read_the_file_from_its_start() {
+    let german = "id,customer_id,placed_at,total\n1,c1,2026-01-01,\"1,50\"\n2,c2,2026-01-01,\"2,50\"\n";
+    let before = Shop::new(ONE_A_ROW).with("orders/a.csv", german);
+    let first = before.backfill("orders");
+    assert_eq!((first.records.len(), first.rejects.len()), (0, 2));
+    let after = Shop::new(&format!("{ONE_A_ROW}\ndecimal = \",\"")).with("orders/a.csv", german);
+    let mut second = after.incremental("orders", first.cursor);
+    assert_eq!(orders(&second.records), ids(1, 2));
+    second = after.incremental("orders", second.cursor);
+    assert!(second.records.is_empty(), "and only once");
+}

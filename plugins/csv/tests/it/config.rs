@@ -72,3 +72,19 @@ fn the_schema_refuses_unknown_keys() {
     assert_eq!(schema["additionalProperties"], false);
     assert!(toml::from_str::<zyklus_csv::CsvConfig>("[orders]\npath = \"a\"\ndelimeter = \";\"").is_err());
 }
+
+#[test]
+fn check_fails_and_counts_when_rows_are_broken() {
+    let shop = Shop::new("[orders]\npath = \"f.csv\"\ncurrency = \"EUR\"").with(
+        "f.csv",
+        "id,customer_id,placed_at,total\n1,c,2026-01-01,1.50\n2,c,yesterday,1\n3,c,2026-01-01,\n",
+    );
+    let problem = shop.check()[0].problem.clone().unwrap();
+    assert!(
+        problem
+            .message
+            .starts_with("2 of the first 3 rows of `f.csv` cannot be read: f.csv:3: column `placed_at`"),
+        "{}",
+        problem.message
+    );
+}

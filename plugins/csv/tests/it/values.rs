@@ -61,7 +61,13 @@ fn amounts_are_exact_or_refused() {
     assert_eq!(total("decimal = \",\"", "1234,56"), Ok(123_456));
     let error = total("decimal = \",\"", "1.234,56").unwrap_err();
     assert!(error.contains("write it without points, as 1234,56"), "{error}");
-    assert!(total("", "49,90").unwrap_err().contains("write it with a dot"));
+    let error = total("", "49,90").unwrap_err();
+    assert!(error.contains("`49,90` is not an amount") && error.contains("set `decimal = \",\"`"), "{error}");
+    assert!(total("", "1,234,567").unwrap_err().contains("without thousands separators"));
+    let error = total("decimal = \",\"", "49,905").unwrap_err();
+    assert!(error.contains("`49,905` has more decimals than EUR has (2)"), "the file's own text: {error}");
+    let error = total("decimal = \",\"", "cheap").unwrap_err();
+    assert!(error.contains("`cheap` is not an amount; write it as 1234,56"), "{error}");
     assert!(total("", "49.905").unwrap_err().contains("more decimals"));
     assert!(total("", "").unwrap_err().contains("column `total` is empty"));
 }
@@ -137,7 +143,7 @@ fn an_order_with_a_bad_row_is_refused_whole() {
         rejects,
         [
             "f.csv:2 line 3, of the same `A`, could not be read",
-            "f.csv:3 column `line_total`: `ten` is not an amount; write it with a dot, for example 49.90",
+            "f.csv:3 column `line_total`: `ten` is not an amount; write it as 1234.56",
             "f.csv:6 2 fields where the header has 6",
             "f.csv:5 line 6, of the same `C`, could not be read",
             "f.csv:7 line 6, of the same `C`, could not be read",
@@ -209,4 +215,16 @@ fn other_columns_of_consents_are_evidence() {
     let [Record::Consent(consent)] = records.as_slice() else { panic!("{records:?}") };
     let evidence = serde_json::to_string(&consent.evidence).unwrap();
     assert_eq!(evidence, r#"{"wording":"v4","row":"f.csv:2","source":"footer"}"#);
+}
+
+#[test]
+fn a_consent_without_a_date_of_its_own_says_so() {
+    let config = "map = { consent_email = \"newsletter\" }";
+    let undated = one(config, "customers", "id,created_at,newsletter\n7,2026-01-02,ja\n").unwrap();
+    let Record::Consent(consent) = &undated[1] else { panic!("{undated:?}") };
+    assert_eq!((consent.undated, consent.at.to_string()), (true, "2026-01-02T00:00:00Z".to_owned()));
+    let dated = "id,created_at,newsletter,consent_at\n7,2026-01-02,ja,2026-01-05\n";
+    let dated = one(config, "customers", dated).unwrap();
+    let Record::Consent(consent) = &dated[1] else { panic!("{dated:?}") };
+    assert_eq!((consent.undated, consent.at.to_string()), (false, "2026-01-05T00:00:00Z".to_owned()));
 }

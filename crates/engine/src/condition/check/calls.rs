@@ -107,7 +107,7 @@ impl Lowering<'_> {
                     .map_or(near, |function| function.shape);
                 error.help(format!("did you mean `{shape}`?"))
             }
-            None => error.help("config/conditions.md lists all functions"),
+            None => error.help("conditions.md (written by `zyklus init`) lists all functions"),
         }
     }
 
