@@ -60,7 +60,7 @@ fn moment(day: u32, time: &str) -> String {
 
 /// The end of a day in Hamburg; the clocks go forward on the 29th of March.
 fn evening(day: u32) -> At {
-    at(&moment(day, if day < 28 { "22:59:59.999999" } else { "21:59:59.999999" }))
+    at(&moment(day, if day < 28 { "22:59:59.99999" } else { "21:59:59.99999" }))
 }
 
 fn day_of(day: u32) -> String {

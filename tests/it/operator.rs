@@ -12,7 +12,7 @@ use zyklus_tests::process::Running;
 use zyklus_tests::zyklus::Zyklus;
 
 /// How long anything may take on a busy machine before it counts as never.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Waits until `look` finds something; then returns it.
 pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {

@@ -12,7 +12,6 @@ mod contend;
 mod course;
 pub mod decide;
 mod definition;
-mod events;
 pub mod facts;
 pub mod guards;
 pub mod holdout;

@@ -9,7 +9,6 @@ use zyklus_model::nearest;
 
 use crate::condition::{Condition, Named, Scope};
 use crate::definition::written;
-use crate::events::misspelt;
 use crate::lifecycle::{identifier, read_label};
 use crate::playbook::{
     Backfill, Every, Goal, Journey, Mode, OnChange, Overlap, Playbook, Reenter, Start, Yield,
@@ -134,7 +133,6 @@ fn read(source: &mut Source<'_>, known: &BTreeMap<String, Condition>) -> Option<
     root.finish(source);
     // A segment that is there and broken was reported where it stands.
     source.problems.retain(|problem| !broken.contains(&problem.message));
-    source.problems.extend(source.mentions.iter().filter_map(misspelt));
     playbook.mentions = std::mem::take(&mut source.mentions);
     Some(playbook)
 }

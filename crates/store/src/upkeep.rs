@@ -99,7 +99,9 @@ async fn replace(from: &Path, to_url: &str, now: Option<At>) -> Result<Restored>
         ));
     };
     if !from.exists() {
-        return Err(StoreError::Missing { path: from.to_owned() });
+        let message =
+            format!("there is no file {}; name a backup that `zyklus db backup` wrote", from.display());
+        return Err(StoreError::Refused(message));
     }
     refuse_network(&to)?;
     let lock = Lock::take(&to)?;

@@ -117,7 +117,9 @@ pub(crate) fn order(config: &Config, shop: &Shop, mut raw: raw::Order) -> Result
     let (shipped_at, delivered_at) = moves(&raw.state, &fulfillments);
     let (shipped_at, delivered_at) =
         (reached("Shipped").or(shipped_at), reached("Delivered").or(delivered_at));
-    let cancelled_at = cancelled.then(|| reached("Cancelled").unwrap_or(raw.updated_at));
+    // Vendure dates its history to the second and orders to the millisecond.
+    let not_before = |at: At| at.max(placed_at);
+    let cancelled_at = cancelled.then(|| not_before(reached("Cancelled").unwrap_or(raw.updated_at)));
     let refunds = (payments.into_iter().flat_map(|p| p.refunds))
         .filter(|r| r.state != "Failed")
         .map(|r| {
