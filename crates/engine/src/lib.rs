@@ -13,6 +13,7 @@ mod course;
 pub mod decide;
 mod definition;
 pub mod facts;
+pub mod forecast;
 pub mod guards;
 pub mod holdout;
 pub mod keys;

@@ -1,12 +1,14 @@
 //! What the configuration on disk would do to the state in the store, without doing it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::Serialize;
+use zyklus_engine::forecast::{Forecast, forecast};
 use zyklus_engine::playbook::Start;
-use zyklus_engine::{Book, Mode, Permit, outranked, permits};
-use zyklus_model::{At, CustomerId, Decision, DeliveryState, RunState, Snapshot};
+use zyklus_engine::{Book, Mode};
+use zyklus_model::{At, CustomerId, Decision, RunState, Snapshot};
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
@@ -28,7 +30,9 @@ pub struct Plan {
     pub moves: Vec<PlannedMove>,
     /// Runs the next evaluation starts.
     pub starts: Vec<PlannedStart>,
-    /// Messages and actions due within 24 hours, as far as is decided now.
+    /// Messages and actions that go out within 24 hours if nothing else happens: also those that follow from waits,
+    /// schedules and phases entered with time, and those of journeys that are new and would go live now. Who is let
+    /// in by a backfill later than now is not among them: see `backfills`.
     pub due_24h: u64,
     /// The same within 7 days.
     pub due_7d: u64,
@@ -43,7 +47,7 @@ pub struct Plan {
     pub runs_unchanged: u64,
     /// Who is let into journeys from before they went live, a few a day (rule R18).
     pub backfills: Vec<PlannedBackfill>,
-    /// Deliveries that are refused, by guard.
+    /// Deliveries that are refused within 7 days, by guard.
     pub refused: BTreeMap<String, u64>,
     /// Messages that give way to one of another journey (rule R13).
     pub outranked: Vec<PlannedLoss>,
@@ -131,7 +135,12 @@ struct Tally {
 /// # Errors
 /// The store's.
 pub async fn plan(store: &Store, book: &Book, now: At, samples: usize) -> Result<Plan, RuntimeError> {
-    let book = Arc::new(book.clone());
+    let mut book = book.clone();
+    // What is new in the files goes live when the daemon starts with them.
+    for journey in book.journeys.iter().filter(|journey| journey.mode != Mode::Off) {
+        book.active_from.entry(journey.root().to_owned()).or_insert(now);
+    }
+    let book = Arc::new(book);
     let mut tally = Tally::default();
     let mut after = None;
     loop {
@@ -140,8 +149,16 @@ pub async fn plan(store: &Store, book: &Book, now: At, samples: usize) -> Result
         after = Some(*last);
         let snapshots = store.snapshots(&ids).await?;
         let decisions = decide_all(Arc::clone(&book), snapshots.clone(), now).await?;
-        for (snapshot, decision) in snapshots.iter().zip(&decisions) {
-            tally.add(&book, snapshot, decision, now, samples);
+        let decisions: HashMap<CustomerId, Decision> =
+            decisions.into_iter().map(|decision| (decision.customer, decision)).collect();
+        let snapshots = Arc::new(snapshots);
+        let ahead = look_ahead(&book, &snapshots, now).await?;
+        for (snapshot, ahead) in snapshots.iter().zip(ahead) {
+            // One for whom deciding fails is set aside by the daemon, too.
+            if let Some(decision) = decisions.get(&snapshot.customer.id) {
+                tally.add(&book, snapshot, decision, now, samples);
+                tally.count_messages(snapshot.customer.id, ahead, now, samples);
+            }
         }
     }
     Ok(tally.finish(&book, now))
@@ -174,10 +191,6 @@ impl Tally {
                 note(&mut entry.1);
             }
         }
-        let mut all = snapshot.deliveries.iter().chain(&decision.deliveries);
-        if all.any(|d| d.state == DeliveryState::Pending) {
-            self.count_messages(book, &after(snapshot, decision), now, samples);
-        }
         for run in &snapshot.runs {
             let epoch = book.journey(&run.journey).filter(|j| j.holdout > 0).map(|j| j.epoch);
             if epoch.is_some_and(|epoch| epoch != run.epoch) {
@@ -186,46 +199,25 @@ impl Tally {
                 *first = run.started_at.min(*first);
             }
         }
-        let reasons = decision
-            .deliveries
-            .iter()
-            .filter(|d| d.state != DeliveryState::Pending)
-            .filter_map(|d| d.reason)
-            .chain(decision.withdrawals.iter().filter_map(|w| w.reason));
-        for reason in reasons {
-            *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
-        }
         self.count_inside(book, snapshot, decision);
         self.runs.add(book, snapshot, decision, now, samples);
     }
 
-    /// What is pending after the next evaluation, when the guards let it go as far as can be said now.
-    fn count_messages(&mut self, book: &Book, after: &Snapshot, now: At, samples: usize) {
-        for delivery in after.deliveries.iter().filter(|d| d.state == DeliveryState::Pending) {
-            if delivery.due_at > now.plus_days(7) {
-                continue;
-            }
-            let asked_at = delivery.due_at.max(now);
-            if let Some((winner, _)) = outranked(book, after, delivery, asked_at) {
-                let pair = (delivery.journey.clone(), winner.journey.clone());
-                *self.outranked.entry(pair).or_default() += 1;
-            }
-            let due_at = match permits(book, after, delivery, asked_at) {
-                Permit::Go => asked_at,
-                Permit::Delay(until, _) if until > now.plus_days(7) => continue,
-                Permit::Delay(until, _) => until,
-                Permit::Refuse(reason) => {
-                    *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
-                    continue;
-                }
-            };
-            let key = (delivery.journey.clone(), delivery.target.clone());
-            let entry = self.messages.entry(key).or_default();
-            entry.0 += u64::from(due_at <= now.plus_days(1));
+    /// What goes out, is refused and gives way in the week ahead.
+    fn count_messages(&mut self, customer: CustomerId, ahead: Forecast, now: At, samples: usize) {
+        for going in ahead.going {
+            let entry = self.messages.entry((going.journey, going.target)).or_default();
+            entry.0 += u64::from(going.at <= now.plus_days(1));
             entry.1 += 1;
             if entry.2.len() < samples {
-                entry.2.push(after.customer.id);
+                entry.2.push(customer);
             }
+        }
+        for reason in ahead.refused {
+            *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
+        }
+        for pair in ahead.outranked {
+            *self.outranked.entry(pair).or_default() += 1;
         }
     }
 
@@ -310,18 +302,28 @@ impl Tally {
     }
 }
 
-/// A customer as the next evaluation leaves them, as far as messages go.
-fn after(snapshot: &Snapshot, decision: &Decision) -> Snapshot {
-    let mut after = snapshot.clone();
-    after.phase = decision.phase.clone().or(after.phase);
-    after.runs.retain(|run| !decision.runs.iter().any(|changed| changed.id == run.id));
-    after.runs.extend(decision.runs.iter().cloned());
-    for withdrawal in &decision.withdrawals {
-        let its = after.deliveries.iter_mut().find(|d| d.id == withdrawal.delivery);
-        if let Some(delivery) = its.filter(|d| d.state == DeliveryState::Pending) {
-            delivery.state = withdrawal.state;
-        }
+/// The week ahead of many, on as many threads as there are processors.
+async fn look_ahead(
+    book: &Arc<Book>,
+    snapshots: &Arc<Vec<Snapshot>>,
+    now: At,
+) -> Result<Vec<Forecast>, RuntimeError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = snapshots.len().div_ceil(threads).max(64);
+    let parts = (0..snapshots.len()).step_by(share).map(|start| {
+        let (book, snapshots) = (Arc::clone(book), Arc::clone(snapshots));
+        tokio::task::spawn_blocking(move || {
+            let some = &snapshots[start..(start + share).min(snapshots.len())];
+            let look = |snapshot| {
+                let looked = AssertUnwindSafe(|| forecast(&book, snapshot, now, now.plus_days(7)));
+                catch_unwind(looked).unwrap_or_default()
+            };
+            some.iter().map(look).collect::<Vec<_>>()
+        })
+    });
+    let mut all = Vec::with_capacity(snapshots.len());
+    for part in parts.collect::<Vec<_>>() {
+        all.extend(part.await.map_err(|_| RuntimeError::Panicked { what: "looking ahead" })?);
     }
-    after.deliveries.extend(decision.deliveries.iter().cloned());
-    after
+    Ok(all)
 }
