@@ -1,6 +1,6 @@
 //! What can stand in the operator's files: every table, its keys, their values, a sentence and an example of each.
 //!
-//! One description, three uses: the JSON schemas for editors ([`schema`]), the reference for people ([`reference`]), and
+//! One description, three uses: the JSON schemas for editors ([`schema`]), the reference for people ([`reference()`]), and
 //! tests that hold it against the readers, key by key, so that neither says what the other does not do. It reads no
 //! file itself and checks no value: `playbook_file`, `steps`, `lifecycle`, `settings` and the runtime do.
 
