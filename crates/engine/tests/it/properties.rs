@@ -64,7 +64,8 @@ fn random_lives_are_not_empty() {
     let mut runner = TestRunner::deterministic();
     let strategy = (remembering_lifecycle(), journeys(), any_steps(12));
     let (mut moves, mut runs, mut sent, mut refused, mut ends) = (0, 0, 0, 0, BTreeSet::new());
-    for _ in 0..600 {
+    // Withdrawals that a message still follows are rare.
+    for _ in 0..2_000 {
         let (phases, journeys, steps) = strategy.new_tree(&mut runner).expect("a case").current();
         let mut world = World::unseen(&phases, &journeys);
         world.settle();
@@ -75,7 +76,7 @@ fn random_lives_are_not_empty() {
         refused += world.snapshot.deliveries.iter().filter(|d| d.state == DeliveryState::Refused).count();
         ends.extend(world.ends());
     }
-    assert!(moves > 600 && runs > 300 && sent > 100 && refused > 8, "{moves} {runs} {sent} {refused}");
+    assert!(moves > 600 && runs > 300 && sent > 100 && refused > 20, "{moves} {runs} {sent} {refused}");
     let wanted =
         [None, Some(RunEnd::Completed), Some(RunEnd::Goal), Some(RunEnd::Exit), Some(RunEnd::Restarted)];
     for end in wanted {
