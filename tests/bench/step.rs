@@ -12,12 +12,14 @@ use zyklus_runtime::{evaluate, prepare};
 use zyklus_store::{CursorUpdate, Ingest, OpenOptions, Store};
 
 use crate::people::Person;
-use crate::stage::{NOW, load, page};
+use crate::stage::{NOW, Stage, load, page};
 use crate::system::memory;
 
 /// The argument that makes this program measure one step and nothing else.
 pub(crate) const FLAG: &str = "--measure";
 
+/// In a step's place: only fills the store, to look at a step by hand, with a profiler for example.
+const SET: &str = "set";
 /// Customers read at a time, as the runtime reads them.
 const BATCH: u32 = 2_000;
 /// Orders before those that are timed, and those.
@@ -78,6 +80,9 @@ impl Step {
 pub(crate) async fn perform(mut args: impl Iterator<Item = String>) -> Result<()> {
     let mut next = || args.next().context("an argument is missing");
     let (step, folder, url, customers) = (next()?, PathBuf::from(next()?), next()?, next()?.parse()?);
+    if step == SET {
+        return Stage::set(&folder, &url, customers).await.map(drop);
+    }
     let project = load(&folder.join("zyklus.toml"))?;
     let store = Store::open(&url, OpenOptions::default()).await?;
     let now = At::from_seconds(NOW);

@@ -5,18 +5,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, watch};
 use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Journey, Mode, decide};
 use zyklus_model::{At, CustomerId, Decision, Snapshot};
-use zyklus_store::{ApplyReport, AsOf, JourneyActivation, Store, StoreError};
+use zyklus_store::{ApplyReport, AsOf, JourneyActivation, SnapshotBatch, Store};
 
 use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
 use crate::project::Project;
 
-/// How many customers are decided at a time.
-const BATCH: u32 = 2_000;
+/// How many customers are read as of one instant. SQLite's readers begin anew with an empty cache after every write.
+const PASSAGE: u32 = 16_000;
+/// How many customers are decided, and stored, at a time.
+const BATCH: usize = 1_000;
 /// A decision can ask to be looked at again at once (a label it put on may open another rule); so often at most.
 const ROUNDS: i64 = 8;
 
@@ -147,8 +149,8 @@ fn said(journey: &Journey) -> String {
     format!("{} {} {:?} {:?}", journey.definition, journey.mode.as_str(), journey.on_change, journey.backfill)
 }
 
-/// Evaluates until nobody is due at `now`. While one batch is decided, the next is read and the one before is
-/// stored: reading and storing each keep one thread of the database busy.
+/// Evaluates until nobody is due at `now`. Reading, deciding and storing each go on with another batch at the same
+/// time: reading and storing keep one thread of the database busy each, deciding has the rest.
 ///
 /// # Errors
 /// The store's, and [`RuntimeError::Superseded`] when the book is not the one prepared last: two daemons with
@@ -166,44 +168,27 @@ pub async fn evaluate(
         // Who asked to be looked at again at once is due a microsecond later; what is decided then is still decided
         // at the instant asked for, and never dated after it.
         let due_by = now.plus_micros(round);
-        let mut previous: Vec<CustomerId> = Vec::new();
-        let mut storing = Storing::nothing();
-        let mut ahead = read(store, &by, due_by, &[]).await?;
-        loop {
-            let batch = ahead;
-            if batch.ids.is_empty() {
-                if storing.ids.is_empty() {
-                    break;
-                }
-                // Nobody else is due: those being stored are looked at once more, for facts that came meanwhile.
-                storing.wait(&mut report, progress).await?;
-                ahead = read(store, &by, due_by, &[]).await?;
-                // Facts that keep arriving while we decide must not hold us here.
-                if ahead.ids == previous {
-                    break;
-                }
-                continue;
+        let (read, to_decide) = mpsc::channel(1);
+        let (decided, mut to_store) = mpsc::channel(1);
+        let hands = Arc::new(watch::Sender::new(HashSet::new()));
+        let reading = tokio::spawn(read_on(store.clone(), Arc::clone(&by), due_by, Arc::clone(&hands), read));
+        let deciding = tokio::spawn(decide_on(store.clone(), Arc::clone(&book), now, to_decide, decided));
+        let mut stored = Ok(());
+        while let Some((ids, decisions)) = to_store.recv().await {
+            stored = store.apply(decisions).await.map(|applied| report.count(&applied));
+            if stored.is_err() {
+                break;
             }
-            let busy: Vec<CustomerId> = batch.ids.iter().chain(&storing.ids).copied().collect();
-            let next = {
-                let (store, by) = (store.clone(), Arc::clone(&by));
-                tokio::spawn(async move { read(&store, &by, due_by, &busy).await })
-            };
-            let decided = decide_all(Arc::clone(&book), batch.snapshots, now).await;
-            // Neither is dropped half-way, whatever became of the other.
-            let stored = storing.wait(&mut report, progress).await;
-            let next = next.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
-            stored?;
-            let decided = decided?;
-            if decided.len() < batch.ids.len() {
-                let known: HashSet<CustomerId> = decided.iter().map(|d| d.customer).collect();
-                let aside: Vec<_> = batch.ids.iter().copied().filter(|id| !known.contains(id)).collect();
-                store.set_aside(&aside, now.plus_seconds(SET_ASIDE)).await?;
-            }
-            storing = Storing::begin(store, batch.ids.clone(), decided);
-            ahead = next?;
-            previous = batch.ids;
+            hands.send_modify(|hands| ids.iter().for_each(|id| _ = hands.remove(id)));
+            progress(report.evaluated);
         }
+        // Whoever still reads or decides finds nobody to hand on to, and ends.
+        drop(to_store);
+        let read = reading.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
+        let decided = deciding.await.map_err(|_| RuntimeError::Panicked { what: "deciding" })?;
+        stored?;
+        decided?;
+        read?;
         match store.next_due().await? {
             Some(next) if next <= due_by.plus_micros(1) => {}
             _ => break,
@@ -212,58 +197,87 @@ pub async fn evaluate(
     Ok(report)
 }
 
-/// Customers who are due, and what is known of them.
-struct Batch {
-    ids: Vec<CustomerId>,
-    snapshots: Vec<Snapshot>,
-}
-
-/// The next batch, without those who are being worked on; refused when what it is decided `by` is no longer in place.
-async fn read(store: &Store, by: &str, now: At, busy: &[CustomerId]) -> Result<Batch, RuntimeError> {
-    if store.get_meta("definition").await?.is_some_and(|known| known != by) {
-        return Err(RuntimeError::Superseded);
-    }
-    let limit = BATCH + u32::try_from(busy.len()).unwrap_or(BATCH);
-    let busy: HashSet<CustomerId> = busy.iter().copied().collect();
-    let mut ids = store.customers_due(now, limit).await?;
-    ids.retain(|id| !busy.contains(id));
-    ids.truncate(BATCH as usize);
-    let snapshots = store.snapshots(&ids).await?;
-    Ok(Batch { ids, snapshots })
-}
-
-/// Decisions being stored.
-struct Storing {
-    ids: Vec<CustomerId>,
-    task: Option<JoinHandle<Result<ApplyReport, StoreError>>>,
-}
-
-impl Storing {
-    fn nothing() -> Self {
-        Storing { ids: Vec::new(), task: None }
-    }
-
-    fn begin(store: &Store, ids: Vec<CustomerId>, decisions: Vec<Decision>) -> Self {
-        let store = store.clone();
-        Storing { ids, task: Some(tokio::spawn(async move { store.apply(decisions).await })) }
-    }
-
-    async fn wait(
-        &mut self,
-        report: &mut EvaluateReport,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<(), RuntimeError> {
-        self.ids.clear();
-        let Some(task) = self.task.take() else { return Ok(()) };
-        let applied = task.await.map_err(|_| RuntimeError::Panicked { what: "storing decisions" })??;
-        report.evaluated += applied.applied;
-        report.moves += applied.transitions;
-        report.started += applied.runs_started;
-        report.deliveries += applied.deliveries;
-        progress(report.evaluated);
+impl EvaluateReport {
+    fn count(&mut self, applied: &ApplyReport) {
+        self.evaluated += applied.applied;
+        self.moves += applied.transitions;
+        self.started += applied.runs_started;
+        self.deliveries += applied.deliveries;
         tracing::debug!(applied = applied.applied, stale = applied.stale, "evaluated a batch");
-        Ok(())
     }
+}
+
+/// Customers who are read, decided or stored just now: nobody reads them meanwhile.
+type InHand = watch::Sender<HashSet<CustomerId>>;
+
+/// Reads batch after batch until nobody is due; those who got new facts while they were being decided come once more
+/// at the end. Ends without a word when nobody takes what it reads.
+async fn read_on(
+    store: Store,
+    by: Arc<str>,
+    due_by: At,
+    hands: Arc<InHand>,
+    read: mpsc::Sender<SnapshotBatch>,
+) -> Result<(), RuntimeError> {
+    let mut last: Vec<CustomerId> = Vec::new();
+    let mut after = None;
+    loop {
+        if store.get_meta("definition").await?.is_some_and(|known| *known != *by) {
+            return Err(RuntimeError::Superseded);
+        }
+        let due = store.due_after(due_by, after, PASSAGE).await?;
+        let Some(furthest) = due.last().copied() else {
+            if after.take().is_none() {
+                return Ok(());
+            }
+            let mut busy = hands.subscribe();
+            tokio::select! {
+                _ = busy.wait_for(HashSet::is_empty) => {}
+                () = read.closed() => return Ok(()),
+            }
+            // Facts that keep arriving while we decide must not hold us here.
+            let again = store.due_after(due_by, None, PASSAGE).await?;
+            if again.iter().map(|due| due.customer).eq(last.iter().copied()) {
+                return Ok(());
+            }
+            continue;
+        };
+        after = Some(furthest);
+        let busy = hands.borrow().clone();
+        let ids: Vec<CustomerId> =
+            due.iter().map(|due| due.customer).filter(|id| !busy.contains(id)).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        hands.send_modify(|hands| hands.extend(&ids));
+        last.clone_from(&ids);
+        store.stream_snapshots(ids, BATCH, read.clone()).await?;
+        if read.is_closed() {
+            return Ok(());
+        }
+    }
+}
+
+/// Decides batch after batch.
+async fn decide_on(
+    store: Store,
+    book: Arc<Book>,
+    now: At,
+    mut batches: mpsc::Receiver<SnapshotBatch>,
+    decided: mpsc::Sender<(Vec<CustomerId>, Vec<Decision>)>,
+) -> Result<(), RuntimeError> {
+    while let Some(SnapshotBatch { asked: ids, snapshots }) = batches.recv().await {
+        let decisions = decide_all(Arc::clone(&book), snapshots, now).await?;
+        if decisions.len() < ids.len() {
+            let known: HashSet<CustomerId> = decisions.iter().map(|d| d.customer).collect();
+            let aside: Vec<_> = ids.iter().copied().filter(|id| !known.contains(id)).collect();
+            store.set_aside(&aside, now.plus_seconds(SET_ASIDE)).await?;
+        }
+        if decided.send((ids, decisions)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Decides for many, on as many threads as there are processors. A customer for whom deciding panics has no decision,

@@ -156,14 +156,14 @@ pub(crate) fn sqlite(args: Vec<Arg>) -> SqliteArguments {
             Arg::At(v) => add!(list, v.map(Stamp)),
             Arg::Buckets(v) => add!(list, list_text(&v)),
             Arg::Ids(v) => add!(list, v.into_iter().flat_map(Uuid::into_bytes).collect::<Vec<u8>>()),
-            Arg::Ats(v) => add!(list, decimals(&v)),
+            Arg::Ats(v) => add!(list, packed(&v)),
         }
     }
     list
 }
 
 /// `[1,2,3]`.
-fn list_text(values: &[i16]) -> String {
+pub(crate) fn list_text(values: &[i16]) -> String {
     use std::fmt::Write as _;
     let mut text = String::from("[");
     for (n, value) in values.iter().enumerate() {
@@ -175,7 +175,7 @@ fn list_text(values: &[i16]) -> String {
 }
 
 /// Microseconds as decimals of equal width, so that SQLite finds the n-th without counting.
-fn decimals(instants: &[At]) -> Vec<u8> {
+pub(crate) fn packed(instants: &[At]) -> Vec<u8> {
     use std::io::Write as _;
     let mut bytes = Vec::with_capacity(instants.len() * 20);
     for at in instants {

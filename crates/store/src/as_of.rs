@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures::executor::block_on;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -12,12 +13,13 @@ use zyklus_model::{At, CustomerId, Email, SegmentState, Snapshot, bucket_of};
 
 use crate::arg::{Stamp, args};
 use crate::column::{Doc, columns};
+use crate::direct::Direct;
 use crate::error::{Result, StoreError};
 use crate::open::Store;
 use crate::past;
 use crate::rows::{CUSTOMER_COLUMNS, CustomerRow, EvaluationRow};
 use crate::snapshot::{from_wanted, load_facts};
-use crate::tx::{Dialect, Sql, Tx, Wanted};
+use crate::tx::{Dialect, Rows, Sql, Tx, Wanted};
 
 /// How many customers one set of statements reads.
 const BATCH: usize = 4_000;
@@ -98,6 +100,13 @@ impl<'r> FromRow<'r, SqliteRow> for PersonRow {
     }
 }
 
+impl Direct for PersonRow {
+    fn direct(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let (received_at, merged_into) = (row.get(CustomerRow::WIDTH)?, row.get(CustomerRow::WIDTH + 1)?);
+        Ok(PersonRow { customer: CustomerRow::from_direct(row, 0)?, received_at, merged_into })
+    }
+}
+
 impl<'r> FromRow<'r, PgRow> for PersonRow {
     fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
         use sqlx::Row as _;
@@ -147,11 +156,12 @@ impl AsOf {
     /// # Errors
     /// The database's, and rows another program has made unreadable.
     pub async fn snapshots(&self, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
-        let mut all = Vec::with_capacity(ids.len());
-        let mut tx = self.store.reader().await?;
-        for chunk in ids.chunks(BATCH) {
-            all.extend(load(&mut tx, chunk, self.at).await?);
+        if let Some(direct) = self.store.direct() {
+            let (ids, at) = (ids.to_vec(), self.at);
+            return direct.read(move |reader| block_on(load_all(reader, &ids, at))).await;
         }
+        let mut tx = self.store.reader().await?;
+        let all = load_all(&mut tx, ids, self.at).await?;
         tx.commit().await?;
         Ok(all)
     }
@@ -269,7 +279,15 @@ async fn remaining(tx: &mut Tx, id: CustomerId, at: At) -> Result<Option<Custome
     Ok(None)
 }
 
-async fn load(tx: &mut Tx, ids: &[CustomerId], at: At) -> Result<Vec<Snapshot>> {
+async fn load_all(tx: &mut impl Rows, ids: &[CustomerId], at: At) -> Result<Vec<Snapshot>> {
+    let mut all = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(BATCH) {
+        all.extend(load(tx, chunk, at).await?);
+    }
+    Ok(all)
+}
+
+async fn load(tx: &mut impl Rows, ids: &[CustomerId], at: At) -> Result<Vec<Snapshot>> {
     let dialect = tx.dialect();
     let wanted = &Wanted::new(ids);
     let versions = |columns: &str, table: &str, id: &str, written: &str| {

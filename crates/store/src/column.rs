@@ -15,6 +15,24 @@ macro_rules! columns {
 
         $crate::column::columns!(@from $row, from_sqlite, sqlx::sqlite::SqliteRow, $($field),+);
         $crate::column::columns!(@from $row, from_postgres, sqlx::postgres::PgRow, $($field),+);
+
+        impl $row {
+            /// Reads it where it begins at column `next` of SQLite's own row.
+            pub(crate) fn from_direct(row: &rusqlite::Row<'_>, mut next: usize) -> rusqlite::Result<Self> {
+                $(
+                    let $field = row.get(next)?;
+                    next += 1;
+                )+
+                let _ = next;
+                Ok($row { $($field),+ })
+            }
+        }
+
+        impl $crate::direct::Direct for $row {
+            fn direct(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+                Self::from_direct(row, 0)
+            }
+        }
     };
     (@from $row:ident, $from:ident, $source:ty, $($field:ident),+) => {
         impl $row {
@@ -85,11 +103,11 @@ pub(crate) struct Word<T>(pub(crate) T);
 #[derive(Debug, Clone)]
 pub(crate) struct Doc<T>(pub(crate) T);
 
-fn word<T: Words>(text: &str) -> Result<Word<T>, BoxDynError> {
+pub(crate) fn word<T: Words>(text: &str) -> Result<Word<T>, BoxDynError> {
     T::from_word(text).map(Word).ok_or_else(|| format!("`{text}` is not a word this program knows").into())
 }
 
-fn doc<T: DeserializeOwned>(text: &str) -> Result<Doc<T>, BoxDynError> {
+pub(crate) fn doc<T: DeserializeOwned>(text: &str) -> Result<Doc<T>, BoxDynError> {
     Ok(Doc(serde_json::from_str(text)?))
 }
 

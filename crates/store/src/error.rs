@@ -119,6 +119,9 @@ pub enum StoreError {
         #[source]
         source: Arc<sqlx::Error>,
     },
+    /// The SQLite file could not be read.
+    #[error("the database could not be read")]
+    Reading(#[source] Arc<rusqlite::Error>),
     /// The database refused or was not reached.
     #[error("the database could not do it")]
     Database(#[source] Arc<sqlx::Error>),
@@ -174,6 +177,17 @@ impl From<sqlx::Error> for StoreError {
             }
         }
         StoreError::Database(Arc::new(error))
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        match (error.sqlite_error_code(), error) {
+            (Some(DiskFull), _) => StoreError::Full,
+            (Some(DatabaseCorrupt | NotADatabase), error) => StoreError::Damaged(error.to_string()),
+            (_, error) => StoreError::Reading(Arc::new(error)),
+        }
     }
 }
 

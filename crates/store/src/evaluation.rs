@@ -3,12 +3,21 @@
 use std::collections::HashSet;
 
 use uuid::Uuid;
-use zyklus_model::{At, CustomerId};
+use zyklus_model::{At, CustomerId, bucket_of};
 
 use crate::arg::{Stamp, args};
 use crate::error::Result;
 use crate::open::Store;
 use crate::tx::{Sql, Tx, Wanted};
+
+/// A customer who is to be evaluated, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Since when.
+    pub at: At,
+    /// Who.
+    pub customer: CustomerId,
+}
 
 impl Store {
     /// Customers to be evaluated at an instant, longest due first.
@@ -16,11 +25,25 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn customers_due(&self, now: At, limit: u32) -> Result<Vec<CustomerId>> {
+        Ok(self.due_after(now, None, limit).await?.into_iter().map(|due| due.customer).collect())
+    }
+
+    /// The same from one of them on, for going through all of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn due_after(&self, now: At, after: Option<Due>, limit: u32) -> Result<Vec<Due>> {
         // The order is the index's own, so that a million customers due at once are not sorted for every batch.
-        let sql = "SELECT customer_id FROM evaluation WHERE due_at <= $1 \
-                   ORDER BY due_at, bucket, customer_id LIMIT $2";
-        let rows: Vec<(Uuid,)> = self.peek().await?.fetch(sql, args![now, i64::from(limit)]).await?;
-        Ok(rows.into_iter().map(|(id,)| CustomerId::from_uuid(id)).collect())
+        let mut tx = self.peek().await?;
+        let mut sql = Sql::new(tx.dialect(), "SELECT due_at, customer_id FROM evaluation WHERE due_at <= ");
+        sql.bind(now);
+        if let Some(Due { at, customer }) = after {
+            sql.push(" AND (due_at, bucket, customer_id) > (").bind(at).push(", ");
+            sql.bind(bucket_of(customer)).push(", ").bind(customer).push(")");
+        }
+        sql.push(" ORDER BY due_at, bucket, customer_id LIMIT ").bind(i64::from(limit));
+        let rows: Vec<(Stamp, Uuid)> = tx.rows(sql).await?;
+        Ok(rows.into_iter().map(|(at, id)| Due { at: at.0, customer: CustomerId::from_uuid(id) }).collect())
     }
 
     /// Leaves customers for whom deciding failed alone until an instant. What is to be judged of them stays to be

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions as _, PgPool, SqlitePool};
 use zyklus_model::At;
 
 use crate::arg::Stamp;
+use crate::direct::DirectReaders;
 use crate::error::{Result, StoreError};
 use crate::place::{Lock, refuse_network};
 use crate::tx::{Connection, Dialect, Tx};
@@ -102,7 +103,7 @@ pub(crate) struct Inner {
 }
 
 pub(crate) enum Backend {
-    Sqlite { path: PathBuf, readers: SqlitePool, writer: Option<Writer> },
+    Sqlite { path: PathBuf, readers: SqlitePool, direct: DirectReaders, writer: Option<Writer> },
     Postgres { pool: PgPool },
 }
 
@@ -153,8 +154,9 @@ impl Store {
     /// Waits for running writes and closes all connections; later calls fail with [`StoreError::Closed`].
     pub async fn close(&self) {
         match &self.inner.backend {
-            Backend::Sqlite { readers, writer, .. } => {
+            Backend::Sqlite { readers, direct, writer, .. } => {
                 readers.close().await;
+                direct.close();
                 if let Some(writer) = writer {
                     writer.close().await;
                 }
@@ -172,6 +174,14 @@ impl Store {
     pub fn path(&self) -> Option<&Path> {
         match &self.inner.backend {
             Backend::Sqlite { path, .. } => Some(path),
+            Backend::Postgres { .. } => None,
+        }
+    }
+
+    /// Readers that see SQLite's own rows.
+    pub(crate) fn direct(&self) -> Option<&DirectReaders> {
+        match &self.inner.backend {
+            Backend::Sqlite { direct, .. } => Some(direct),
             Backend::Postgres { .. } => None,
         }
     }
@@ -291,7 +301,8 @@ async fn open_sqlite(path: PathBuf, options: &OpenOptions) -> Result<Backend> {
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_lazy_with(base.read_only(true).pragma("cache_size", "-4000"));
-    Ok(Backend::Sqlite { path, readers, writer })
+    let direct = DirectReaders::new(path.clone(), options.patience);
+    Ok(Backend::Sqlite { path, readers, direct, writer })
 }
 
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Backend> {

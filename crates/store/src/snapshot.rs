@@ -4,13 +4,16 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use futures::executor::block_on;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 use zyklus_model::{At, ConsentState, CustomerId, Identity, Snapshot};
 
 use crate::as_of::from_versions;
+use crate::direct::Direct;
 use crate::error::Result;
 use crate::open::Store;
 use crate::rows::{
@@ -18,10 +21,19 @@ use crate::rows::{
     EvaluationRow, EventRow, FeedbackRow, IdentityRow, OrderRow, RUN_COLUMNS, RunRow, SuppressionRow, TagRow,
 };
 use crate::suppress::address_hash;
-use crate::tx::{CHUNK, Dialect, Load, Sql, Tx, Wanted};
+use crate::tx::{CHUNK, Dialect, Rows, Sql, Wanted};
 
 /// How many customers one set of statements reads.
 const BATCH: usize = 4_000;
+
+/// Some of many snapshots.
+#[derive(Debug)]
+pub struct SnapshotBatch {
+    /// The customers asked for.
+    pub asked: Vec<CustomerId>,
+    /// What is known of them, in the same order; those without a snapshot are left out.
+    pub snapshots: Vec<Snapshot>,
+}
 
 impl Store {
     /// Snapshots of customers, in the order of the ids; unknown ones and those merged into others are left out.
@@ -29,17 +41,60 @@ impl Store {
     /// # Errors
     /// The database's, and rows another program has made unreadable.
     pub async fn snapshots(&self, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
-        let mut all = Vec::with_capacity(ids.len());
         if ids.is_empty() {
-            return Ok(all);
+            return Ok(Vec::new());
+        }
+        if let Some(direct) = self.direct() {
+            let ids = ids.to_vec();
+            return direct.read(move |reader| block_on(load_all(reader, &ids))).await;
         }
         let mut tx = self.reader().await?;
-        for chunk in ids.chunks(BATCH) {
-            all.extend(load_snapshots(&mut tx, chunk).await?);
-        }
+        let all = load_all(&mut tx, ids).await?;
         tx.commit().await?;
         Ok(all)
     }
+
+    /// The same for many, so many at a time, to whoever takes them, all as of one instant; ends early when nobody
+    /// does any more.
+    ///
+    /// # Errors
+    /// As [`Store::snapshots`].
+    pub async fn stream_snapshots(
+        &self,
+        ids: Vec<CustomerId>,
+        at_a_time: usize,
+        to: mpsc::Sender<SnapshotBatch>,
+    ) -> Result<()> {
+        if let Some(direct) = self.direct() {
+            return direct
+                .read(move |reader| {
+                    for some in ids.chunks(at_a_time) {
+                        let snapshots = block_on(load_snapshots(reader, some))?;
+                        if to.blocking_send(SnapshotBatch { asked: some.to_vec(), snapshots }).is_err() {
+                            break;
+                        }
+                    }
+                    Ok(())
+                })
+                .await;
+        }
+        let mut tx = self.reader().await?;
+        for some in ids.chunks(at_a_time) {
+            let snapshots = load_snapshots(&mut tx, some).await?;
+            if to.send(SnapshotBatch { asked: some.to_vec(), snapshots }).await.is_err() {
+                break;
+            }
+        }
+        tx.commit().await
+    }
+}
+
+async fn load_all(tx: &mut impl Rows, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
+    let mut all = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(BATCH) {
+        all.extend(load_snapshots(tx, chunk).await?);
+    }
+    Ok(all)
 }
 
 /// A customer with their evaluation; ingesting writes both together.
@@ -55,6 +110,13 @@ impl<'r> FromRow<'r, SqliteRow> for PersonRow {
     }
 }
 
+impl Direct for PersonRow {
+    fn direct(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let evaluation = EvaluationRow::from_direct(row, CustomerRow::WIDTH)?;
+        Ok(PersonRow { customer: CustomerRow::from_direct(row, 0)?, evaluation })
+    }
+}
+
 impl<'r> FromRow<'r, PgRow> for PersonRow {
     fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
         let evaluation = EvaluationRow::from_postgres(row, CustomerRow::WIDTH)?;
@@ -63,7 +125,7 @@ impl<'r> FromRow<'r, PgRow> for PersonRow {
 }
 
 /// One kind of fact.
-trait Fact: Load {
+trait Fact: Direct {
     /// The table, with the alias that the columns use.
     const TABLE: &'static str;
     const COLUMNS: &'static str;
@@ -178,8 +240,8 @@ pub(crate) fn from_wanted(sql: &mut Sql, dialect: Dialect, table: &str, id: &str
     sql.push(alias).push(".").push(id).push(" = wanted.id");
 }
 
-async fn load<F: Fact>(
-    tx: &mut Tx,
+async fn load<F: Fact, R: Rows>(
+    tx: &mut R,
     wanted: &Wanted,
     as_of: Option<At>,
     places: &Places,
@@ -194,18 +256,31 @@ async fn load<F: Fact>(
         }
         Some(at) => from_versions(&mut sql, dialect, F::COLUMNS, F::TABLE, "customer_id", "written_at", at),
     }
-    let rows: Vec<F> = tx.rows(sql).await?;
-    let mut placed: Vec<(usize, F)> =
-        rows.into_iter().filter_map(|row| Some((*places.get(&row.customer())?, row))).collect();
-    placed.sort_unstable_by(|(a, f), (b, g)| a.cmp(b).then_with(|| f.order(g)));
-    for (place, row) in placed {
-        row.put(&mut snapshots[place]);
-    }
+    let mut waiting: Vec<(usize, F)> = Vec::new();
+    // SQLite goes through the customers wanted one after another, so that one customer's rows come together.
+    let together = as_of.is_none() && dialect == Dialect::Sqlite;
+    tx.each(sql, |row: F| {
+        let Some(place) = places.get(&row.customer()) else { return };
+        if together && waiting.last().is_some_and(|(last, _)| last != place) {
+            put(&mut waiting, snapshots);
+        }
+        waiting.push((*place, row));
+    })
+    .await?;
+    put(&mut waiting, snapshots);
     Ok(())
 }
 
+/// Facts into their snapshots, in their order.
+fn put<F: Fact>(waiting: &mut Vec<(usize, F)>, snapshots: &mut [Snapshot]) {
+    waiting.sort_unstable_by(|(a, f), (b, g)| a.cmp(b).then_with(|| f.order(g)));
+    for (place, row) in waiting.drain(..) {
+        row.put(&mut snapshots[place]);
+    }
+}
+
 /// Snapshots in the order of the ids, inside whatever transaction `tx` is in.
-pub(crate) async fn load_snapshots(tx: &mut Tx, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
+pub(crate) async fn load_snapshots(tx: &mut impl Rows, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
     let dialect = tx.dialect();
     let wanted = &Wanted::new(ids);
     let mut sql = Sql::with(dialect, wanted);
@@ -215,20 +290,21 @@ pub(crate) async fn load_snapshots(tx: &mut Tx, ids: &[CustomerId]) -> Result<Ve
         " JOIN evaluation e ON e.bucket = c.bucket AND e.customer_id = c.id WHERE c.merged_into IS NULL",
     );
     let mut found: HashMap<Uuid, Snapshot> = HashMap::with_capacity(ids.len());
-    for PersonRow { customer, evaluation } in tx.rows::<PersonRow>(sql).await? {
+    tx.each(sql, |PersonRow { customer, evaluation }| {
         let id = customer.id;
         let mut snapshot = Snapshot::of(customer.customer());
         snapshot.mark = evaluation.mark();
         snapshot.segments.clone_from(&evaluation.segments.0);
         snapshot.phase = evaluation.phase();
         found.insert(id, snapshot);
-    }
+    })
+    .await?;
     load_facts(tx, ids, wanted, None, found).await
 }
 
 /// Puts what is known of customers to who they are, in the order of the ids.
 pub(crate) async fn load_facts(
-    tx: &mut Tx,
+    tx: &mut impl Rows,
     ids: &[CustomerId],
     wanted: &Wanted,
     as_of: Option<At>,
@@ -245,24 +321,24 @@ pub(crate) async fn load_facts(
     if all.is_empty() {
         return Ok(all);
     }
-    load::<IdentityRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<ConsentRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<SuppressionRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<IdentityRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<ConsentRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<SuppressionRow, _>(tx, wanted, as_of, &places, &mut all).await?;
     load_by_address(tx, as_of, &mut all).await?;
-    load::<TagRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<OrderRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<CartRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<FeedbackRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<EventRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<RunRow>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<DeliveryRow>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<TagRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<OrderRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<CartRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<FeedbackRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<EventRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<RunRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<DeliveryRow, _>(tx, wanted, as_of, &places, &mut all).await?;
     Ok(all)
 }
 
 /// Refusals hold for an address, whoever uses it: a guest, a second account, somebody erased and imported again.
-async fn load_by_address(tx: &mut Tx, as_of: Option<At>, all: &mut [Snapshot]) -> Result<()> {
+async fn load_by_address(tx: &mut impl Rows, as_of: Option<At>, all: &mut [Snapshot]) -> Result<()> {
     let any = "SELECT id FROM suppression WHERE address_hash IS NOT NULL LIMIT 1";
-    if tx.first::<(Uuid,)>(any, Vec::new()).await?.is_none() {
+    if tx.rows::<(Uuid,)>(Sql::new(tx.dialect(), any)).await?.is_empty() {
         return Ok(());
     }
     let mut users: HashMap<String, Vec<usize>> = HashMap::new();

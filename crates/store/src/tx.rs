@@ -12,6 +12,7 @@ use uuid::Uuid;
 use zyklus_model::{CustomerId, bucket_of};
 
 use crate::arg::{self, Arg};
+use crate::direct::Direct;
 use crate::error::Result;
 
 /// How many rows a statement of many rows carries at most. 500 rows of 25 columns stay below SQLite's 32,766
@@ -24,6 +25,38 @@ pub(crate) trait Load:
 {
 }
 impl<T> Load for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+/// Something that reads the rows of a built statement.
+pub(crate) trait Rows: Send {
+    fn dialect(&self) -> Dialect;
+
+    /// Tells of one after another.
+    fn each<T: Direct>(
+        &mut self,
+        sql: Sql,
+        tell: impl FnMut(T) + Send,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// All of them.
+    fn rows<T: Direct>(&mut self, sql: Sql) -> impl Future<Output = Result<Vec<T>>> + Send {
+        async move {
+            let mut rows = Vec::new();
+            self.each(sql, |row| rows.push(row)).await?;
+            Ok(rows)
+        }
+    }
+}
+
+impl Rows for Tx {
+    fn dialect(&self) -> Dialect {
+        Tx::dialect(self)
+    }
+
+    async fn each<T: Direct>(&mut self, sql: Sql, tell: impl FnMut(T) + Send) -> Result<()> {
+        Tx::rows(self, sql).await?.into_iter().for_each(tell);
+        Ok(())
+    }
+}
 
 /// Which database a text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -274,6 +307,10 @@ impl Sql {
         let mut sql = Sql::new(dialect, "WITH wanted (bucket, id) AS (");
         sql.select(wanted).push(") ");
         sql
+    }
+
+    pub(crate) fn into_parts(self) -> (String, Vec<Arg>) {
+        (self.text, self.args)
     }
 
     /// A SELECT of the buckets and ids of customers.

@@ -1,0 +1,171 @@
+//! Reading an SQLite file without sqlx in between, for the one thing that reads millions of rows: snapshots. sqlx hands
+//! every value of every row from its own thread to ours as a copy on the heap; measured, that is most of what evaluating
+//! everybody costs. Only reads; everything else goes through sqlx on both databases.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, Row, ToSql};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+use zyklus_model::At;
+
+use crate::arg::{Arg, Stamp, list_text, packed};
+use crate::column::{Doc, Word, Words, doc, word};
+use crate::error::{Result, StoreError};
+use crate::tx::{Dialect, Load, Rows, Sql};
+
+/// So many connections wait for the next reader; who comes when none does opens one.
+const IDLE: usize = 2;
+/// How much of the file a connection keeps, in KiB with SQLite's minus: the upper pages of the trees of a million
+/// customers.
+const CACHE_KIB: i64 = -16_000;
+/// Statements kept by a connection: a snapshot takes about a dozen.
+const STATEMENTS: usize = 32;
+
+/// A row that can be read straight from SQLite's own.
+pub(crate) trait Direct: Load {
+    fn direct(row: &Row<'_>) -> rusqlite::Result<Self>;
+}
+
+impl<A: FromSql> Direct for (A,)
+where
+    (A,): Load,
+{
+    fn direct(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok((row.get(0)?,))
+    }
+}
+
+impl FromSql for Stamp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Stamp(At::from_micros(value.as_i64()?)))
+    }
+}
+
+impl<T: Words> FromSql for Word<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        word(value.as_str()?).map_err(FromSqlError::Other)
+    }
+}
+
+impl<T: DeserializeOwned> FromSql for Doc<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        doc(value.as_str()?).map_err(FromSqlError::Other)
+    }
+}
+
+impl ToSql for Arg {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Owned(match self {
+            Arg::Int(v) => (*v).into(),
+            Arg::Bool(v) => (*v).into(),
+            Arg::Float(v) => (*v).into(),
+            Arg::Text(v) => return v.to_sql(),
+            Arg::Uuid(v) => v.map(|id| id.as_bytes().to_vec()).into(),
+            Arg::At(v) => v.map(At::as_micros).into(),
+            Arg::Buckets(v) => list_text(v).into(),
+            Arg::Ids(v) => v.iter().copied().flat_map(Uuid::into_bytes).collect::<Vec<u8>>().into(),
+            Arg::Ats(v) => packed(v).into(),
+        }))
+    }
+}
+
+/// Connections to one file that only read.
+#[derive(Debug, Clone)]
+pub(crate) struct DirectReaders {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    patience: Duration,
+    /// `None` once the store is closed.
+    idle: Mutex<Option<Vec<Connection>>>,
+}
+
+impl DirectReaders {
+    pub(crate) fn new(path: PathBuf, patience: Duration) -> Self {
+        DirectReaders { inner: Arc::new(Inner { path, patience, idle: Mutex::new(Some(Vec::new())) }) }
+    }
+
+    /// Does `work` in one reading transaction, on a thread that may wait for the disk.
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut DirectReader) -> Result<T> + Send + 'static,
+    {
+        let readers = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut reader = DirectReader { connection: readers.take()? };
+            reader.batch("BEGIN")?;
+            // A connection on which something failed is not used again.
+            let done = work(&mut reader)?;
+            reader.batch("COMMIT")?;
+            readers.give_back(reader.connection);
+            Ok(done)
+        });
+        match reading.await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Closes those that wait; those in use are closed when they are done.
+    pub(crate) fn close(&self) {
+        self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn take(&self) -> Result<Connection> {
+        let mut idle = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = idle.as_mut().ok_or(StoreError::Closed)?.pop() {
+            return Ok(connection);
+        }
+        drop(idle);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.inner.path, flags)?;
+        connection.busy_timeout(self.inner.patience)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+        Ok(connection)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(idle) = idle.as_mut().filter(|idle| idle.len() < IDLE) {
+            idle.push(connection);
+        }
+    }
+}
+
+/// One of them, inside a transaction. What it is asked is done when the future is first looked at.
+#[derive(Debug)]
+pub(crate) struct DirectReader {
+    connection: Connection,
+}
+
+impl DirectReader {
+    fn batch(&mut self, sql: &str) -> Result<()> {
+        Ok(self.connection.execute_batch(sql)?)
+    }
+}
+
+impl Rows for DirectReader {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    async fn each<T: Direct>(&mut self, sql: Sql, mut tell: impl FnMut(T) + Send) -> Result<()> {
+        let (text, args) = sql.into_parts();
+        let mut statement = self.connection.prepare_cached(&text)?;
+        let mut found = statement.query(rusqlite::params_from_iter(&args))?;
+        while let Some(row) = found.next()? {
+            tell(T::direct(row)?);
+        }
+        Ok(())
+    }
+}
