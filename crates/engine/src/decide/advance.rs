@@ -299,17 +299,16 @@ impl Work<'_> {
             (None, None, None) => run.ghost.then_some(Some(GuardReason::JourneyHoldout)),
         };
         if let Some(reason) = recorded {
-            let at = quiet_end(self.book, &delivery, reached_at, &self.zone).unwrap_or(reached_at);
+            // As late as it would have gone: what is looked at late is sent late, and the next wait counts from then.
+            let at = quiet_end(self.book, &delivery, self.now, &self.zone).unwrap_or(self.now);
             return if at > delivery.expires_at {
-                refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), reached_at)
+                refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), self.now)
             } else {
                 refuse(delivery, DeliveryState::Shadow, reason, at)
             };
         }
         if let Some(reason) = refused {
-            let is_ghost = run.ghost || journey.mode == Mode::Shadow;
-            let at = if is_ghost { reached_at } else { self.now };
-            return refuse(delivery, DeliveryState::Refused, Some(reason), at);
+            return refuse(delivery, DeliveryState::Refused, Some(reason), self.now);
         }
         match admits(self.book, self.snapshot, &delivery, self.now) {
             Permit::Go => delivery,

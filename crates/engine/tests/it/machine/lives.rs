@@ -17,6 +17,8 @@ use crate::world::{LIFECYCLE, World};
 
 /// So often at most something is due on the way to one instant.
 const RESTLESS: u32 = 60_000;
+/// What follows within so many microseconds follows at once.
+pub(crate) const MOMENT: i64 = 100;
 /// After a crash the daemon is away for so many seconds.
 const AWAY: i64 = 90;
 
@@ -213,6 +215,9 @@ impl Side {
         (other.snapshot.tags, life.snapshot.tags) = (its, kept);
         sort(&mut other.snapshot);
         other.now = life.now;
+        // While they were one there was nobody whose calendar could have come round.
+        let evaluated_at = &mut other.snapshot.mark.evaluated_at;
+        *evaluated_at = evaluated_at.map(|at| at.max(life.now.plus_micros(-1)));
         life.snapshot.mark.evaluated_at = life.snapshot.mark.evaluated_at.map(|at| at.plus_micros(1));
         self.lives.push(other);
         for who in 0..2 {
@@ -227,7 +232,9 @@ impl Side {
             _ => &[0, 1],
         };
         for who in order {
-            if self.style == Style::Replayed && self.is_awake {
+            // Never at the very instant at which something is heard.
+            let is_later = to > self.lives[*who].now.plus_seconds(1);
+            if self.style == Style::Replayed && self.is_awake && is_later {
                 let now = self.lives[*who].now;
                 let half = to.micros_since(now) / 2;
                 self.go(*who, now.plus_micros(half));
@@ -254,7 +261,7 @@ impl Side {
     /// Does what is due next, if that is before an instant or at it.
     fn step(&mut self, who: usize, to: At) -> bool {
         let life = &mut self.lives[who];
-        match life.next_at().filter(|at| *at <= to) {
+        match life.next_at().filter(|at| *at <= to.max(life.now.plus_micros(MOMENT))) {
             Some(at) => life.now = life.now.max(at),
             None => return false,
         }
