@@ -299,8 +299,11 @@ impl Work<'_> {
             (None, None, None) => run.ghost.then_some(Some(GuardReason::JourneyHoldout)),
         };
         if let Some(reason) = recorded {
-            // As late as it would have gone: what is looked at late is sent late, and the next wait counts from then.
-            let at = quiet_end(self.book, &delivery, self.now, &self.zone).unwrap_or(self.now);
+            // When it would have gone: with the end of quiet hours, and late where it is looked at late; the next wait
+            // counts from then.
+            let quiet = |from| quiet_end(self.book, &delivery, from, &self.zone);
+            let waits = run.position.due_at.max(quiet(reached_at)).filter(|at| *at > self.now);
+            let at = waits.or_else(|| quiet(self.now)).unwrap_or(self.now);
             return if at > delivery.expires_at {
                 refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), self.now)
             } else {

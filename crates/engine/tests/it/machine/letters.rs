@@ -41,6 +41,7 @@ pub(crate) enum Letter {
         after: i64,
         index: usize,
         journey: Option<Box<Journey>>,
+        only_steps: bool,
     },
     Pause {
         after: i64,
@@ -149,7 +150,7 @@ const ZONES: [&str; 5] =
 fn after() -> BoxedStrategy<i64> {
     prop_oneof![
         2 => Just(0i64),
-        3 => 1i64..7_200,
+        4 => 1i64..7_200,
         3 => 3_600i64..200_000,
         // Exact days put facts on the edges of windows.
         1 => (1i64..10).prop_map(|days| days * 86_400),
@@ -171,11 +172,11 @@ fn draft() -> BoxedStrategy<Draft> {
         prop::sample::select(vec![LegalBasis::Consent, LegalBasis::Consent, LegalBasis::ExistingCustomer]),
     );
     prop_oneof![
-        5 => (100i64..20_000, late(), prop::bool::weighted(0.9))
+        4 => (100i64..20_000, late(), prop::bool::weighted(0.9))
             .prop_map(|(minor, late_seconds, live)| Draft::Order { minor, late_seconds, live }),
         1 => (0usize..6, 1i64..20_000).prop_map(|(index, minor)| Draft::Refund { index, minor }),
         1 => (0usize..6).prop_map(|index| Draft::Cancel { index }),
-        9 => (prop::sample::select(vec!["go", "go", "go", "page.viewed"]), late())
+        12 => (prop::sample::select(vec!["go", "go", "go", "go", "go", "page.viewed"]), late())
             .prop_map(|(name, late_seconds)| Draft::Event { name, late_seconds }),
         2 => consent.prop_map(|(channel, state, basis)| Draft::Consent { channel, state, basis }),
         1 => prop::option::weighted(0.8, prop::sample::select(ZONES.to_vec())).prop_map(Draft::Zone),
@@ -221,10 +222,16 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
         one(1, |after| Letter::Admit { after });
         choices
             .push((2, (after(), 0u8..3).prop_map(|(after, point)| Letter::Crash { after, point }).boxed()));
-        let edit = (after(), index(), edited);
+        let edit = (after(), index(), edited, prop::bool::weighted(0.7));
         choices.push((
             2,
-            edit.prop_map(|(after, index, journey)| Letter::Edit { after, index, journey }).boxed(),
+            edit.prop_map(|(after, index, journey, only_steps)| Letter::Edit {
+                after,
+                index,
+                journey,
+                only_steps,
+            })
+            .boxed(),
         ));
     } else {
         one(12, |after| Letter::Wake { after });
@@ -247,6 +254,7 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
 pub(crate) fn beginnings() -> BoxedStrategy<Model> {
     let cap = prop::sample::select(vec![
         None,
+        Some((1, Some("email"), Per::Day)),
         Some((1, Some("email"), Per::Day)),
         Some((2, None, Per::Days(7))),
         Some((1, None, Per::Hours(48))),

@@ -24,6 +24,7 @@ mod playbooks;
 mod tally;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -196,8 +197,8 @@ impl Machine {
     /// Runs and deliveries of another side are those of the first.
     fn same(&self, other: &Side, property: &str) {
         for (a, b) in self.main.lives.iter().zip(&other.lives) {
-            assert_eq!(a.snapshot.runs, b.snapshot.runs, "{property}");
-            assert_eq!(a.snapshot.deliveries, b.snapshot.deliveries, "{property}");
+            first_difference(&a.snapshot.runs, &b.snapshot.runs, property);
+            first_difference(&a.snapshot.deliveries, &b.snapshot.deliveries, property);
             assert_eq!(a.snapshot.phase, b.snapshot.phase, "{property}");
             assert_eq!(a.snapshot.tags, b.snapshot.tags, "{property}");
         }
@@ -305,6 +306,14 @@ impl Machine {
     }
 }
 
+/// Panics with the first entry in which two lists differ.
+fn first_difference<T: PartialEq + Debug>(a: &[T], b: &[T], property: &str) {
+    if a != b {
+        let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        panic!("{property}: left {:#?}\nright {:#?}", a.get(same), b.get(same));
+    }
+}
+
 /// Letters and outcomes, and how often each has to occur in a run of the common size at least.
 const WANTED: &[(&str, u64)] = &[("order", 50)];
 
@@ -315,7 +324,7 @@ fn the_ten_properties() {
         cases: cases.unwrap_or(150),
         failure_persistence: None,
         max_shrink_iters: 4_000,
-        max_shrink_time: 20_000,
+        max_shrink_time: 60_000,
         ..Config::default()
     };
     let longest = if cases.is_some() { 200 } else { 60 };

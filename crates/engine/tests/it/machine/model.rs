@@ -115,9 +115,10 @@ impl Model {
                     self.say(*who, at, draft);
                 }
             }
-            Letter::Edit { index, journey, .. } => {
-                self.journeys[*index].clone_from(&journey.as_ref().map(|j| (**j).clone()))
-            }
+            Letter::Edit { index, journey, only_steps, .. } => match (journey, &mut self.journeys[*index]) {
+                (Some(new), Some(journey)) if *only_steps => journey.steps.clone_from(&new.steps),
+                (new, journey) => *journey = new.as_ref().map(|new| (**new).clone()),
+            },
             Letter::Pause { index, .. } => self.is_off[*index] = true,
             Letter::Resume { index, .. } => self.is_off[*index] = false,
             Letter::Merge { .. } => self.is_merged = true,

@@ -243,7 +243,7 @@ fn ending() -> BoxedStrategy<Cond> {
 }
 
 fn step() -> BoxedStrategy<Step> {
-    let length = || prop::sample::select(vec!["0d", "90m", "2h", "20h", "1d", "3d", "1w", "1mo"]);
+    let length = || prop::sample::select(vec!["0d", "90m", "2h", "20h", "1d", "3d", "3d", "1w", "1w", "1mo"]);
     // By the clock, not by the calendar, a microsecond could decide about a day.
     let at = (
         prop::sample::select(vec!["1d", "3d", "1w", "1mo"]),
@@ -290,7 +290,7 @@ pub(crate) fn journey() -> BoxedStrategy<Journey> {
     let start = prop_oneof![
         2 => phase().prop_map(|p| format!("{{ phase = \"{p}\" }}")),
         1 => phase().prop_map(|p| format!("{{ left = \"{p}\" }}")),
-        6 => prop::sample::select(vec!["go", "go", "order.placed", "page.viewed", "order.cancelled"])
+        10 => prop::sample::select(vec!["go", "go", "go", "order.placed", "page.viewed", "order.cancelled"])
             .prop_map(|e| format!("{{ event = \"{e}\" }}")),
         1 => cond().prop_map(|c| format!("{{ event = \"go\", where = \"{}\" }}", c.text())),
         2 => cond().prop_map(|c| format!("{{ segment = \"{}\" }}", c.text())),
@@ -308,12 +308,10 @@ pub(crate) fn journey() -> BoxedStrategy<Journey> {
     )
         .prop_map(|(when, within_days, stay)| Goal { when, within_days, stay });
     let words = (
-        prop::sample::select(vec!["ignore", "ignore", "restart", "queue", "parallel"]),
+        prop::sample::select(vec!["ignore", "restart", "queue", "parallel"]),
         prop::sample::select(vec!["always", "always", "always", "after 5d", "never"]),
         prop::bool::weighted(0.25),
         prop::sample::select(vec![
-            "",
-            "",
             "",
             "",
             "priority = 80\n",
@@ -323,12 +321,12 @@ pub(crate) fn journey() -> BoxedStrategy<Journey> {
         ]),
         prop::sample::select(vec![0u8, 0, 0, 50]),
         prop::sample::select(vec!["live", "live", "live", "live", "live", "live", "shadow", "test"]),
-        prop::sample::select(vec!["follow", "follow", "follow", "finish", "exit"]),
-        prop::bool::weighted(0.3),
+        prop::sample::select(vec!["follow", "follow", "follow", "follow", "finish", "exit"]),
+        prop::bool::weighted(0.6),
     );
     let maybe = |often| prop::option::weighted(often, ending());
-    let parts = (start, prop::option::weighted(0.15, cond()), maybe(0.3), prop::option::weighted(0.4, goal));
-    (parts, words, prop::collection::vec(step(), 1..6))
+    let parts = (start, prop::option::weighted(0.15, cond()), maybe(0.15), prop::option::weighted(0.3, goal));
+    (parts, words, prop::collection::vec(step(), 2..7))
         .prop_map(|((start, when, exit, goal), words, steps)| {
             let (overlap, reenter, key, group, holdout, mode, on_change, backfill) = words;
             Journey {
