@@ -99,7 +99,8 @@ impl Letter {
         match self {
             Letter::Pause { index, .. } => !model.is_off[*index],
             Letter::Resume { index, .. } => model.is_off[*index],
-            Letter::Merge { .. } => !model.is_merged,
+            // Connectors are asked who is whom by a daemon that works.
+            Letter::Merge { .. } => !model.is_merged && model.is_awake,
             Letter::Unmerge { .. } => model.is_merged,
             Letter::Sleep { .. } => model.is_awake,
             Letter::Wake { .. } => !model.is_awake,
@@ -166,10 +167,17 @@ fn draft() -> BoxedStrategy<Draft> {
             ConsentState::Granted,
             ConsentState::Granted,
             ConsentState::Granted,
+            ConsentState::Granted,
+            ConsentState::Granted,
             ConsentState::Withdrawn,
             ConsentState::Pending,
         ]),
-        prop::sample::select(vec![LegalBasis::Consent, LegalBasis::Consent, LegalBasis::ExistingCustomer]),
+        prop::sample::select(vec![
+            LegalBasis::Consent,
+            LegalBasis::Consent,
+            LegalBasis::Consent,
+            LegalBasis::ExistingCustomer,
+        ]),
     );
     prop_oneof![
         4 => (100i64..20_000, late(), prop::bool::weighted(0.9))
@@ -214,7 +222,8 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
     let mut one = |weight, make: fn(i64) -> Letter| choices.push((weight, after().prop_map(make).boxed()));
     if model.is_merged {
         one(3, |after| Letter::Unmerge { after });
-    } else {
+    }
+    if !model.is_merged && model.is_awake {
         one(1, |after| Letter::Merge { after });
     }
     if model.is_awake {
@@ -222,7 +231,7 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
         one(1, |after| Letter::Admit { after });
         choices
             .push((2, (after(), 0u8..3).prop_map(|(after, point)| Letter::Crash { after, point }).boxed()));
-        let edit = (after(), index(), edited, prop::bool::weighted(0.7));
+        let edit = (0i64..90_000, index(), edited, prop::bool::weighted(0.7));
         choices.push((
             2,
             edit.prop_map(|(after, index, journey, only_steps)| Letter::Edit {

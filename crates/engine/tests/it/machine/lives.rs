@@ -103,6 +103,8 @@ pub(crate) struct Side {
     pub(crate) is_awake: bool,
     pub(crate) known: u32,
     pub(crate) told: Vec<Told>,
+    /// Whether it is looked at more often than need be.
+    pub(crate) looks: bool,
 }
 
 impl Side {
@@ -118,8 +120,17 @@ impl Side {
             lives.push(Life::new(snapshot, model.now));
         }
         let owners = BTreeMap::new();
-        let mut side =
-            Side { style, book, lives, away: None, owners, is_awake: true, known: 2, told: Vec::new() };
+        let mut side = Side {
+            style,
+            book,
+            lives,
+            away: None,
+            owners,
+            is_awake: true,
+            known: 2,
+            told: Vec::new(),
+            looks: true,
+        };
         side.pass(model.now);
         side
     }
@@ -189,6 +200,11 @@ impl Side {
         snapshot.tags.extend(other.snapshot.tags.iter().cloned());
         sort(snapshot);
         let mark = other.snapshot.mark;
+        // Who was up to date is so as of when the other was judged: what was refused them is not asked for again.
+        let (now, its) = (life.now, &mut snapshot.mark);
+        if its.due_at > now && !its.live_pending && !its.history_pending {
+            its.evaluated_at = its.evaluated_at.max(mark.evaluated_at);
+        }
         self.away = Some(other);
         self.commit(0, model, true, mark.history_pending);
     }
@@ -234,7 +250,7 @@ impl Side {
         for who in order {
             // Never at the very instant at which something is heard.
             let is_later = to > self.lives[*who].now.plus_seconds(1);
-            if self.style == Style::Replayed && self.is_awake && is_later {
+            if self.style == Style::Replayed && self.looks && self.is_awake && is_later {
                 let now = self.lives[*who].now;
                 let half = to.micros_since(now) / 2;
                 self.go(*who, now.plus_micros(half));

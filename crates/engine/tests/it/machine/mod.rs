@@ -205,14 +205,13 @@ impl Machine {
     }
 
     fn change_files(&mut self, model: &Model) {
-        let old: BTreeMap<_, _> = self.main.runs().map(|run| (run.id, run.position.step.clone())).collect();
+        let old: BTreeMap<_, _> = self.main.runs().map(|run| (run.id, run.clone())).collect();
         let next = Arc::new(book(model, Kind::Everybody, Some(&self.main.book)));
         self.described.extend(described(model, &next));
         self.take(Op::Files(next), model);
         for run in self.main.runs().filter(|run| run.state != RunState::Ended) {
-            if old.get(&run.id).is_some_and(|step| *step != run.position.step) {
-                count("moved run");
-            }
+            let Some(old) = old.get(&run.id).filter(|old| old.definition != run.definition) else { continue };
+            count(if old.position.step == run.position.step { "run that follows" } else { "moved run" });
         }
         for (kind, side) in [(Kind::Held, &mut self.held), (Kind::Treated, &mut self.treated)] {
             let next = book(model, kind, Some(&side.book));
@@ -287,6 +286,7 @@ impl Machine {
     /// Property 2.
     fn replay(&self, model: &Model) {
         let mut again = Side::new(Style::Replayed, Arc::clone(&self.first), &self.begun);
+        again.looks = model.may_be_looked_at();
         for op in &self.ops {
             again.take(op, model);
         }

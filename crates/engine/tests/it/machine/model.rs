@@ -68,6 +68,8 @@ pub(crate) struct Model {
     pub(crate) is_off: Vec<bool>,
     pub(crate) is_merged: bool,
     pub(crate) is_awake: bool,
+    /// Whether a journey that is gone started from the calendar.
+    was_scheduled: bool,
 }
 
 impl Model {
@@ -76,8 +78,16 @@ impl Model {
         let is_off = vec![false; 3];
         let mut journeys: Vec<Option<Journey>> = journeys.into_iter().map(Some).collect();
         journeys.resize(3, None);
-        let mut model =
-            Model { house, now, facts: Vec::new(), journeys, is_off, is_merged: false, is_awake: true };
+        let mut model = Model {
+            house,
+            now,
+            facts: Vec::new(),
+            journeys,
+            is_off,
+            is_merged: false,
+            is_awake: true,
+            was_scheduled: false,
+        };
         for who in 0..2 {
             let what =
                 What::Consent { channel: "email", state: ConsentState::Granted, basis: LegalBasis::Consent };
@@ -94,6 +104,15 @@ impl Model {
     /// How much is known.
     pub(crate) fn known(&self) -> u32 {
         u32::try_from(self.facts.len()).unwrap_or_default()
+    }
+
+    /// Who moves to another zone between two looks may or may not have passed a schedule's hour there: that depends on
+    /// when they were looked at last.
+    pub(crate) fn may_be_looked_at(&self) -> bool {
+        let moves = self.facts.iter().any(|f| matches!(f.what, What::Zone(_)));
+        let scheduled =
+            self.was_scheduled || self.journeys.iter().flatten().any(|j| j.start.contains("schedule"));
+        !(moves && scheduled)
     }
 
     /// Orders of somebody that are not cancelled.
@@ -115,10 +134,14 @@ impl Model {
                     self.say(*who, at, draft);
                 }
             }
-            Letter::Edit { index, journey, only_steps, .. } => match (journey, &mut self.journeys[*index]) {
-                (Some(new), Some(journey)) if *only_steps => journey.steps.clone_from(&new.steps),
-                (new, journey) => *journey = new.as_ref().map(|new| (**new).clone()),
-            },
+            Letter::Edit { index, journey, only_steps, .. } => {
+                self.was_scheduled |=
+                    self.journeys[*index].as_ref().is_some_and(|j| j.start.contains("schedule"));
+                match (journey, &mut self.journeys[*index]) {
+                    (Some(new), Some(journey)) if *only_steps => journey.steps.clone_from(&new.steps),
+                    (new, journey) => *journey = new.as_ref().map(|new| (**new).clone()),
+                }
+            }
             Letter::Pause { index, .. } => self.is_off[*index] = true,
             Letter::Resume { index, .. } => self.is_off[*index] = false,
             Letter::Merge { .. } => self.is_merged = true,
