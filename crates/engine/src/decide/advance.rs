@@ -304,7 +304,7 @@ impl Work<'_> {
             let quiet = |from| quiet_end(self.book, &delivery, from, &self.zone);
             let waits = run.position.due_at.max(quiet(reached_at)).filter(|at| *at > self.now);
             let at = waits.or_else(|| quiet(self.now)).unwrap_or(self.now);
-            return if at > delivery.expires_at {
+            return if at > self.now && at >= delivery.expires_at {
                 refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), self.now)
             } else {
                 refuse(delivery, DeliveryState::Shadow, reason, at)

@@ -152,15 +152,15 @@ fn after() -> BoxedStrategy<i64> {
     prop_oneof![
         2 => Just(0i64),
         4 => 1i64..7_200,
-        3 => 3_600i64..200_000,
+        3 => 3_600i64..100_000,
         // Exact days put facts on the edges of windows.
-        1 => (1i64..10).prop_map(|days| days * 86_400),
+        1 => (1i64..4).prop_map(|days| days * 86_400),
     ]
     .boxed()
 }
 
 fn draft() -> BoxedStrategy<Draft> {
-    let late = || prop_oneof![4 => Just(0i64), 1 => 1i64..86_400, 1 => 80_000i64..900_000];
+    let late = || prop_oneof![6 => Just(0i64), 1 => 1i64..86_400, 1 => 80_000i64..900_000];
     let consent = (
         prop::sample::select(vec!["email", "email", "email", "sms"]),
         prop::sample::select(vec![
@@ -208,7 +208,7 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
     let who = prop_oneof![3 => Just(0usize), 1 => Just(1usize)];
     let index = || 0usize..3;
     let edited = prop::option::weighted(0.9, journey().prop_map(Box::new));
-    let seconds = prop_oneof![2 => 3_600i64..400_000, 1 => 400_000i64..4_000_000];
+    let seconds = prop_oneof![3 => 3_600i64..200_000, 1 => 200_000i64..4_000_000];
     let mut choices = vec![
         (
             22,
@@ -228,7 +228,7 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
     }
     if model.is_awake {
         one(1, |after| Letter::Sleep { after });
-        one(1, |after| Letter::Admit { after });
+        one(2, |after| Letter::Admit { after });
         choices
             .push((2, (after(), 0u8..3).prop_map(|(after, point)| Letter::Crash { after, point }).boxed()));
         let edit = (0i64..90_000, index(), edited, prop::bool::weighted(0.7));

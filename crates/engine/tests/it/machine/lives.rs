@@ -277,14 +277,20 @@ impl Side {
     /// Does what is due next, if that is before an instant or at it.
     fn step(&mut self, who: usize, to: At) -> bool {
         let life = &mut self.lives[who];
-        match life.next_at().filter(|at| *at <= to.max(life.now.plus_micros(MOMENT))) {
-            Some(at) => life.now = life.now.max(at),
-            None => return false,
-        }
-        if life.snapshot.mark.due_at <= life.now {
-            self.evaluate(who)
+        // What follows at once is done a moment later, and the clock shows what it showed.
+        let now = life.now;
+        let at = match life.next_at() {
+            Some(at) if at <= to.max(now.plus_micros(MOMENT)) => at.max(now),
+            _ => return false,
+        };
+        life.now = at;
+        if life.snapshot.mark.due_at <= at {
+            self.evaluate(who);
         } else {
-            self.dispatch(who)
+            self.dispatch(who);
+        }
+        if at <= now.plus_micros(MOMENT) {
+            self.lives[who].now = now;
         }
         true
     }

@@ -321,7 +321,7 @@ const WANTED: &[(&str, u64)] = &[("order", 50)];
 fn the_ten_properties() {
     let cases = std::env::var("ZYKLUS_PROPTEST_CASES").ok().and_then(|n| n.parse::<u32>().ok());
     let config = Config {
-        cases: cases.unwrap_or(150),
+        cases: cases.unwrap_or(300),
         failure_persistence: None,
         max_shrink_iters: 4_000,
         max_shrink_time: 60_000,

@@ -298,9 +298,9 @@ fn step() -> BoxedStrategy<Step> {
 pub(crate) fn journey() -> BoxedStrategy<Journey> {
     let phase = || prop::sample::select(vec!["lapsed", "loyal", "buyer", "reach"]);
     let start = prop_oneof![
-        2 => phase().prop_map(|p| format!("{{ phase = \"{p}\" }}")),
+        3 => phase().prop_map(|p| format!("{{ phase = \"{p}\" }}")),
         1 => phase().prop_map(|p| format!("{{ left = \"{p}\" }}")),
-        10 => prop::sample::select(vec!["go", "go", "go", "order.placed", "page.viewed", "order.cancelled"])
+        10 => prop::sample::select(vec!["go", "go", "go", "go", "go", "go", "order.placed", "page.viewed", "order.cancelled"])
             .prop_map(|e| format!("{{ event = \"{e}\" }}")),
         1 => cond().prop_map(|c| format!("{{ event = \"go\", where = \"{}\" }}", c.text())),
         2 => cond().prop_map(|c| format!("{{ segment = \"{}\" }}", c.text())),
@@ -332,12 +332,15 @@ pub(crate) fn journey() -> BoxedStrategy<Journey> {
         prop::sample::select(vec![0u8, 0, 0, 50]),
         prop::sample::select(vec!["live", "live", "live", "live", "live", "live", "shadow", "test"]),
         prop::sample::select(vec!["follow", "follow", "follow", "follow", "finish", "exit"]),
-        prop::bool::weighted(0.6),
+        prop::bool::weighted(0.8),
     );
     let maybe = |often| prop::option::weighted(often, ending());
-    let parts = (start, prop::option::weighted(0.15, cond()), maybe(0.15), prop::option::weighted(0.3, goal));
-    (parts, words, prop::collection::vec(step(), 2..7))
-        .prop_map(|((start, when, exit, goal), words, steps)| {
+    let parts = (start, prop::option::weighted(0.1, cond()), maybe(0.15), prop::option::weighted(0.3, goal));
+    // Often with a message at once, so that journeys contend.
+    let first = prop::option::weighted(0.4, (0u8..5).prop_map(|number| Step::Send { number, more: "" }));
+    (parts, words, first, prop::collection::vec(step(), 2..7))
+        .prop_map(|((start, when, exit, goal), words, first, mut steps)| {
+            first.into_iter().for_each(|first| steps.insert(0, first));
             let (overlap, reenter, key, group, holdout, mode, on_change, backfill) = words;
             Journey {
                 start,
