@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 use zyklus_model::{
-    At, Cart, Channel, ConsentState, DAY_MICROS, Delivery, DeliveryKind, Event, MarkKind, Order, OrderState,
-    Origin, Purpose, Run, RunState, Snapshot,
+    At, Cart, Channel, ConsentState, DAY_MICROS, Delivery, DeliveryKind, DeliveryState, Event, MarkKind,
+    Order, OrderState, Origin, Purpose, Run, RunState, Snapshot,
 };
 
 use crate::book::Book;
@@ -522,10 +522,13 @@ impl Fields for View<'_> {
                 _ => Value::Absent.into(),
             },
             FunctionId::Sent => {
+                // Who is held out goes the way they would go if they were not (rule R16).
                 let sent = self.facts.run.zip(name).is_some_and(|(run, name)| {
                     run.acted.iter().any(|(step, outcome)| {
                         (step == name || step.strip_prefix("send:") == Some(name))
-                            && (outcome == "sent" || outcome == SENT_BEFORE)
+                            && (outcome == "sent"
+                                || outcome == SENT_BEFORE
+                                || outcome == DeliveryState::Shadow.as_str())
                     })
                 });
                 Value::Bool(sent).into()

@@ -89,7 +89,8 @@ pub(crate) fn admits(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now:
     }
     match free_from(book, snapshot, delivery, now) {
         (_, None) => Permit::Go,
-        (at, Some(reason)) if at > delivery.expires_at => Permit::Refuse(reason),
+        // At the instant at which it expires nothing is claimed any more.
+        (at, Some(reason)) if at >= delivery.expires_at => Permit::Refuse(reason),
         (at, Some(reason)) => Permit::Delay(at, reason),
     }
 }

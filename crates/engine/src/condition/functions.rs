@@ -137,7 +137,7 @@ pub static FUNCTIONS: &[FunctionSpec] = &[
         group: Group::Run,
         moves: Moves::No,
         unit: "",
-        doc: "the run's step of that id has sent its message",
+        doc: "the run's step of that id has sent its message, or would have if the customer were not held out",
     },
     FunctionSpec {
         id: FunctionId::TimedOut,

@@ -299,17 +299,19 @@ impl Work<'_> {
             (None, None, None) => run.ghost.then_some(Some(GuardReason::JourneyHoldout)),
         };
         if let Some(reason) = recorded {
-            let at = quiet_end(self.book, &delivery, reached_at, &self.zone).unwrap_or(reached_at);
-            return if at > delivery.expires_at {
-                refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), reached_at)
+            // When it would have gone: with the end of quiet hours, and late where it is looked at late; the next wait
+            // counts from then.
+            let quiet = |from| quiet_end(self.book, &delivery, from, &self.zone);
+            let waits = run.position.due_at.max(quiet(reached_at)).filter(|at| *at > self.now);
+            let at = waits.or_else(|| quiet(self.now)).unwrap_or(self.now);
+            return if at > self.now && at >= delivery.expires_at {
+                refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), self.now)
             } else {
                 refuse(delivery, DeliveryState::Shadow, reason, at)
             };
         }
         if let Some(reason) = refused {
-            let is_ghost = run.ghost || journey.mode == Mode::Shadow;
-            let at = if is_ghost { reached_at } else { self.now };
-            return refuse(delivery, DeliveryState::Refused, Some(reason), at);
+            return refuse(delivery, DeliveryState::Refused, Some(reason), self.now);
         }
         match admits(self.book, self.snapshot, &delivery, self.now) {
             Permit::Go => delivery,

@@ -3,7 +3,7 @@
 use serde_json::json;
 use zyklus_engine::holdout::{held_globally, held_out};
 use zyklus_engine::settings::{CapWindow, FrequencyCap, GlobalHoldout};
-use zyklus_model::{Channel, CustomerId, DeliveryState, GuardReason, Holdout, Origin, RunEnd};
+use zyklus_model::{At, Channel, CustomerId, DeliveryState, GuardReason, Holdout, Origin, RunEnd};
 
 use crate::rules::{quiet, with};
 use crate::world::{World, at};
@@ -112,6 +112,56 @@ fn r16_a_ghost_decides_as_its_treated_twin_does() {
         ghosts += u32::from(ghost.0);
     }
     assert!(ghosts > 1, "{ghosts} of ten");
+}
+
+/// Instants and outcomes of the steps of one run: held out, and not.
+fn held_and_treated(steps: &str, live: impl Fn(&mut World)) -> [Vec<(String, String, Option<At>)>; 2] {
+    let held = |world: &World| held_out(&world.book, &world.snapshot, &world.book.journeys[0]);
+    let text = |share: u8| format!("holdout = {share}\n{steps}");
+    let n = (0..).find(|n| held(&world(&text(50), 0, *n))).expect("half of all");
+    [50, 0].map(|share| {
+        let mut world = world(&text(share), 0, n);
+        quiet(&mut world);
+        live(&mut world);
+        assert_eq!(world.last_run().ghost, share > 0);
+        let done =
+            |step: &str| world.snapshot.deliveries.iter().find(|d| d.step == step).and_then(|d| d.done_at);
+        let acted = world.last_run().acted.iter();
+        acted.map(|(step, word)| (step.clone(), word.replace("shadow", "sent"), done(step))).collect()
+    })
+}
+
+#[test]
+fn r16_who_is_held_out_and_heard_of_late_gets_it_as_late_as_others() {
+    let steps = "steps = [{ send = \"one\" }, { wait = \"1d\" }, { send = \"two\" }]";
+    let [held, treated] = held_and_treated(steps, |world| {
+        world.go("2026-03-02T13:00:00+01:00");
+        world.event_at("go", json!({}), at("2026-03-02T11:00:00+01:00"), Origin::Live);
+        world.go("2026-03-09T10:00:00+01:00");
+    });
+    assert_eq!(held, treated);
+    assert_eq!(held[2].2, Some(at("2026-03-03T13:00:00+01:00")), "the wait counts from the sending");
+}
+
+#[test]
+fn r16_looking_again_behind_quiet_hours_brings_nothing_forward() {
+    let [held, treated] = held_and_treated("steps = [{ wait = \"12h\" }, { send = \"one\" }]", |world| {
+        world.event("go", json!({}));
+        for minutes in 0..40 {
+            world.run_to(at("2026-03-03T07:55:00+01:00").plus_seconds(minutes * 60));
+            world.commit(Origin::Live, |_| {});
+        }
+    });
+    assert_eq!(held, treated);
+    assert_eq!(held.len(), 2);
+}
+
+#[test]
+fn r16_who_is_held_out_goes_the_way_of_those_who_got_the_message() {
+    let steps = r#"steps = [{ send = "one" }, { if = "sent('one')", then = [{ send = "two" }], else = [{ send = "again" }] }]"#;
+    let [held, treated] = held_and_treated(steps, |world| world.event("go", json!({})));
+    assert_eq!(held, treated);
+    assert_eq!(held.last().map(|(step, ..)| step.as_str()), Some("send:two"));
 }
 
 #[test]

@@ -224,6 +224,15 @@ fn r14_a_capped_step_says_capped_and_the_run_goes_on_and_a_failed_one_frees_its_
 }
 
 #[test]
+fn r14_a_place_that_comes_free_only_when_the_message_expires_is_none() {
+    let mut world = with("steps = [{ send = \"one\" }, { send = \"two\", expires = \"24h\" }]");
+    one_a_day(&mut world);
+    world.go("2026-03-03T00:00:00+01:00");
+    world.event("go", json!({}));
+    assert_eq!(outcomes(&world), ["send:one sent", "send:two capped"]);
+}
+
+#[test]
 fn r15_the_next_wait_counts_from_the_actual_sending() {
     let mut world =
         with("steps = [{ wait = \"12h\" }, { send = \"one\" }, { wait = \"1h\" }, { send = \"two\" }]");
