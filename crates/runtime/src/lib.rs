@@ -19,6 +19,7 @@ pub mod plan_runs;
 pub mod project;
 pub mod report;
 pub mod round;
+mod shelf;
 pub mod shop;
 mod starter;
 mod store_address;
