@@ -8,6 +8,7 @@ pub mod connectors;
 pub mod daemon;
 mod definitions;
 pub mod dispatch;
+mod doubts;
 mod error;
 pub mod evaluate;
 mod handing;
