@@ -267,7 +267,10 @@ async fn every_day_is_told_as_it_was_told_then_on_sqlite_and_by_the_program() {
         let address = shown.customer.email.as_ref().unwrap().as_str();
         for name in [id.to_string().as_str(), address] {
             let ended = zyklus.run(&["why", name, "--as-of", &page.day, "--json"]).await.unwrap();
-            assert_eq!((ended.stdout.trim_end(), ended.stderr.as_str()), (page.why[id].as_str(), ""));
+            let mut told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+            // The program looks ahead besides, by the folder as it is.
+            assert!(told.as_object_mut().unwrap().remove("next_message").is_some());
+            assert_eq!((text!(&told).as_str(), ended.stderr.as_str()), (page.why[id].as_str(), ""));
         }
         let told = zyklus.succeed(&["customer", "show", address, "--as-of", &page.day]).await.unwrap();
         assert_eq!(told.trim_end(), text!(&[shown]));

@@ -7,6 +7,7 @@ mod as_of;
 mod backtest;
 mod cdnow;
 mod changes;
+mod commands;
 mod daemon;
 mod handing_over;
 mod killed;

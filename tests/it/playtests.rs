@@ -23,7 +23,7 @@ async fn the_starter_tests_pass_and_a_failing_one_makes_check_fail() {
         &format!("--> playbooks/03-cart.toml:{line}"),
         "send cart-1; it came on Mon 2026-03-02 14:00 (0d)",
         "wait:send:cart-1",
-        "tests, 2 failed",
+        "tests, 3 failed",
     ] {
         assert!(ended.stderr.contains(words), "{words}\n{}", ended.stderr);
     }

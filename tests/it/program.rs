@@ -72,6 +72,14 @@ async fn the_demo_mails_once_and_can_be_looked_at() {
     assert!(first.len() > 50, "{}", first.len());
     let german = first.iter().filter(|(_, mail)| mail.contains("Abmelden")).count();
     assert!(german > 10 && german < first.len(), "both languages: {german} of {}", first.len());
+    // Best sellers are named, and lead to the shop.
+    let best: Vec<_> =
+        first.iter().filter(|(_, mail)| mail.contains("Subject: What others like best")).collect();
+    assert!(!best.is_empty());
+    for (name, mail) in best {
+        let text = mail.split("text/html").next().unwrap();
+        assert_eq!(text.matches("https://lindenmoos.example/produkt/").count(), 4, "{name}\n{text}");
+    }
     run(&zyklus, &["demo", "--dir", "d"]).await;
     assert_eq!(first, mails(&demo), "running it again sends nothing");
 

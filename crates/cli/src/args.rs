@@ -89,7 +89,11 @@ pub(crate) enum Command {
         dir: PathBuf,
     },
     /// Read the whole configuration, name every mistake with file, line and column, and run the playbooks' tests.
-    Check,
+    Check {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the tests that stand in the playbooks, on an invented customer and a virtual clock.
     Test {
         /// Only tests whose name, journey or file contains this.
@@ -271,11 +275,18 @@ pub(crate) enum DeliveryCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConnectorCommand {
     /// List the connectors of the configuration.
-    List,
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check connectors against the other system.
     Check {
         /// Only this one.
         id: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Read one page of a stream and print its records as JSON lines; store nothing.
     Read {

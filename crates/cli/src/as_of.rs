@@ -4,14 +4,14 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use zyklus_engine::{Book, why};
+use zyklus_engine::Book;
 use zyklus_model::Snapshot;
 use zyklus_runtime::report::is_of;
 use zyklus_runtime::{Project, book_as_of, report_as_of};
 use zyklus_store::{AsOf, OpenOptions, Store};
 
 use crate::args::Now;
-use crate::commands::{Done, NOBODY, load, open, print, print_json};
+use crate::commands::{Done, NOBODY, load, open, print, print_json, tell};
 use crate::{Failure, show};
 
 /// The store now, for closing it, and as it was.
@@ -56,8 +56,7 @@ pub(crate) async fn explain(config: &Path, text: &str, at: Now, json: bool) -> D
             "zyklus: the lifecycle was another one then; the one in the folder tells what it would have said"
         );
     }
-    let explained = why(&book, &snapshot, past.at());
-    if json { print_json(&explained) } else { print(&show::why(&explained, &project.shop.zone)) }
+    tell(&book, &snapshot, past.at(), &project, json)
 }
 
 pub(crate) async fn figures(config: &Path, at: Now, json: bool) -> Done {

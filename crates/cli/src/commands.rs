@@ -1,25 +1,22 @@
 //! What each command does: reads the configuration, opens what it needs, calls the runtime, prints the result.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
-use zyklus_connect::{Mode, ReadRequest};
-use zyklus_engine::why;
+use zyklus_engine::{Book, Problem};
 use zyklus_host::ConfigOptions;
-use zyklus_model::{CustomerId, DeliveryId, DeliveryState};
+use zyklus_model::{At, CustomerId, DeliveryId, DeliveryState, Snapshot};
 use zyklus_runtime::daemon::Daemon;
-use zyklus_runtime::{
-    Clock, Project, book_for_reading, evaluate, open_all, plan, prepare, report, starter_files, sync,
-};
+use zyklus_runtime::{Clock, Project, book_for_reading, open_all, plan, prepare, report, starter_files};
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
-use crate::args::{Args, Command, ConnectorCommand, CustomerCommand, DbCommand, DeliveryCommand, Now};
+use crate::args::{Args, Command, CustomerCommand, DbCommand, DeliveryCommand, Now};
 use crate::problems::rendered;
+use crate::told::Told;
 use crate::{Failure, as_of, customer, registry, show};
 
 pub(crate) type Done = Result<(), Failure>;
@@ -34,9 +31,9 @@ pub(crate) async fn run(args: Args) -> Done {
     match args.command {
         Command::Init { folder } => init(&folder),
         Command::Demo { dir } => crate::demo::run(&dir).await,
-        Command::Check => check(config),
+        Command::Check { json } => crate::check::run(config, json),
         Command::Test { name, json } => crate::playtests::test(config, name.as_deref(), json),
-        Command::Sync { now, json } => sync_all(config, now, json).await,
+        Command::Sync { now, json } => crate::sync::run(config, now, json).await,
         Command::Run => run_daemon(config).await,
         Command::Plan { now, json, fail_above } => plan_all(config, now, json, fail_above).await,
         Command::Backtest(args) => crate::backtest::run(config, args).await,
@@ -51,7 +48,7 @@ pub(crate) async fn run(args: Args) -> Done {
         }
         Command::Customer(command) => customers(config, command).await,
         Command::Delivery(command) => delivery(config, command).await,
-        Command::Connector(command) => connector(config, command).await,
+        Command::Connector(command) => crate::connectors::run(config, command).await,
         Command::Schema { file } => print(&crate::schema::of(&file)),
         Command::Db(command) => db(config, command).await,
     }
@@ -70,19 +67,28 @@ pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Done {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// Reads the configuration; says every mistake. With `secrets`, they are fetched.
-pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure> {
-    let base_dir = match config.parent() {
+/// The folder a configuration file stands in.
+pub(crate) fn base_dir(config: &Path) -> &Path {
+    match config.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    let mut options = ConfigOptions::new(base_dir);
+    }
+}
+
+/// Reads the configuration. With `secrets`, they are fetched.
+pub(crate) fn read(config: &Path, secrets: bool) -> Result<Project, Vec<Problem>> {
+    let mut options = ConfigOptions::new(base_dir(config));
     options.resolve_secrets = secrets;
-    match Project::load(config, &registry(), &options) {
+    Project::load(config, &registry(), &options)
+}
+
+/// Reads the configuration; says every mistake. With `secrets`, they are fetched.
+pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure> {
+    match read(config, secrets) {
         Ok(project) => Ok(Arc::new(project)),
         Err(problems) => {
             for problem in &problems {
-                eprintln!("{}", rendered(problem, base_dir));
+                eprintln!("{}", rendered(problem, base_dir(config)));
             }
             let plural = if problems.len() == 1 { "" } else { "s" };
             eprintln!("zyklus: {} mistake{plural} in the configuration; nothing was done", problems.len());
@@ -128,100 +134,8 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn check(config: &Path) -> Done {
-    let project = load(config, false)?;
-    for warning in &project.warnings {
-        eprintln!("{}", rendered(warning, &project.base_dir));
-    }
-    let tests = crate::playtests::checked(&project)?;
-    print(&format!(
-        "The configuration is sound: lifecycle {} with {} phases, {} journeys, {} templates, {} connectors; {tests}.\n",
-        project.book.lifecycle.id,
-        project.book.lifecycle.phases.len(),
-        project.book.journeys.len(),
-        project.templates.names().len(),
-        project.connectors.len()
-    ))?;
-    // Worth a line, because it is chosen and not given.
-    match project.book.settings.holdout.share {
-        0 => print(
-            "Nobody is held out of all marketing; [holdout] in zyklus.toml is how to see what marketing does.\n",
-        ),
-        share => print(&format!("{share} % of all customers get no marketing, to compare with.\n")),
-    }
-}
-
-fn clock(now: Option<Now>, project: &Project) -> Clock {
+pub(crate) fn clock(now: Option<Now>, project: &Project) -> Clock {
     now.map_or(Clock::System, |now| Clock::fixed(now.at(&project.shop.zone)))
-}
-
-async fn sync_all(config: &Path, now: Option<Now>, json: bool) -> Done {
-    let project = load(config, true)?;
-    let store = open(&project, OpenOptions::default()).await?;
-    let clock = clock(now, &project);
-    let connectors = open_all(&project, registry(), &clock).await?;
-    let bar =
-        if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    let mut reports = Vec::new();
-    for source in connectors.sources() {
-        let report = sync(&store, source, &project, &clock, &|p| {
-            let total = p.total.map_or(String::new(), |t| format!(" of {t}"));
-            bar.set_message(format!("{} {}: {}{total}", p.connector, p.stream, p.records));
-            bar.tick();
-        })
-        .await;
-        reports.push(report);
-    }
-    bar.set_message("deciding");
-    let book = prepare(&store, &project, clock.now(), false).await?;
-    let decided = evaluate(&store, &book, clock.now(), &|_| bar.tick()).await?;
-    bar.finish_and_clear();
-    connectors.close().await;
-    store.close().await;
-    if json {
-        print_json(
-            &serde_json::json!({ "connectors": reports, "evaluated": decided, "failed": connectors.failed }),
-        )?;
-    } else {
-        let mut text = String::new();
-        for (connector, stream) in
-            reports.iter().flat_map(|r| r.streams.iter().map(move |s| (&r.connector, s)))
-        {
-            text += &format!(
-                "{connector} {}: {} records, {} changed, {} new customers, {} rejected\n",
-                stream.stream, stream.records, stream.changed, stream.new_customers, stream.rejected
-            );
-            for reject in &stream.rejects {
-                text += &format!("  rejected {reject}\n");
-            }
-            for (currency, count) in &stream.unrated {
-                text += &format!("  {count} amounts in {currency}: add {currency} to [rates]\n");
-            }
-            if let Some(error) = &stream.error {
-                text += &format!("  stopped: {error}\n");
-            }
-        }
-        text += &format!("{} decisions, {} moves\n", decided.evaluated, decided.moves);
-        if reports.is_empty() && connectors.failed.is_empty() {
-            text += "no connector reads a shop: add one to zyklus.toml, for example with type = \"csv\"\n";
-        }
-        let rejected: u64 = reports.iter().flat_map(|r| &r.streams).map(|s| s.rejected).sum();
-        if rejected > 0 {
-            text += &format!(
-                "{rejected} rows rejected, see connectors/<connector>/rejects/<stream>.csv beside the configuration \
-                 (or the folder its `rejects` names)\n"
-            );
-        }
-        print(&text)?;
-    }
-    for (id, error) in &connectors.failed {
-        eprintln!("zyklus: {id}: {error}");
-    }
-    // A stream of which nothing could be used was not read, whatever its cursor says.
-    let useless = |s: &zyklus_runtime::StreamReport| s.rejected > 0 && s.records + s.changed == 0;
-    let complete = connectors.failed.is_empty()
-        && reports.iter().all(|r| r.is_complete() && !r.streams.iter().any(useless));
-    if complete { Ok(()) } else { Err(Failure::No) }
 }
 
 async fn run_daemon(config: &Path) -> Done {
@@ -315,8 +229,13 @@ async fn explain(config: &Path, text: &str, now: Option<Now>, json: bool) -> Don
     let id = one_customer(&store, text).await?;
     let snapshot = store.snapshots(&[id]).await?.into_iter().next().ok_or_else(|| anyhow!(NOBODY))?;
     store.close().await;
-    let explained = why(&book, &snapshot, clock(now, &project).now());
-    if json { print_json(&explained) } else { print(&show::why(&explained, &project.shop.zone)) }
+    tell(&book, &snapshot, clock(now, &project).now(), &project, json)
+}
+
+/// Prints why a customer stands where they stand, and which message reaches them next.
+pub(crate) fn tell(book: &Book, snapshot: &Snapshot, at: At, project: &Project, json: bool) -> Done {
+    let told = Told::new(book, snapshot, at);
+    if json { print_json(&told) } else { print(&show::why(&told, &project.shop.zone)) }
 }
 
 async fn figures(config: &Path, now: Option<Now>, json: bool) -> Done {
@@ -445,72 +364,6 @@ async fn delivery(config: &Path, command: DeliveryCommand) -> Done {
 /// The store, for single writes beside a daemon that may be running.
 pub(crate) async fn by_hand(project: &Project) -> Result<Store, Failure> {
     Ok(Store::open(&project.store_url, OpenOptions::by_hand()).await.context("the store cannot be opened")?)
-}
-
-async fn connector(config: &Path, command: ConnectorCommand) -> Done {
-    let live = !matches!(command, ConnectorCommand::List);
-    let project = load(config, live)?;
-    if !live {
-        let known = registry();
-        let line = |c: &zyklus_host::ConnectorConfig| {
-            let manifest = known.manifest(&c.kind);
-            let streams = manifest.map_or(String::new(), |m| {
-                m.streams.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
-            });
-            let state = if c.settings.enabled { "" } else { " (disabled)" };
-            format!("{}  {}{state}  {streams}\n", c.id, c.kind)
-        };
-        return print(&project.connectors.iter().map(line).collect::<String>());
-    }
-    let connectors = open_all(&project, registry(), &Clock::System).await?;
-    let failed: BTreeMap<&str, &str> =
-        connectors.failed.iter().map(|(id, error)| (id.as_str(), error.as_str())).collect();
-    let done = match &command {
-        ConnectorCommand::List => Ok(()),
-        ConnectorCommand::Check { id } => {
-            let mut is_well = true;
-            let wanted = |name: &str| id.as_deref().is_none_or(|id| id == name);
-            for (name, error) in failed.iter().filter(|(name, _)| wanted(name)) {
-                is_well = false;
-                print(&format!("{name}: {error}\n"))?;
-            }
-            for opened in connectors.opened.iter().filter(|c| wanted(c.id())) {
-                for check in opened.check().await {
-                    let problem = check.problem.as_ref().map(|problem| match &problem.detail {
-                        Some(detail) => format!("{problem} ({detail})"),
-                        None => problem.to_string(),
-                    });
-                    is_well &= problem.is_none();
-                    let words =
-                        problem.map_or_else(|| format!("fine: {}", check.found), |p| format!("failed: {p}"));
-                    print(&format!("{} · {}: {words}\n", opened.id(), check.name))?;
-                }
-            }
-            if is_well { Ok(()) } else { Err(Failure::No) }
-        }
-        ConnectorCommand::Read { id, stream, limit } => {
-            if let Some(error) = failed.get(id.as_str()) {
-                return Err(anyhow!("{id}: {error}").into());
-            }
-            let opened = connectors.find(id).ok_or_else(|| anyhow!("there is no connector `{id}`"))?;
-            let request = ReadRequest {
-                stream: stream.clone(),
-                cursor: None,
-                mode: Mode::Backfill { from: None },
-                limit: *limit,
-            };
-            let page = opened.read(request).await?;
-            for record in page.records.iter().take(*limit as usize) {
-                print(&format!("{}\n", serde_json::to_string(record)?))?;
-            }
-            for reject in &page.rejects {
-                eprintln!("rejected {}: {}", reject.place, reject.message);
-            }
-            Ok(())
-        }
-    };
-    connectors.close().await;
-    done
 }
 
 async fn db(config: &Path, command: DbCommand) -> Done {

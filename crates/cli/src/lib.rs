@@ -3,13 +3,17 @@
 mod args;
 mod as_of;
 mod backtest;
+mod check;
 mod commands;
+mod connectors;
 mod customer;
 pub mod demo;
 mod playtests;
 mod problems;
 pub mod schema;
 mod show;
+mod sync;
+mod told;
 
 use std::process::ExitCode;
 

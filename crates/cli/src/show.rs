@@ -6,12 +6,17 @@ use std::fmt::Write as _;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use jiff::tz::TimeZone;
-use zyklus_engine::Why;
 use zyklus_engine::change::{Fate, Shift};
+use zyklus_engine::condition::Explained;
 use zyklus_engine::why::{NextKind, Outside};
 use zyklus_model::{At, CustomerId, Holdout, RunState};
 use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
+
+use crate::told::{AHEAD_DAYS, Told};
+
+/// So many lines of reasons are shown for one rule; `--json` has all of them.
+const MOST_REASONS: usize = 12;
 
 pub(crate) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
@@ -217,6 +222,14 @@ pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: 
             redraw.journey, redraw.drawn_at
         );
     }
+    if let Some(redraw) = &plan.redrawn_globally {
+        let _ = writeln!(
+            text,
+            "the holdout of all marketing is drawn anew by its `epoch`: {} customers who were held out get marketing, {} \
+             others get none any more; give a comparison 90 days",
+            redraw.released, redraw.held
+        );
+    }
     for (guard, count) in &plan.refused {
         let _ = writeln!(text, "{count} messages are kept back by: {guard}");
     }
@@ -263,8 +276,10 @@ fn fate(fate: &Fate) -> String {
 }
 
 /// Why a customer stands where they stand.
-pub(crate) fn why(why: &Why, zone: &TimeZone) -> String {
+pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
+    let why = &told.why;
     let when = |at: At| when(at, zone);
+    let reasons = |explained: &Explained| indented(&explained.shown(&when, MOST_REASONS));
     let mut text = format!("{} as of {} · lifecycle {}\n", why.customer, as_of(why.at, zone), why.lifecycle);
     match &why.phase {
         None => text.push_str("nothing is known that puts this customer into a phase\n"),
@@ -276,9 +291,9 @@ pub(crate) fn why(why: &Why, zone: &TimeZone) -> String {
             if let Some(until) = phase.held_until {
                 let _ = write!(text, ", held there until {}", when(until));
             }
-            let _ = writeln!(text, "\n  because\n{}", indented(&phase.rule.explained.to_string()));
+            let _ = writeln!(text, "\n  because\n{}", reasons(&phase.rule.explained));
             for rule in &phase.lost {
-                let _ = writeln!(text, "  not {}\n{}", rule.phase, indented(&rule.explained.to_string()));
+                let _ = writeln!(text, "  not {}\n{}", rule.phase, reasons(&rule.explained));
             }
         }
     }
@@ -347,7 +362,7 @@ pub(crate) fn why(why: &Why, zone: &TimeZone) -> String {
             }
             Outside::GroupTaken { journey } => format!("`{journey}` of the same group goes on"),
             Outside::DoesNotQualify { explained } => {
-                format!("does not qualify\n{}", indented(&explained.to_string()))
+                format!("does not qualify\n{}", reasons(explained))
             }
         };
         let guard =
@@ -362,6 +377,16 @@ pub(crate) fn why(why: &Why, zone: &TimeZone) -> String {
         };
         let _ = writeln!(text, "next {}: {what}", when(next.at));
     }
+    let _ = match &told.next_message {
+        Some(next) => writeln!(
+            text,
+            "next message if nothing else happens: {} of {} on {}",
+            next.target,
+            next.journey,
+            when(next.at)
+        ),
+        None => writeln!(text, "no message within {AHEAD_DAYS} days if nothing else happens"),
+    };
     text
 }
 

@@ -88,6 +88,15 @@ pub trait Factory: Connector + Sized {
     const KIND: &'static str;
     /// What the connector is and can do, without opening it.
     fn manifest() -> Manifest;
+    /// What is wrong with a configuration that fits the schema, found without opening anything: no network, nothing
+    /// written. Relative paths are meant against `base_dir`; secrets may be empty, because whoever checks a
+    /// configuration need not have them. Every problem names its `field`, with dots inside tables
+    /// (`orders.delimiter`). [`ErrorKind::Config`] is a mistake; anything else is a doubt, as about a file that is
+    /// missing and may still come.
+    fn validate(config: &Self::Config, base_dir: &std::path::Path) -> Vec<Error> {
+        let _ = (config, base_dir);
+        Vec::new()
+    }
     /// Opens it. Wrong configuration is [`ErrorKind::Config`], naming the field.
     async fn open(config: Self::Config, ctx: Ctx) -> Result<Self>;
 }

@@ -273,7 +273,7 @@ impl<'a> Source<'a> {
     }
 
     /// The place in the file of a part of a decoded text.
-    fn inside(&self, span: Range<usize>, decoded: &str, part: &Range<usize>) -> Range<usize> {
+    pub(crate) fn inside(&self, span: Range<usize>, decoded: &str, part: &Range<usize>) -> Range<usize> {
         let raw = self.text.get(span.clone()).unwrap_or("");
         // Escapes make the text in the file differ from the decoded one; then the whole value is pointed at.
         match raw.find(decoded) {

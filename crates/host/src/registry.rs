@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,9 +21,9 @@ pub type Opening = Pin<Box<dyn Future<Output = Result<Arc<dyn Connector>>> + Sen
 pub trait OpenFn: Send + Sync + 'static {
     /// Opens it.
     fn open(&self, config: Value, ctx: Ctx) -> Opening;
-    /// Whether the configuration can be read into the connector's own type, without opening anything. The
-    /// schema has been checked already; this catches what a schema cannot say.
-    fn accepts(&self, config: &Value) -> Result<()>;
+    /// What is wrong with the configuration that its schema, which has been checked already, cannot say. Opens
+    /// nothing; secrets in it may be empty.
+    fn validate(&self, config: &Value, base_dir: &Path) -> Vec<Error>;
 }
 
 struct BuiltIn<F>(std::marker::PhantomData<fn() -> F>);
@@ -42,8 +44,18 @@ impl<F: Factory> OpenFn for BuiltIn<F> {
         })
     }
 
-    fn accepts(&self, config: &Value) -> Result<()> {
-        read_config::<F>(config.clone()).map(|_| ())
+    fn validate(&self, config: &Value, base_dir: &Path) -> Vec<Error> {
+        match read_config::<F>(config.clone()) {
+            Ok(config) => {
+                catch_unwind(AssertUnwindSafe(|| F::validate(&config, base_dir))).unwrap_or_else(|_| {
+                    vec![Error::new(
+                        ErrorKind::Internal,
+                        "checking the configuration panicked: a defect in the connector",
+                    )]
+                })
+            }
+            Err(error) => vec![error],
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::error::RuntimeError;
 use crate::handing::LEASE_MICROS;
 use crate::outcome::{Repeats, end_of_lost};
 use crate::project::Project;
+use crate::shelf::BestSellers;
 
 /// How many are claimed at a time at most, however many slots a connector has.
 const MOST: u32 = 100;
@@ -66,6 +67,7 @@ pub struct Dispatcher {
     /// Whose turn it is to count refusals.
     pub(crate) refusing: tokio::sync::Mutex<()>,
     pub(crate) old_templates: OldTemplates,
+    pub(crate) best_sellers: BestSellers,
     /// What this daemon is working on: nobody else's business, least of all its own as something lost.
     held: Mutex<BTreeSet<DeliveryId>>,
 }
@@ -97,6 +99,7 @@ impl Dispatcher {
             breakers: Mutex::default(),
             refusing: tokio::sync::Mutex::default(),
             old_templates: OldTemplates::default(),
+            best_sellers: BestSellers::default(),
             held: Mutex::default(),
         }
     }

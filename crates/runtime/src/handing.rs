@@ -9,13 +9,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use zyklus_connect::{Action, Error, ErrorKind, Keyed, Message, Outcome};
 use zyklus_engine::Book;
 use zyklus_host::Opened;
-use zyklus_model::{Attempt, DeliveryId, DeliveryKind, Product};
+use zyklus_model::{Attempt, DeliveryId, DeliveryKind, Product, Purpose};
 use zyklus_store::{AttemptEnd, Claim, Completion, HandOver, Handing, HandingClaim, StoreError};
 
 use crate::dispatch::{DispatchReport, Dispatcher, judgement};
 use crate::error::RuntimeError;
 use crate::mail;
 use crate::outcome::{End, Handed, ends_of};
+use crate::shelf::{Shelf, products_named};
 
 /// How long a claim holds unless it is prolonged, which it is three times as often, for as long as its daemon lives.
 pub(crate) const LEASE_MICROS: i64 = 60 * 1_000_000;
@@ -60,8 +61,8 @@ impl Dispatcher {
     ) -> Result<DispatchReport, RuntimeError> {
         let _held = self.hold(&claims);
         let mut report = DispatchReport::default();
-        let products = match self.products_of(&claims).await {
-            Ok(products) => products,
+        let (products, best) = match self.products_for(&claims).await {
+            Ok(found) => found,
             // Nobody's fault but the store's: none of them has failed.
             Err(error) => {
                 self.give_back(&claims, &error.to_string()).await;
@@ -76,7 +77,7 @@ impl Dispatcher {
                     let work = Work::Action(action_of(&claim));
                     actions.push(Ready { claim, work });
                 }
-                DeliveryKind::Message => match self.render(book, &claim, &products).await {
+                DeliveryKind::Message => match self.render(book, &claim, &products, &best).await {
                     Ok(Ok(message)) => {
                         messages.push(Ready { claim, work: Work::Message(Box::new(message)) });
                     }
@@ -127,15 +128,24 @@ impl Dispatcher {
         Held { dispatcher: self, ids, _beating: token.drop_guard() }
     }
 
-    /// The products all of them name, looked up together; nothing is asked when none is named.
-    async fn products_of(&self, claims: &[Claim]) -> Result<HashMap<(String, String), Product>, StoreError> {
-        let messages = claims.iter().filter(|c| c.delivery.kind == DeliveryKind::Message);
-        let named: BTreeSet<_> = messages.flat_map(|c| mail::products_named(&c.snapshot)).collect();
+    /// The products all of them name, looked up together, and what advertising may show; nothing is asked when
+    /// none is named and nothing is advertising.
+    async fn products_for(
+        &self,
+        claims: &[Claim],
+    ) -> Result<(HashMap<(String, String), Product>, Arc<[Product]>), StoreError> {
+        let messages = || claims.iter().filter(|c| c.delivery.kind == DeliveryKind::Message);
+        let best = if messages().any(|c| c.delivery.purpose == Purpose::Marketing) {
+            self.best_sellers.at(&self.store, self.clock.now()).await?
+        } else {
+            Arc::default()
+        };
+        let named: BTreeSet<_> = messages().flat_map(|c| products_named(&c.snapshot)).collect();
         if named.is_empty() {
-            return Ok(HashMap::new());
+            return Ok((HashMap::new(), best));
         }
         let found = self.store.products(&named.into_iter().collect::<Vec<_>>()).await?;
-        Ok(found.into_iter().map(|p| ((p.system.clone(), p.external_id.clone()), p)).collect())
+        Ok((found.into_iter().map(|p| ((p.system.clone(), p.external_id.clone()), p)).collect(), best))
     }
 
     /// Renders in a task of its own: a panic in a template engine is this delivery's failure, not the daemon's.
@@ -144,9 +154,11 @@ impl Dispatcher {
         book: &Arc<Book>,
         claim: &Claim,
         products: &HashMap<(String, String), Product>,
+        best: &Arc<[Product]>,
     ) -> Result<Result<Message, String>, StoreError> {
-        let named = mail::products_named(&claim.snapshot);
-        let products: Vec<Product> = named.iter().filter_map(|id| products.get(id)).cloned().collect();
+        let named = products_named(&claim.snapshot);
+        let named = named.iter().filter_map(|id| products.get(id)).cloned().collect();
+        let shelf = Shelf { named, best: Arc::clone(best) };
         let old = match self.old_templates.of(&self.store, book, &claim.snapshot, &claim.delivery).await? {
             Ok(old) => old,
             Err(reason) => return Ok(Err(reason)),
@@ -155,7 +167,7 @@ impl Dispatcher {
         let (snapshot, delivery) = (claim.snapshot.clone(), claim.delivery.clone());
         let rendering = tokio::task::spawn_blocking(move || {
             let templates = old.as_deref().unwrap_or(&project.templates);
-            mail::render(&project, templates, &book, &snapshot, &delivery, &products)
+            mail::render(&project, templates, &book, &snapshot, &delivery, &shelf)
         });
         Ok(match rendering.await {
             Ok(Ok(message)) => Ok(message),

@@ -5,14 +5,15 @@ use serde_json::{Map, Value};
 use zyklus_connect::{ListUnsubscribe, Mailbox, Message, Recipient};
 use zyklus_engine::Book;
 use zyklus_model::{
-    At, Cart, Channel, ConsentState, Currency, Customer, Delivery, LegalBasis, Money, Order, Product,
-    Purpose, Snapshot,
+    At, Cart, Channel, ConsentState, Currency, Customer, Delivery, LegalBasis, Money, Order, Purpose,
+    Snapshot,
 };
 
 use crate::project::Project;
+use crate::shelf::Shelf;
 use crate::template::{
-    CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, ProductContext,
-    Reason, RenderError, TemplateLocale, TemplateProblem, Templates, expand_text, unsubscribe_by_mail,
+    CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, Reason,
+    RenderError, TemplateLocale, TemplateProblem, Templates, expand_text, unsubscribe_by_mail,
 };
 
 /// Renders a delivery's message with the templates of its run's definition.
@@ -25,7 +26,7 @@ pub(crate) fn render(
     book: &Book,
     snapshot: &Snapshot,
     delivery: &Delivery,
-    products: &[Product],
+    shelf: &Shelf,
 ) -> Result<Message, RenderError> {
     let customer = &snapshot.customer;
     let shop = &project.shop;
@@ -33,7 +34,7 @@ pub(crate) fn render(
     // In the language of the template that is found, the label and the prepared reply are written too.
     let written = |name: &str| {
         let template = templates.pick(name, &locales)?;
-        let mut context = context_of(project, book, snapshot, delivery, products, template.locale());
+        let mut context = context_of(project, book, snapshot, delivery, shelf, template.locale());
         context.with = expanded(delivery, template.locale(), &context)?;
         template.render(&context)
     };
@@ -124,7 +125,7 @@ fn context_of(
     book: &Book,
     snapshot: &Snapshot,
     delivery: &Delivery,
-    products: &[Product],
+    shelf: &Shelf,
     locale: TemplateLocale,
 ) -> MailContext {
     let shop = &project.shop;
@@ -146,6 +147,12 @@ fn context_of(
         (Purpose::Marketing, _) => Reason::ExistingCustomer,
         (Purpose::Service | Purpose::Transactional, _) => Reason::Request,
     };
+    // A request for consent is no word yet, and the mail that answers it has a purpose of its own.
+    let asked_for =
+        event.get("purpose").and_then(Value::as_str).and_then(Purpose::parse).unwrap_or(Purpose::Marketing);
+    let requested = snapshot.consents.iter().rfind(|c| {
+        c.state == ConsentState::Pending && delivery.channel == Some(c.channel) && c.purpose == asked_for
+    });
     let order = event
         .get("order_id")
         .and_then(|v| v.as_str())
@@ -169,9 +176,11 @@ fn context_of(
         journey: JourneyContext { id: delivery.journey.clone(), label },
         reason,
         unsubscribe_url: unsubscribe_by_mail(&shop.imprint.email, locale),
-        requested_at: consent.map(|c| c.at.to_string()),
-        cart: cart.map(|c| cart_of(c, products)),
-        order: order.map(|o| order_of(o, products)),
+        requested_at: requested.or(consent).map(|c| c.at.to_string()),
+        cart: cart.map(|c| cart_of(c, shelf)),
+        order: order.map(|o| order_of(o, shelf)),
+        products: shelf.new_to(snapshot),
+        related: shelf.related_to(order, snapshot),
         event,
         now: delivery.due_at.to_string(),
         time_zone: shop.zone.iana_name().unwrap_or_default().to_owned(),
@@ -179,9 +188,9 @@ fn context_of(
     }
 }
 
-fn cart_of(cart: &Cart, products: &[Product]) -> CartContext {
+fn cart_of(cart: &Cart, shelf: &Shelf) -> CartContext {
     let line = |line: &zyklus_model::CartLine| {
-        let product = product_of(line.product.as_deref(), &cart.system, products);
+        let product = shelf.named(line.product.as_deref(), &cart.system);
         LineContext {
             title: line.title.clone(),
             quantity: line.quantity,
@@ -197,10 +206,10 @@ fn cart_of(cart: &Cart, products: &[Product]) -> CartContext {
     }
 }
 
-fn order_of(order: &Order, products: &[Product]) -> OrderContext {
+fn order_of(order: &Order, shelf: &Shelf) -> OrderContext {
     let currency: Currency = order.total.currency;
     let line = |line: &zyklus_model::OrderLine| {
-        let product = product_of(line.product.as_deref(), &order.system, products);
+        let product = shelf.named(line.product.as_deref(), &order.system);
         LineContext {
             title: line.title.clone(),
             quantity: line.quantity,
@@ -218,45 +227,18 @@ fn order_of(order: &Order, products: &[Product]) -> OrderContext {
     }
 }
 
-fn product_of<'p>(id: Option<&str>, system: &str, products: &'p [Product]) -> Option<&'p Product> {
-    let id = id?;
-    products.iter().find(|p| p.external_id == id && p.system == system)
-}
-
-/// The products a mail's cart and order name, to be looked up before rendering.
-pub(crate) fn products_named(snapshot: &Snapshot) -> Vec<(String, String)> {
-    let mut named = Vec::new();
-    for cart in snapshot.carts.iter().rev().take(3) {
-        named.extend(cart.lines.iter().filter_map(|l| Some((cart.system.clone(), l.product.clone()?))));
-    }
-    for order in snapshot.orders.iter().rev().take(3) {
-        named.extend(order.lines.iter().filter_map(|l| Some((order.system.clone(), l.product.clone()?))));
-    }
-    named.sort();
-    named.dedup();
-    named
-}
-
-/// A product as templates see it.
-pub fn product_context(product: &Product) -> ProductContext {
-    ProductContext {
-        id: product.external_id.clone(),
-        title: product.title.clone(),
-        url: product.url.clone(),
-        price: product.price,
-        image_url: product.image_url.clone(),
-        ..ProductContext::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
+    use std::sync::Arc;
 
     use serde_json::json;
     use zyklus_engine::{Lifecycle, Settings};
-    use zyklus_model::{At, CustomerId, DeliveryId, DeliveryKind, DeliveryState, Email, Rates};
+    use zyklus_model::{
+        At, Consent, CustomerId, DeliveryId, DeliveryKind, DeliveryState, Email, OrderId, OrderLine,
+        OrderState, Origin, Product, ProductId, Rates,
+    };
 
     use super::*;
     use crate::shop::ShopSettings;
@@ -295,13 +277,9 @@ mod tests {
         }
     }
 
-    /// What an English customer called Anna gets from the template `note` with some `with`.
-    fn sent(files: &[(&str, &str)], with: Value) -> Result<Message, RenderError> {
-        let project = project(files);
-        let at = At::from_seconds(1_800_000_000);
-        let id = CustomerId::derive(&[b"anna"]);
-        let snapshot = Snapshot::of(Customer {
-            id,
+    fn anna() -> Snapshot {
+        Snapshot::of(Customer {
+            id: CustomerId::derive(&[b"anna"]),
             email: Some(Email::parse("anna@customer.example").unwrap()),
             phone: None,
             first_name: Some("Anna".into()),
@@ -309,13 +287,18 @@ mod tests {
             locale: Some("en-GB".into()),
             country: None,
             time_zone: None,
-            created_at: at,
+            created_at: At::from_seconds(1_800_000_000),
             has_account: true,
             attributes: BTreeMap::new(),
-        });
-        let delivery = Delivery {
+        })
+    }
+
+    /// A message to Anna from the template `note`.
+    fn note(purpose: Purpose, payload: Value) -> Delivery {
+        let at = At::from_seconds(1_800_000_000);
+        Delivery {
             id: DeliveryId::derive(&[b"note"]),
-            customer: id,
+            customer: CustomerId::derive(&[b"anna"]),
             run: None,
             journey: "care".into(),
             step: "how-to".into(),
@@ -323,7 +306,7 @@ mod tests {
             channel: Some(Channel::Email),
             connector: None,
             target: "note".into(),
-            purpose: Purpose::Marketing,
+            purpose,
             capped: true,
             state: DeliveryState::Pending,
             reason: None,
@@ -333,9 +316,100 @@ mod tests {
             expires_at: at.plus_days(1),
             done_at: None,
             attempt_count: 0,
-            payload: json!({ "with": with, "event": { "name": "order.placed" } }),
+            payload,
+        }
+    }
+
+    /// What an English customer called Anna gets from the template `note` with some `with`.
+    fn sent(files: &[(&str, &str)], with: Value) -> Result<Message, RenderError> {
+        let project = project(files);
+        let delivery = note(Purpose::Marketing, json!({ "with": with, "event": { "name": "order.placed" } }));
+        render(&project, &project.templates, &project.book, &anna(), &delivery, &Shelf::default())
+    }
+
+    #[test]
+    fn a_mail_that_asks_for_consent_says_when_it_was_requested() {
+        let body = "{% if requested_at %}{{ requested_at|date('short') }}{% else %}never{% endif %}";
+        let project = project(&[("note/en.txt", body)]);
+        let mut snapshot = anna();
+        let delivery = note(
+            Purpose::Service,
+            json!({ "event": { "name": "consent.requested", "channel": "email", "purpose": "marketing" } }),
+        );
+        let written = |snapshot: &Snapshot| {
+            render(&project, &project.templates, &project.book, snapshot, &delivery, &Shelf::default())
         };
-        render(&project, &project.templates, &project.book, &snapshot, &delivery, &[])
+        assert_eq!(written(&snapshot).unwrap().text, "never");
+        for (day, state, purpose) in [
+            (1, ConsentState::Pending, Purpose::Marketing),
+            (2, ConsentState::Pending, Purpose::Marketing),
+            (3, ConsentState::Pending, Purpose::Service),
+        ] {
+            snapshot.consents.push(Consent {
+                channel: Channel::Email,
+                purpose,
+                state,
+                basis: LegalBasis::Consent,
+                at: At::from_seconds(1_800_000_000).plus_days(day),
+                source: "shop".into(),
+                evidence: Value::Null,
+            });
+        }
+        // The last request for advertising: neither an earlier one nor one for something else.
+        assert_eq!(written(&snapshot).unwrap().text, "17 Jan 2027");
+    }
+
+    #[test]
+    fn a_mail_names_best_sellers_the_customer_has_not_bought_and_those_of_the_same_category() {
+        let product = |id: &str, category: &str| Product {
+            id: ProductId::derive(&[id.as_bytes()]),
+            system: "shop".into(),
+            external_id: id.into(),
+            title: id.to_uppercase(),
+            url: None,
+            image_url: None,
+            price: Some(Money::new(990, Currency::EUR)),
+            categories: vec![category.into()],
+            available: true,
+        };
+        let best = [product("assam", "tea"), product("pot", "ware"), product("darjeeling", "tea")];
+        let shelf = Shelf { named: vec![product("assam", "tea")], best: Arc::from(best) };
+        let body = "{% for p in products %}{{ p.title }}{% if p.price %} {{ p.price|money }}{% endif %} {% endfor %}| \
+                    {% for p in related %}{{ p.title }} {% endfor %}";
+        let project = project(&[("note/en.txt", body)]);
+        let mut snapshot = anna();
+        let written = |snapshot: &Snapshot| {
+            let delivery = note(Purpose::Service, json!({}));
+            render(&project, &project.templates, &project.book, snapshot, &delivery, &shelf).unwrap().text
+        };
+        assert_eq!(written(&snapshot).trim(), "ASSAM POT DARJEELING |");
+        let at = At::from_seconds(1_800_000_000);
+        snapshot.orders.push(Order {
+            id: OrderId::derive(&[b"1"]),
+            system: "shop".into(),
+            external_id: "1".into(),
+            number: "1".into(),
+            state: OrderState::Placed,
+            placed_at: at,
+            total: Money::new(990, Currency::EUR),
+            total_reporting_minor: Some(990),
+            refunds: Vec::new(),
+            lines: vec![OrderLine {
+                product: Some("assam".into()),
+                sku: None,
+                title: "Assam".into(),
+                quantity: 1,
+                total_minor: 990,
+                categories: Vec::new(),
+            }],
+            item_count: 1,
+            coupons: Vec::new(),
+            cart: None,
+            marks: Vec::new(),
+            received_at: at,
+            origin: Origin::Live,
+        });
+        assert_eq!(written(&snapshot), "POT DARJEELING | DARJEELING");
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use zyklus_engine::forecast::{Forecast, forecast};
+use zyklus_engine::holdout::held_globally;
 use zyklus_engine::playbook::Start;
 use zyklus_engine::{Book, Mode};
-use zyklus_model::{At, CustomerId, Decision, RunState, Snapshot};
+use zyklus_model::{At, CustomerId, Decision, Holdout, Run, RunState, Snapshot};
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
@@ -53,6 +54,17 @@ pub struct Plan {
     pub outranked: Vec<PlannedLoss>,
     /// Journeys whose holdout was drawn less than 90 days before it is drawn anew (rule R16).
     pub redrawn: Vec<PlannedRedraw>,
+    /// Whom a new draw of the holdout of all marketing moves; `None` = there is none. A moved share is no new draw.
+    pub redrawn_globally: Option<GlobalRedraw>,
+}
+
+/// The holdout of all marketing, drawn anew by another `epoch`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GlobalRedraw {
+    /// Customers whose last run was held out, and who get marketing now.
+    pub released: u64,
+    /// Customers whose last run was not, and who get none now.
+    pub held: u64,
 }
 
 /// Messages that give way.
@@ -126,6 +138,9 @@ struct Tally {
     outranked: BTreeMap<(String, String), u64>,
     /// The first run of each journey under each epoch but the current.
     drawn: BTreeMap<String, BTreeMap<i64, At>>,
+    /// Customers whose last run was held out of all marketing.
+    held_before: u64,
+    globally: GlobalRedraw,
     runs: RunTally,
 }
 
@@ -199,8 +214,20 @@ impl Tally {
                 *first = run.started_at.min(*first);
             }
         }
+        self.count_global_holdout(book, snapshot);
         self.count_inside(book, snapshot, decision);
         self.runs.add(book, snapshot, decision, now, samples);
+    }
+
+    /// Who changes sides between those who get marketing and those held out of all of it.
+    fn count_global_holdout(&mut self, book: &Book, snapshot: &Snapshot) {
+        let is_about_marketing =
+            |run: &&Run| book.journey(&run.journey).is_some_and(|journey| journey.sends_marketing());
+        let Some(last) = snapshot.runs.iter().rfind(is_about_marketing) else { return };
+        let (was_held, is_held) = (last.held == Some(Holdout::Global), held_globally(book, snapshot));
+        self.held_before += u64::from(was_held);
+        self.globally.released += u64::from(was_held && !is_held);
+        self.globally.held += u64::from(!was_held && is_held);
     }
 
     /// What goes out, is refused and gives way in the week ahead.
@@ -245,6 +272,9 @@ impl Tally {
     }
 
     fn finish(mut self, book: &Book, at: At) -> Plan {
+        // Another share moves customers one way only; another draw changes nearly all of them for others.
+        let is_redrawn = self.globally.held > 0 && 2 * self.globally.released > self.held_before;
+        let redrawn_globally = is_redrawn.then_some(self.globally);
         for journey in &book.journeys {
             if let Some(count) = self.inside.get_mut(&*journey.id) {
                 *count = count.saturating_sub(self.runs.candidates_of(journey.root()));
@@ -298,6 +328,7 @@ impl Tally {
                 .filter(|(_, drawn_at)| *drawn_at > at.plus_days(-90))
                 .map(|(journey, drawn_at)| PlannedRedraw { journey, drawn_at })
                 .collect(),
+            redrawn_globally,
         }
     }
 }

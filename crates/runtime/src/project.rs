@@ -14,6 +14,7 @@ use zyklus_host::{ConfigProblem, ConnectorConfig, Registry};
 use zyklus_model::{Purpose, Rates};
 
 use crate::definitions::pin_templates;
+use crate::doubts;
 use crate::shop::{ShopSettings, read_rates, read_shop};
 use crate::starter::{starter_lifecycle, starter_lifecycles};
 use crate::store_address::{place_store, read_store_url};
@@ -80,10 +81,14 @@ impl Project {
         problems.extend(unread_files(&base_dir));
         let templates = read_templates(&base_dir, &mut problems);
         let (Some(head), Some(lifecycle)) = (head, lifecycle) else { return Err(problems) };
+        for connector in &connectors {
+            problems.extend(connector.warnings.iter().cloned().map(|p| connector_problem(p).warning()));
+        }
         let decimals = head.shop.currency.exponent();
-        let mut book = match Book::assemble(lifecycle, playbooks, head.settings, decimals) {
+        let mut book = match Book::assemble(lifecycle.clone(), playbooks, head.settings, decimals) {
             Ok(book) => book,
-            Err(more) => {
+            Err(mut more) => {
+                doubts::explain_phases(&mut more, &lifecycle);
                 problems.extend(more);
                 return Err(problems);
             }
@@ -103,6 +108,7 @@ impl Project {
             warnings: Vec::new(),
         };
         problems.extend(project.cross_check(&name, &text, registry));
+        problems.extend(doubts::of(&project, &name, &text));
         let (warnings, errors): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.is_warning);
         if !errors.is_empty() {
             return Err(errors);

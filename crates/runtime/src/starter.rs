@@ -16,10 +16,14 @@ pub fn starter_files() -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// A file's text by its path below the configuration folder.
+pub(crate) fn starter_file(path: &str) -> Option<String> {
+    String::from_utf8(Starter::get(path)?.data.into_owned()).ok()
+}
+
 /// A lifecycle's text by its id.
 pub(crate) fn starter_lifecycle(id: &str) -> Option<String> {
-    let file = Starter::get(&format!("lifecycles/{id}.toml"))?;
-    String::from_utf8(file.data.into_owned()).ok()
+    starter_file(&format!("lifecycles/{id}.toml"))
 }
 
 /// The ids of the lifecycles.

@@ -6,6 +6,7 @@ mod as_of;
 mod backfill;
 #[cfg(feature = "bench")]
 pub mod bench;
+mod best_sellers;
 mod catalogue;
 mod column;
 mod complete;

@@ -123,6 +123,11 @@ pub(crate) struct Table {
 impl CsvConfig {
     /// The configured tables, in the order they should be read first.
     pub(crate) fn tables(&self, base: &Path) -> Result<Vec<Table>> {
+        self.checked(base).into_iter().collect()
+    }
+
+    /// The same, each by itself.
+    pub(crate) fn checked(&self, base: &Path) -> Vec<Result<Table>> {
         let mut tables = Vec::new();
         for &stream in Stream::ALL {
             let table = match stream {
@@ -135,15 +140,15 @@ impl CsvConfig {
                 Stream::Events => &self.events,
             };
             if let Some(table) = table {
-                tables.push(table.checked(stream, base)?);
+                tables.push(table.checked(stream, base));
             }
         }
         if tables.is_empty() {
             let names: Vec<_> = Stream::ALL.iter().map(|s| s.name()).collect();
             let message = format!("no stream is configured; add a table with a `path`: {}", names.join(", "));
-            return Err(Error::config("", message));
+            return vec![Err(Error::config("", message))];
         }
-        Ok(tables)
+        tables
     }
 }
 

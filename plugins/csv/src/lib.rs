@@ -18,6 +18,7 @@ mod rows;
 mod view;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -125,6 +126,14 @@ impl Factory for CsvConnector {
             max_in_flight: 1,
             config_schema: schemars::schema_for!(CsvConfig).to_value(),
         }
+    }
+
+    fn validate(config: &CsvConfig, base_dir: &Path) -> Vec<Error> {
+        config
+            .checked(base_dir)
+            .into_iter()
+            .filter_map(|table| table.and_then(|t| files::list(&t)).err())
+            .collect()
     }
 
     async fn open(config: CsvConfig, ctx: Ctx) -> Result<Self> {

@@ -16,6 +16,12 @@ const DRAFT_DEAD_AFTER: Duration = Duration::from_secs(36 * 3600);
 /// Tells drafts of one process apart.
 static DRAFTS: AtomicU32 = AtomicU32::new(0);
 
+/// Whether a folder is there and others than its owner can get into it.
+pub(crate) fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).is_ok_and(|about| about.is_dir() && about.mode() & 0o077 != 0)
+}
+
 /// The file name of a delivery: always the same, and fit for any file system whatever the id holds.
 pub(crate) fn name_of(delivery: &str) -> String {
     let digest = Sha256::digest(delivery.as_bytes());

@@ -5,7 +5,7 @@
 
 mod folder;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -70,9 +70,23 @@ impl Factory for MaildirConnector {
         }
     }
 
+    fn validate(config: &Config, base_dir: &Path) -> Vec<Error> {
+        let path = config.path.as_os_str().is_empty();
+        let path = path.then(|| Error::config("path", "`path` is a folder such as `mail`"));
+        let open = folder::is_open_to_others(&base_dir.join(&config.path)).then(|| {
+            let shown = config.path.display();
+            let message = format!(
+                "others on this machine can get at `{shown}`; `chmod -R go-rwx {shown}` keeps mails private"
+            );
+            Error { field: Some("path".into()), ..Error::new(ErrorKind::Permission, message) }
+        });
+        path.into_iter().chain(Sender::parse(&config.from, None, None).err()).chain(open).collect()
+    }
+
     async fn open(config: Config, ctx: Ctx) -> Result<Self> {
-        if config.path.as_os_str().is_empty() {
-            return Err(Error::config("path", "`path` is a folder such as `mail`"));
+        let mut problems = Self::validate(&config, ctx.base_dir()).into_iter();
+        if let Some(error) = problems.find(|problem| problem.kind == ErrorKind::Config) {
+            return Err(error);
         }
         let sender = Arc::new(Sender::parse(&config.from, None, None)?);
         let folder = Folder::new(ctx.base_dir().join(&config.path));

@@ -12,6 +12,7 @@ mod reply;
 mod session;
 mod wire;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -64,6 +65,15 @@ impl Factory for SmtpConnector {
             max_in_flight: 4,
             config_schema: config_schema(),
         }
+    }
+
+    fn validate(config: &Config, base_dir: &Path) -> Vec<Error> {
+        let problem = Settings::check(config.clone(), base_dir).err();
+        // Without a `ca_file`, that is this machine's lack of authorities, and another may run the daemon.
+        problem
+            .into_iter()
+            .filter(|e| config.ca_file.is_some() || e.field.as_deref() != Some("ca_file"))
+            .collect()
     }
 
     async fn open(config: Config, ctx: Ctx) -> Result<Self> {

@@ -15,12 +15,13 @@ mod raw;
 mod streams;
 mod walk;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use zyklus_connect::{
-    Actions, CONTRACT, Check, Connector, Ctx, Factory, Manifest, RateLimit, Result, Source, StreamSpec,
-    schemars,
+    Actions, CONTRACT, Check, Connector, Ctx, Error, Factory, Manifest, RateLimit, Result, Source,
+    StreamSpec, schemars,
 };
 
 use crate::api::Api;
@@ -91,6 +92,11 @@ impl Factory for VendureConnector {
             max_in_flight: 4,
             config_schema: schemars::schema_for!(Config).to_value(),
         }
+    }
+
+    fn validate(config: &Config, _: &Path) -> Vec<Error> {
+        let found = [config.check_ranges().err(), config.endpoint().err(), config.credentials().err()];
+        found.into_iter().flatten().collect()
     }
 
     async fn open(config: Config, ctx: Ctx) -> Result<Self> {

@@ -108,6 +108,18 @@ mod tests {
     fn the_folder_is_a_sound_configuration_without_warnings() {
         let dir = scratch("sound");
         prepare(&dir).unwrap();
+        // What the demo exports before it reads it.
+        let paths = shop::csv_section().lines().filter_map(|line| line.split("\"shop/").nth(1));
+        let paths: Vec<&str> = paths.filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(paths.len(), 7);
+        fs::create_dir_all(dir.join("shop")).unwrap();
+        for path in paths.iter().map(|path| dir.join("shop").join(path)) {
+            if path.extension().is_some() {
+                fs::write(path, "").unwrap();
+            } else {
+                fs::create_dir(path).unwrap();
+            }
+        }
         let options = ConfigOptions::new(&dir);
         let project = Project::load(&dir.join("zyklus.toml"), &crate::registry(), &options);
         let project = project.unwrap_or_else(|problems| panic!("{problems:#?}"));

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
-use zyklus_engine::{Book, why};
+use zyklus_engine::Book;
 use zyklus_model::{At, CustomerId, Delivery, DeliveryState};
 use zyklus_runtime::{
     Clock, Connectors, Dispatcher, Project, Round, evaluate, open_all, plan, prepare, report, round, sync,
@@ -23,6 +23,7 @@ use zyklus_runtime::{
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::commands::{load, open, print};
+use crate::told::Told;
 use crate::{Failure, registry, show};
 use shop::{SEED, Shop, Size};
 
@@ -256,9 +257,9 @@ impl Play {
         self.say(&format!("\nWhat was sent\n{}\n", show::counts(&["journey", "mail", "sent"], &by_target)))?;
         let mut name = "CUSTOMER".to_owned();
         let candidates = self.store.snapshots(&most_written_to(&sent)).await?;
-        let explained: Vec<_> = candidates.iter().map(|s| (s, why(book, s, until))).collect();
+        let explained: Vec<_> = candidates.iter().map(|s| (s, Told::new(book, s, until))).collect();
         // Somebody a journey has plans for tells more.
-        let telling = explained.iter().find(|(_, why)| !why.inside.is_empty()).or(explained.first());
+        let telling = explained.iter().find(|(_, told)| !told.why.inside.is_empty()).or(explained.first());
         if let Some((snapshot, explained)) = telling {
             let customer = &snapshot.customer;
             name = customer.email.as_ref().map_or_else(|| customer.id.to_string(), |e| e.as_str().to_owned());

@@ -259,6 +259,18 @@ fn mistakes_in_conditions() {
                 steps("{ if = \"answer('nps').score >= 9\", then = [{ tag = \"vip\" }] },"),
             ),
             ("a prediction", when("customer.value.expected > 10.0")),
+            (
+                "something the starting event has under another name",
+                journey(
+                    "{ event = \"order.placed\", where = \"event.order_numbr == 1\" }",
+                    "key = \"event.orderid\"",
+                    "",
+                ),
+            ),
+            (
+                "something the starting event does not have",
+                starts("{ event = \"consent.granted\", where = \"event.newsletter == 'yes'\" }"),
+            ),
         ]),
     );
 }
@@ -299,6 +311,14 @@ fn mistakes_in_starts_and_keys() {
             ("an epoch without a holdout", keys("epoch = 2")),
             ("a mode misspelt", keys("mode = \"shaddow\"")),
             ("an overlap that there is not", keys("overlap = \"skip\"")),
+            ("parallel runs that nothing tells apart", keys("overlap = \"parallel\"")),
+            ("giving way in no group", keys("yield = \"end\"")),
+            (
+                "letting people in without a measure",
+                journey("{ phase = \"lapsed\" }", "backfill = { since = \"90d\" }", ""),
+            ),
+            ("what a change means, misspelt", keys("on_change = \"finsh\"")),
+            ("what a change means, as a number", keys("on_change = 1")),
             (
                 "a name from before that somebody has",
                 format!("{}{}", keys(""), keys("was = \"hello\"").replace("journeys.hello", "journeys.hi")),
@@ -365,10 +385,95 @@ fn mistakes_in_zyklus_toml() {
                 ("a type of connector that there is not", change("\"maildir\"", "\"mail\"")),
                 ("a connector's key misspelt", change("path =", "pth =")),
                 ("nobody to carry mail", change("path = \"mail\"", "path = \"mail\"\nenabled = false")),
+                ("two that carry mail", more("[connectors.second]\ntype = \"maildir\"\npath = \"second\"")),
+                (
+                    "a sender that is no address",
+                    change("path = \"mail\"", "path = \"mail\"\nfrom = \"Teehaus\""),
+                ),
+                (
+                    "a mail server's sender that is no address",
+                    change(
+                        "type = \"maildir\"\npath = \"mail\"",
+                        "type = \"smtp\"\nhost = \"m.example\"\nfrom = \"hallo@\"",
+                    ),
+                ),
+                (
+                    "a name without its password",
+                    change(
+                        "type = \"maildir\"\npath = \"mail\"",
+                        "type = \"smtp\"\nhost = \"m.example\"\nusername = \"u\"\nfrom = \"hallo@teehaus.example\"",
+                    ),
+                ),
+                (
+                    "a secret that is not there",
+                    more(
+                        "[connectors.shop]\ntype = \"vendure\"\nurl = \"https://shop.example\"\nusername = \"zyklus\"\n\
+                         password = { env = \"ZYKLUS_TEST_NOT_SET\" }\nchannel_token = { file = \"not-there\" }",
+                    ),
+                ),
+                (
+                    "a shop with two ways to log in",
+                    more(
+                        "[connectors.shop]\ntype = \"vendure\"\nurl = \"https://shop.example\"\nusername = \"zyklus\"\n\
+                         password = { env = \"HOME\" }\napi_key = { env = \"HOME\" }",
+                    ),
+                ),
+                (
+                    "files that are not there",
+                    more("[connectors.files]\ntype = \"csv\"\norders = { path = \"oders.csv\" }"),
+                ),
+                (
+                    "files that are written otherwise, three mistakes at once",
+                    more(
+                        "[connectors.files]\ntype = \"csv\"\n[connectors.files.orders]\npath = \".\"\ndelimiter = \";;\"\n\
+                         [connectors.files.customers]\npath = \".\"\nmap = { frist_name = \"Vorname\" }\n\
+                         [connectors.files.products]\npath = \".\"\ntime_zone = \"Europe/Berln\"",
+                    ),
+                ),
+                ("files of which none is named", more("[connectors.files]\ntype = \"csv\"")),
+                (
+                    "a language no mail is written in",
+                    change("currency ", "locale        = \"fr\"\ncurrency "),
+                ),
+                ("a language some mails lack", change("currency ", "locale        = \"de\"\ncurrency ")),
+                (
+                    "the shop that init wrote",
+                    change("\"Teehaus GmbH\"", "\"My Shop Ltd\"")
+                        .replace("\"hallo@teehaus.example\"", "\"hello@shop.example\""),
+                ),
             ],
             "zyklus.toml",
         ),
     );
+}
+
+#[test]
+fn the_starter_journeys_beside_another_lifecycle() {
+    let file = format!("{ZYKLUS}\n[lifecycle]\nmodel = \"reach-to-advocate\"\n");
+    let playbook = starts("{ phase = \"won-back\" }");
+    shot("another_lifecycle", &said(&[("zyklus.toml", &file), ("playbooks/p.toml", &playbook)]));
+}
+
+#[cfg(unix)]
+#[test]
+fn files_that_others_can_read_are_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("zyklus.toml"), ZYKLUS).unwrap();
+    std::fs::write(dir.path().join("zyklus.db"), "").unwrap();
+    std::fs::create_dir(dir.path().join("mail")).unwrap();
+    let set = |path: &str, mode| {
+        std::fs::set_permissions(dir.path().join(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set("zyklus.db", 0o640);
+    set("mail", 0o755);
+    let said: Vec<String> = checked(dir.path()).iter().map(|doubt| doubt.message.clone()).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("others on this machine can get at `mail`"), "{said:?}");
+    assert!(said[1].contains("`zyklus.db` (its mode is 0640)"), "{said:?}");
+    set("zyklus.db", 0o600);
+    set("mail", 0o700);
+    assert_eq!(checked(dir.path()), []);
 }
 
 #[test]

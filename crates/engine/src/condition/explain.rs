@@ -173,46 +173,69 @@ fn unit(tree: &Tree, id: NodeId) -> Option<&'static str> {
 /// with the parts of `&&`, `||` and `!` indented below.
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, 0)
+        let mut lines = Vec::new();
+        self.lines(&|at| at.to_string(), usize::MAX, 0, &mut lines);
+        f.write_str(&lines.join("\n"))
     }
 }
 
+/// Longer texts of conditions are cut where their parts stand below them.
+const LONGEST_TEXT: usize = 120;
+
 impl Explained {
-    fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
-        if depth > 0 {
-            writeln!(f)?;
+    /// The same for people: instants as `when` writes them, and of a deep condition so many lines at most.
+    pub fn shown(&self, when: &dyn Fn(At) -> String, most: usize) -> String {
+        let mut lines = Vec::new();
+        self.lines(when, LONGEST_TEXT, 0, &mut lines);
+        if lines.len() > most {
+            let more = lines.len() - most.max(1) + 1;
+            lines.truncate(most.max(1) - 1);
+            lines.push(format!("  … and {more} more lines"));
         }
-        let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        write!(f, "{:indent$}{text} → {}", "", self.value, indent = depth * 2)?;
+        lines.join("\n")
+    }
+
+    fn lines(&self, when: &dyn Fn(At) -> String, longest: usize, depth: usize, lines: &mut Vec<String>) {
+        let shown = |value: &Value| match value {
+            Value::Instant(at) => when(*at),
+            other => other.to_string(),
+        };
+        let mut text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if self.kind == ExplainedKind::Logic && text.chars().count() > longest {
+            text = text.chars().take(longest).chain(std::iter::once('…')).collect();
+        }
+        let mut line = format!("{:indent$}{text} → {}", "", shown(&self.value), indent = depth * 2);
         let mut notes = Vec::new();
         if self.kind == ExplainedKind::Comparison {
             let sides: Vec<&Explained> =
                 self.parts.iter().filter(|side| side.kind != ExplainedKind::Literal).collect();
             match sides.as_slice() {
                 [] => {}
-                [side] => notes.push(side.value.to_string()),
-                sides => notes.extend(sides.iter().map(|side| format!("{} = {}", side.text, side.value))),
+                [side] => notes.push(shown(&side.value)),
+                sides => {
+                    notes.extend(sides.iter().map(|side| format!("{} = {}", side.text, shown(&side.value))))
+                }
             }
             notes.extend(self.short_by.as_ref().map(Gap::to_string));
         }
         let due = match (self.revisit_at, self.turns, &self.value) {
-            (Some(at), true, value) => Some(format!("{} from {at}", !value.is_true())),
+            (Some(at), true, value) => Some(format!("{} from {}", !value.is_true(), when(at))),
             (Some(at), false, _) if self.kind != ExplainedKind::Logic || depth == 0 => {
-                Some(format!("look again at {at}"))
+                Some(format!("look again at {}", when(at)))
             }
             _ => None,
         };
-        match (notes.is_empty(), due) {
-            (true, None) => {}
-            (true, Some(due)) => write!(f, " ({due})")?,
-            (false, None) => write!(f, " ({})", notes.join(", "))?,
-            (false, Some(due)) => write!(f, " ({}; {due})", notes.join(", "))?,
-        }
+        line += &match (notes.is_empty(), due) {
+            (true, None) => String::new(),
+            (true, Some(due)) => format!(" ({due})"),
+            (false, None) => format!(" ({})", notes.join(", ")),
+            (false, Some(due)) => format!(" ({}; {due})", notes.join(", ")),
+        };
+        lines.push(line);
         if self.kind == ExplainedKind::Logic {
             for part in self.parts.iter().filter(|part| part.kind != ExplainedKind::Literal) {
-                part.write(f, depth + 1)?;
+                part.lines(when, longest, depth + 1, lines);
             }
         }
-        Ok(())
     }
 }

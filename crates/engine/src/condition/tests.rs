@@ -445,3 +445,28 @@ fn quantifiers_stand_at_most_two_deep() {
     let error = Condition::parse(&format!("event.c.exists(z, {inner})"), Scope::StartWhere).unwrap_err();
     assert!(error.to_string().contains("at most two deep"), "{error}");
 }
+
+#[test]
+fn reasons_for_people_write_instants_as_asked_and_are_cut_where_they_get_long() {
+    let customer = Given::default()
+        .with("orders.last_at", Value::Instant(now()))
+        .with("orders.days_since_last", Timed::days_since(Some(now()), now()));
+    let explain = |text: &str| Condition::parse(text, Scope::If).unwrap().explain(&customer, now());
+    let when = |_: At| "at noon".to_owned();
+    assert_eq!(
+        explain("orders.last_at < timestamp('2026-01-01T00:00:00Z')").shown(&when, 9),
+        "orders.last_at < timestamp('2026-01-01T00:00:00Z') → false (at noon, 7786h over)"
+    );
+    assert_eq!(
+        explain("orders.days_since_last > 90").shown(&when, 9),
+        "orders.days_since_last > 90 → false (0, 90 days short; true from at noon)"
+    );
+    let deep = explain(&(0..20).map(|n| format!("orders.count == {n}")).collect::<Vec<_>>().join(" || "));
+    let shown = deep.shown(&when, 5);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 5);
+    assert!(lines[0].contains("… → false") && lines[0].chars().count() < 140, "{}", lines[0]);
+    assert_eq!(lines[4], "  … and 17 more lines");
+    // All of it is there for whoever wants it.
+    assert_eq!(deep.to_string().lines().count(), 21);
+}

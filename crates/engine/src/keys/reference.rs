@@ -121,42 +121,85 @@ impl Writer {
     fn connector(&mut self, kind: &str, schema: &Value) {
         let doc = schema.get("description").and_then(Value::as_str).unwrap_or("Its own keys.");
         self.heading(4, &format!("`type = \"{kind}\"`"), doc, false);
+        self.properties(schema, schema);
+        for (name, keys) in tables_of(schema) {
+            let _ = writeln!(self.out, "The keys of {name}:\n");
+            self.properties(schema, keys);
+        }
+    }
+
+    /// The keys of a table that a connector's schema describes.
+    fn properties(&mut self, root: &Value, table: &Value) {
         self.out += "| key | value | what it does |\n|---|---|---|\n";
-        let needed: Vec<&str> = schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        for (name, value) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let needed = table.get("required").and_then(Value::as_array).into_iter().flatten();
+        let needed: Vec<&str> = needed.filter_map(Value::as_str).collect();
+        for (name, value) in table.get("properties").and_then(Value::as_object).into_iter().flatten() {
             let doc = value.get("description").and_then(Value::as_str).unwrap_or_default();
             let doc = doc.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
             let must = if needed.contains(&name.as_str()) { " Must be there." } else { "" };
-            let _ = writeln!(self.out, "| `{name}` | {} | {doc}{must} |", type_of(value));
+            let _ = writeln!(self.out, "| `{name}` | {} | {doc}{must} |", type_of(root, value));
         }
         self.out.push('\n');
     }
 }
 
-fn type_of(value: &Value) -> &'static str {
+/// What a value refers to elsewhere in its schema, if it does.
+fn referred<'s>(root: &'s Value, value: &'s Value) -> Option<&'s Value> {
+    let ways = ["anyOf", "allOf", "oneOf"].iter().filter_map(|way| value.get(way)?.as_array()).flatten();
+    let pointer = std::iter::once(value).chain(ways).find_map(|way| way.get("$ref")?.as_str())?;
+    root.pointer(pointer.strip_prefix('#')?)
+}
+
+/// The tables among a connector's keys, each with the keys it stands under.
+fn tables_of(schema: &Value) -> Vec<(String, &Value)> {
+    let mut tables: Vec<(Vec<String>, &Value)> = Vec::new();
+    for (name, value) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let Some(table) = referred(schema, value).filter(|table| table.get("properties").is_some()) else {
+            continue;
+        };
+        let shown = format!("`{name}`");
+        match tables.iter_mut().find(|(_, known)| std::ptr::eq(*known, table)) {
+            Some((names, _)) => names.push(shown),
+            None => tables.push((vec![shown], table)),
+        }
+    }
+    tables.into_iter().map(|(names, table)| (names.join(", "), table)).collect()
+}
+
+/// The words a value may be, where it is one of some.
+fn words_of(value: &Value) -> Vec<&str> {
+    let ways = value.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    let listed = value.get("enum").and_then(Value::as_array).into_iter().flatten();
+    ways.filter_map(|way| way.get("const")).chain(listed).filter_map(Value::as_str).collect()
+}
+
+fn type_of(root: &Value, value: &Value) -> String {
     if value.get("writeOnly") == Some(&Value::Bool(true)) {
-        return "a secret";
+        return "a secret".to_owned();
+    }
+    if let Some(other) = referred(root, value) {
+        let words = words_of(other);
+        return match words.as_slice() {
+            [] if other.get("properties").is_some() => "a table, below".to_owned(),
+            [] => type_of(root, other),
+            words => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
+        };
     }
     let word = match value.get("type") {
         Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).find(|t| *t != "null"),
         Some(one) => one.as_str(),
         None => None,
     };
-    match word {
+    let word = match word {
         Some("boolean") => "true or false",
         Some("integer") => "a whole number",
         Some("number") => "a number",
         Some("string") => "a text",
         Some("array") => "a list",
-        // What is described elsewhere in the connector's schema; its README shows it.
+        Some("object") => "a table",
         Some(_) | None => "see its README",
-    }
+    };
+    word.to_owned()
 }
 
 fn without(key: &Key) -> String {

@@ -5,6 +5,7 @@
 //! get. It reads the text itself, so that every word has its place, and it decides nothing.
 
 mod across;
+mod events;
 mod journey;
 mod local_time;
 mod steps;
@@ -35,6 +36,7 @@ pub fn playbook(file: &str, text: &str, zone: &TimeZone) -> Vec<Problem> {
         let path = format!("journeys.{}", id.get_ref());
         journey::keys(&mut source, &path, journey);
         journey::judge(&mut source, &path, journey, segments, zone);
+        events::judge(&mut source, journey);
     }
     source.problems.sort_by_key(|problem| problem.span.start);
     source.problems

@@ -63,3 +63,43 @@ fn the_tests_of_the_guide_pass() {
     assert_eq!(book.tests.len(), 2);
     assert_eq!(failures(&book), "");
 }
+
+/// What two files say together: in a file of its own, so that each of them can be left out of a folder.
+const ACROSS: &str = r#"[[tests]]
+name    = "an order after a farewell is one like any other"
+journey = "review-again"
+beside  = ["sunset-over"]
+given   = [
+  { at = "-60d", event = "order.placed" },
+  { at = "-1d", tag = "sunset" },
+  { at = "0h", event = "order.placed" },
+]
+expect  = [
+  { at = "0h", untag = "sunset" },
+  { at = "21d 17:00", send = "review-request" },
+]
+
+[[tests]]
+name    = "whoever comes back after a farewell is welcomed"
+journey = "won-back"
+beside  = ["sunset-over"]
+given   = [
+  { at = "-200d", event = "order.placed" },
+  { at = "-1d", tag = "sunset" },
+  { at = "0h", event = "order.placed" },
+]
+expect  = [
+  { at = "0h", untag = "sunset" },
+  { at = "1d 10:00", send = "won-back-welcome" },
+]
+"#;
+
+#[test]
+fn an_order_after_a_farewell_is_one_like_any_other() {
+    let (across, _) = Playbook::parse("playbooks/across.toml", ACROSS, &BTreeMap::new()).unwrap();
+    let mut all = playbooks();
+    all.push(across);
+    let book = book("ecommerce", all);
+    assert_eq!(book.tests.iter().filter(|test| &*test.place.file == "playbooks/across.toml").count(), 2);
+    assert_eq!(failures(&book), "");
+}

@@ -19,6 +19,8 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use zyklus_connect::{Error, ErrorKind};
+
 pub use host_keys::HostSettings;
 pub use place::Source;
 pub use problem::ConfigProblem;
@@ -79,6 +81,8 @@ pub struct ConnectorConfig {
     pub config: Value,
     /// Knows the secrets in `config`.
     pub redactor: Redactor,
+    /// What is doubtful about it.
+    pub warnings: Vec<ConfigProblem>,
     /// Whether `config` holds its secrets, so that it can be opened.
     pub(crate) has_secrets: bool,
 }
@@ -100,6 +104,7 @@ impl ConnectorConfig {
             settings: HostSettings::default(),
             config,
             redactor: Redactor::new(secrets),
+            warnings: Vec::new(),
             has_secrets: true,
         }
     }
@@ -173,7 +178,7 @@ pub fn read_connector(
     let root = format!("connectors.{id}");
     let mut problems = Vec::new();
     let (value, places) = place::to_json(source, &root, table, &mut problems);
-    let mut reader = Reader { source, root, places, problems, options };
+    let mut reader = Reader { source, root, places, problems, warnings: Vec::new(), options };
     let config = reader.read(id, value, registry);
     match config {
         Some(config) if reader.problems.is_empty() => Ok(config),
@@ -189,6 +194,7 @@ struct Reader<'a> {
     root: String,
     places: Places,
     problems: Vec<ConfigProblem>,
+    warnings: Vec<ConfigProblem>,
     options: &'a ConfigOptions,
 }
 
@@ -260,18 +266,40 @@ impl Reader<'_> {
             self.problems.push(problem.help(help));
         }
         let fetch = self.options.resolve_secrets && settings.enabled;
-        let secrets = self.secrets(&found.secrets, &mut config, fetch);
+        let secrets = self.secrets(&found.secrets, &mut config, fetch, settings.enabled);
         let redactor = Redactor::new(secrets.values().flatten().cloned());
         self.values(schema, &config, &secrets);
         self.addresses(&manifest.url_fields, &config);
-        if self.problems.is_empty()
-            && fetch
-            && let Err(error) = opener.accepts(&config)
-        {
-            let detail = redactor.scrub(&error.detail.unwrap_or_default());
-            self.report("", format!("{}: {detail}", error.message), None);
+        if self.problems.is_empty() && settings.enabled {
+            for error in opener.validate(&config, &self.options.base_dir) {
+                self.validated(error, &redactor);
+            }
         }
-        Some(ConnectorConfig { id: id.to_owned(), kind, settings, config, redactor, has_secrets: fetch })
+        let warnings = std::mem::take(&mut self.warnings);
+        Some(ConnectorConfig {
+            id: id.to_owned(),
+            kind,
+            settings,
+            config,
+            redactor,
+            warnings,
+            has_secrets: fetch,
+        })
+    }
+
+    /// Reports what the connector itself says of its configuration.
+    fn validated(&mut self, error: Error, redactor: &Redactor) {
+        let pointer = error.field.iter().flat_map(|field| field.split('.')).filter(|part| !part.is_empty());
+        let pointer = pointer.fold(String::new(), |pointer, part| step(&pointer, part));
+        let message = match &error.detail {
+            Some(detail) => format!("{}: {detail}", error.message),
+            None => error.message.clone(),
+        };
+        let problem = self.problem(&pointer, redactor.scrub(&message), None);
+        match error.kind {
+            ErrorKind::Config => self.problems.push(problem),
+            _ => self.warnings.push(problem),
+        }
     }
 
     fn host_key(&mut self, settings: &mut HostSettings, key: &str, value: &Value, streams: &[&str]) {
@@ -286,13 +314,21 @@ impl Reader<'_> {
         pointers: &[String],
         config: &mut Value,
         fetch: bool,
+        is_used: bool,
     ) -> HashMap<String, Option<String>> {
         let mut fetched = HashMap::new();
         for pointer in pointers {
             let Some(slot) = config.pointer_mut(pointer) else { continue };
             let key = dotted(&self.root, pointer);
             let secret = match secret::resolve(&key, slot, self.options, fetch) {
-                Ok(text) => Some(text).filter(|_| fetch),
+                Ok(text) => {
+                    if let Some((message, help)) =
+                        secret::missing(slot, self.options).filter(|_| !fetch && is_used)
+                    {
+                        self.warnings.push(self.problem(pointer, message, help));
+                    }
+                    Some(text).filter(|_| fetch)
+                }
                 Err((message, help)) => {
                     self.report(pointer, message, help);
                     None
@@ -360,9 +396,14 @@ impl Reader<'_> {
     }
 
     fn report(&mut self, pointer: &str, message: String, help: Option<String>) {
+        let problem = self.problem(pointer, message, help);
+        self.problems.push(problem);
+    }
+
+    fn problem(&self, pointer: &str, message: String, help: Option<String>) -> ConfigProblem {
         let span = self.places.find(pointer).value;
         let mut problem = ConfigProblem::at(self.source, dotted(&self.root, pointer), span, message);
         problem.help = help;
-        self.problems.push(problem);
+        problem
     }
 }

@@ -77,6 +77,24 @@ pub(crate) fn resolve(
     Ok(text.to_owned())
 }
 
+/// Whether a secret that is only needed later is not there now: what to say about it. Credentials are there only
+/// where systemd starts us, and are not looked for.
+pub(crate) fn missing(value: &Value, options: &ConfigOptions) -> Option<Wrong> {
+    let table = value.as_object()?;
+    let name = |form: &str| table.get(form).and_then(Value::as_str);
+    if let Some(name) = name("env") {
+        return (options.env)(name).is_none().then(|| {
+            (
+                format!("the environment variable {name} is not set"),
+                Some(format!("set {name} before starting zyklus")),
+            )
+        });
+    }
+    let file = name("file")?;
+    let error = std::fs::metadata(options.base_dir.join(file)).err()?;
+    Some((format!("the secret's file {file} cannot be read: {error}"), None))
+}
+
 /// The name in a shell-like `${NAME}`, which other programs replace and this one does not.
 pub(crate) fn placeholder(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("${")?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::Deserialize;
 use zyklus_connect::schemars::{self, JsonSchema};
-use zyklus_connect::{Check, Connector, Ctx, Factory, Manifest, Secret, StreamSpec};
+use zyklus_connect::{Check, Connector, Ctx, Error, ErrorKind, Factory, Manifest, Secret, StreamSpec};
 
 use super::*;
 
@@ -32,7 +32,6 @@ struct ShopConfig {
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[expect(dead_code, reason = "only the schema and the parsing are tested")]
 struct Retry {
     attempts: u8,
 }
@@ -91,6 +90,25 @@ impl Factory for Shop {
             max_in_flight: 1,
             config_schema: Value::Null,
         }
+    }
+    fn validate(config: &ShopConfig, base_dir: &std::path::Path) -> Vec<Error> {
+        let tries = config.retry.as_ref().map_or(1, |retry| retry.attempts);
+        assert!(tries < 200, "a defect in a connector");
+        let mut problems = Vec::new();
+        if tries == 0 {
+            problems.push(Error::config(
+                "retry.attempts",
+                format!("no try at all with {}", config.password.expose()),
+            ));
+        }
+        if config.timeout == Some(0) {
+            problems.push(Error::config("timeout", "no time at all"));
+        }
+        if !base_dir.join("shop").exists() {
+            let missing = Error::new(ErrorKind::NotFound, "the folder `shop` is not there yet");
+            problems.push(Error { field: Some("labels.folder".into()), ..missing });
+        }
+        problems
     }
     async fn open(_: ShopConfig, _: Ctx) -> zyklus_connect::Result<Self> {
         Ok(Shop)
@@ -284,4 +302,44 @@ fn literal_secrets_need_permission_and_checking_needs_no_secrets() {
     let checking = ConfigOptions { resolve_secrets: false, ..options(dir.path()) };
     assert_eq!(read(&absent, &checking).unwrap().len(), 1);
     assert!(read(literal, &checking).is_err());
+}
+
+const VALID: &str = "[connectors.shop]\ntype = \"shop\"\nurl = \"https://shop.example\"\npassword = { env = \"SHOP_PASSWORD\" }\n";
+
+#[test]
+fn what_a_connector_says_of_its_configuration_has_a_place_and_no_secret() {
+    let said = problems(&format!("{VALID}timeout = 0\nretry = {{ attempts = 0 }}\n"));
+    assert_eq!(
+        said,
+        "zyklus.toml:5:11: connectors.shop.timeout: no time at all\n\
+         zyklus.toml:6:22: connectors.shop.retry.attempts: no try at all with REDACTED"
+    );
+}
+
+#[test]
+fn what_is_missing_is_a_doubt_with_its_place_and_no_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let labels = "labels = { folder = \"shop\" }\ntoken = { env = \"NO_SUCH_VARIABLE\" }\n";
+    let options = ConfigOptions { resolve_secrets: false, ..options(dir.path()) };
+    let read = read(&format!("{VALID}{labels}"), &options).unwrap();
+    let doubts: Vec<String> = read[0].warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        doubts,
+        [
+            "zyklus.toml:6:9: connectors.shop.token: the environment variable NO_SUCH_VARIABLE is not set; set \
+             NO_SUCH_VARIABLE before starting zyklus",
+            "zyklus.toml:5:21: connectors.shop.labels.folder: the folder `shop` is not there yet",
+        ]
+    );
+}
+
+#[test]
+fn a_connector_that_panics_over_its_configuration_is_a_doubt() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = read(&format!("{VALID}retry = {{ attempts = 201 }}\n"), &options(dir.path())).unwrap();
+    assert!(
+        read[0].warnings[0].message.contains("panicked: a defect in the connector"),
+        "{:?}",
+        read[0].warnings
+    );
 }

@@ -37,15 +37,18 @@ pub struct MailContext {
     pub cart: Option<CartContext>,
     /// The order the mail is about.
     pub order: Option<OrderContext>,
-    /// Products the journey names, or the shop's best sellers.
+    /// The shop's best sellers of the last 90 days that can be bought and that the customer has not bought, most
+    /// often bought first. Without prices.
     pub products: Vec<ProductContext>,
+    /// Those of them that share a category with the order.
+    pub related: Vec<ProductContext>,
     /// Products recommended for this customer.
     pub recommend: Vec<ProductContext>,
     /// The product that recommendations start from.
     pub because: Option<ProductContext>,
     /// Confirms a sign-up (`confirm-signup`); without it the mail asks for an answer.
     pub confirm_url: Option<String>,
-    /// When the sign-up was asked for: RFC 3339.
+    /// When consent was asked for, or else given: RFC 3339.
     pub requested_at: Option<String>,
     /// Keeps the mails coming (`sunset-keep-me`); without it the mail asks for an answer.
     pub keep_url: Option<String>,
@@ -115,7 +118,7 @@ pub struct CustomerContext {
 pub struct JourneyContext {
     /// Its id; empty outside a journey.
     pub id: String,
-    /// Its label in the mail's language; shown in the footer.
+    /// Its label in the mail's language; a word of the operator's, which customers need not see.
     pub label: Option<String>,
 }
 

@@ -102,6 +102,7 @@ pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
             url: Some(format!("{SHOP}/account/orders/10427")),
         }),
         recommend: products[2..].iter().chain(&products[..1]).cloned().collect(),
+        related: products[2..].to_vec(),
         because: Some(products[1].clone()),
         products,
         confirm_url: Some(format!("{SHOP}/mail/c/0123456789abcdef")),
@@ -156,7 +157,8 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> MailContext {
         line.url = None;
         line.price = None;
     }
-    for product in context.products.iter_mut().chain(&mut context.recommend) {
+    let offered = context.products.iter_mut().chain(&mut context.related);
+    for product in offered.chain(&mut context.recommend) {
         product.image_url = None;
         product.url = None;
         product.price = None;

@@ -1,12 +1,18 @@
 //! Pages in any order, and several at once: the result is the same.
 
-use zyklus_model::{ConsentState, Currency, Money, Record};
+use zyklus_model::{
+    ConsentState, Currency, LineRecord, Money, OrderRecord, OrderState, ProductRecord, Record,
+};
 
 use crate::common::Bed;
 use crate::ingest::{consent, review};
 use crate::make::{account, cart, customer, everybody, guest, minute, order, take, verified};
 
-on_both![order_of_pages_does_not_matter_for_facts, pages_at_once_make_no_customer_twice];
+on_both![
+    order_of_pages_does_not_matter_for_facts,
+    pages_at_once_make_no_customer_twice,
+    best_sellers_are_in_most_orders_and_can_be_bought,
+];
 
 /// What is known of everybody, without ids: those follow from which record came first.
 async fn known(bed: &Bed) -> Vec<String> {
@@ -101,4 +107,55 @@ async fn pages_at_once_make_no_customer_twice(bed: Bed) {
     if !bed.store.is_sqlite() {
         other.close().await;
     }
+}
+
+async fn best_sellers_are_in_most_orders_and_can_be_bought(bed: Bed) {
+    let product = |id: &str, available| {
+        Record::Product(ProductRecord {
+            external_id: id.into(),
+            title: id.to_uppercase(),
+            url: None,
+            image_url: None,
+            price: None,
+            categories: Vec::new(),
+            available,
+            updated_at: None,
+        })
+    };
+    let bought = |id: &str, minutes, products: &[&str]| OrderRecord {
+        lines: products
+            .iter()
+            .map(|product| LineRecord {
+                product: Some((*product).into()),
+                title: "x".into(),
+                quantity: 9,
+                ..LineRecord::default()
+            })
+            .collect(),
+        ..order(id, account("1", "ann@example.com"), minutes)
+    };
+    let cancelled = OrderRecord { state: OrderState::Cancelled, ..bought("5", 5, &["rare"]) };
+    let records = vec![
+        product("rare", true),
+        product("tea", true),
+        product("pot", true),
+        product("gone", false),
+        product("never", true),
+        Record::Order(bought("1", 1, &["tea", "tea", "gone"])),
+        Record::Order(bought("2", 2, &["pot", "tea", "gone", "unknown"])),
+        // Twice in one order is one order.
+        Record::Order(bought("3", 3, &["rare", "rare", "pot"])),
+        Record::Order(bought("4", 4, &["gone", "tea"])),
+        Record::Order(cancelled),
+        // Too old, and too new.
+        Record::Order(bought("6", 0, &["rare"])),
+        Record::Order(bought("7", 9, &["rare"])),
+    ];
+    take(&bed.store, "a", records).await;
+    let best = async |limit| {
+        let found = bed.store.best_sellers(minute(0), minute(8), limit).await.unwrap();
+        found.into_iter().map(|p| p.title).collect::<Vec<_>>()
+    };
+    assert_eq!(best(9).await, ["TEA", "POT", "RARE"]);
+    assert_eq!(best(2).await, ["TEA", "POT"]);
 }

@@ -1,0 +1,135 @@
+//! Deciding for many at once on a store: what one customer's panic does to the others, and what `plan` says when the
+//! holdout of all marketing is drawn anew. Sends nothing.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
+use zyklus_model::{At, Currency, CustomerRef, Money, OrderRecord, OrderState, Origin, Rates, Record};
+use zyklus_runtime::{Plan, evaluate, plan, starter_files};
+use zyklus_store::{Ingest, OpenOptions, Store};
+
+fn at(seconds: i64) -> At {
+    At::from_seconds(1_780_000_000 + seconds)
+}
+
+fn book(playbook: &str, settings: Settings) -> Book {
+    let files: BTreeMap<String, Vec<u8>> = starter_files().into_iter().collect();
+    let text = std::str::from_utf8(&files["lifecycles/ecommerce.toml"]).unwrap();
+    let (lifecycle, _) = Lifecycle::parse("ecommerce", "lifecycles/ecommerce.toml", text).unwrap();
+    let (playbook, _) = Playbook::parse("playbooks/p.toml", playbook, &BTreeMap::new()).unwrap();
+    let mut book = Book::assemble(lifecycle, vec![playbook], settings, 2).unwrap();
+    book.active_from = book.journeys.iter().map(|journey| (journey.root().to_owned(), at(-100))).collect();
+    book
+}
+
+async fn store(dir: &tempfile::TempDir) -> Store {
+    let url = format!("sqlite:{}", dir.path().join("zyklus.db").display());
+    let store = Store::open(&url, OpenOptions::default()).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// Somebody buys for so much, just now.
+fn order(name: &str, minor: i64) -> Record {
+    let email = Some(format!("{name}@customer.example"));
+    Record::Order(OrderRecord {
+        external_id: name.to_owned(),
+        number: name.to_owned(),
+        customer: CustomerRef { external_id: Some(name.to_owned()), email, email_verified: true },
+        profile: None,
+        state: OrderState::Placed,
+        placed_at: at(-10),
+        updated_at: None,
+        paid_at: None,
+        shipped_at: None,
+        delivered_at: None,
+        cancelled_at: None,
+        total: Money::new(minor, Currency::EUR),
+        lines: Vec::new(),
+        item_count: None,
+        refunds: Vec::new(),
+        coupons: Vec::new(),
+        cart: None,
+    })
+}
+
+async fn take(store: &Store, records: Vec<Record>) {
+    let ingest = Ingest {
+        connector: "shop".to_owned(),
+        stream: "orders".to_owned(),
+        records,
+        rejects: Vec::new(),
+        origin: Origin::Live,
+        received_at: at(-5),
+        next: None,
+        rates: Rates::only(Currency::EUR),
+    };
+    store.ingest(ingest).await.unwrap();
+}
+
+/// Everybody who carries a label.
+async fn tagged(store: &Store, tag: &str) -> BTreeSet<String> {
+    let ids = store.customer_ids(None, 1_000).await.unwrap();
+    let everybody = store.snapshots(&ids).await.unwrap();
+    let is_tagged = |s: &&zyklus_model::Snapshot| s.tags.iter().any(|t| t.tag == tag);
+    everybody.iter().filter(is_tagged).map(|s| s.orders[0].number.clone()).collect()
+}
+
+const TWO: &str = r#"
+[journeys.poison]
+label = { en = "Poison" }
+start = { event = "order.placed", where = "event.total > 100.0" }
+steps = [{ wait = "0s" }, { tag = "big" }]
+
+[journeys.plain]
+label = { en = "Plain" }
+start = { event = "order.placed" }
+steps = [{ tag = "seen" }]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_whose_decision_panics_is_set_aside_and_the_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    take(&store, vec![order("ann", 3_000), order("bob", 20_000), order("eve", 4_000)]).await;
+    let whole = book(TWO, Settings::default());
+    let mut broken = whole.clone();
+    let poison = broken.journeys.iter_mut().find(|journey| &*journey.id == "poison").unwrap();
+    // No reader makes such a journey: behind its first step is one that there is not.
+    poison.nodes[0].next = Some(99);
+
+    evaluate(&store, &broken, at(0), &|_| {}).await.unwrap();
+    assert_eq!(tagged(&store, "seen").await, BTreeSet::from(["ann".to_owned(), "eve".to_owned()]));
+    // Nobody tries again at once, and within the hour somebody does.
+    let due = store.customers_due(at(3_599), 10).await.unwrap();
+    assert!(due.is_empty(), "{due:?}");
+    assert_eq!(store.customers_due(at(3_600), 10).await.unwrap().len(), 1);
+
+    evaluate(&store, &whole, at(3_600), &|_| {}).await.unwrap();
+    assert_eq!(tagged(&store, "seen").await.len(), 3);
+    assert_eq!(tagged(&store, "big").await, BTreeSet::from(["bob".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_when_the_holdout_of_all_marketing_is_drawn_anew_and_not_when_its_share_moves() {
+    let mail = "[journeys.mail]\nlabel = { en = \"Mail\" }\nstart = { event = \"order.placed\" }\n\
+                steps = [{ send = \"hello\" }]\n";
+    let held_out = |share, epoch| {
+        let mut settings = Settings::default();
+        (settings.holdout.share, settings.holdout.epoch) = (share, epoch);
+        book(mail, settings)
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    take(&store, (0..80).map(|n| order(&format!("c{n}"), 3_000)).collect()).await;
+    evaluate(&store, &held_out(20, 0), at(0), &|_| {}).await.unwrap();
+    let planned =
+        async |share, epoch| -> Plan { plan(&store, &held_out(share, epoch), at(60), 3).await.unwrap() };
+    for (share, epoch) in [(20, 0), (50, 0), (5, 0), (0, 0)] {
+        assert_eq!(planned(share, epoch).await.redrawn_globally, None, "{share} {epoch}");
+    }
+    let redrawn = planned(20, 1).await.redrawn_globally.unwrap();
+    // About a fifth of 80 each; a few are drawn both times.
+    assert!((4..=30).contains(&redrawn.released) && (4..=30).contains(&redrawn.held), "{redrawn:?}");
+}
