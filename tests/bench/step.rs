@@ -20,7 +20,7 @@ pub(crate) const FLAG: &str = "--measure";
 
 /// In a step's place: only fills the store, to look at a step by hand, with a profiler for example.
 const SET: &str = "set";
-/// Customers read at a time, as the runtime reads them.
+/// Customers read at a time.
 const BATCH: u32 = 2_000;
 /// Orders before those that are timed, and those.
 const WARM_UP: u64 = 5;

@@ -101,9 +101,10 @@ async fn second_daemon_on_the_same_file_ends_and_the_first_goes_on() {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn new(at: &Path) -> Self {
+    fn new(at: &Path, megabytes: u32) -> Self {
         std::fs::create_dir(at).unwrap();
-        let mounted = run("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", at.to_str().unwrap()]).unwrap();
+        let options = format!("size={megabytes}m");
+        let mounted = run("mount", ["-t", "tmpfs", "-o", &options, "tmpfs", at.to_str().unwrap()]).unwrap();
         assert!(
             mounted.status.success(),
             "this test needs a small disk of its own and may not mount one: run it as root, in a container if need \
@@ -137,42 +138,70 @@ impl Drop for SmallDisk {
 #[tokio::test(flavor = "multi_thread")]
 async fn daemon_outlives_a_full_disk_and_goes_on_where_it_stood() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = SmallDisk::new(&dir.path().join("small"));
-    let url = file(dir.path(), "small/zyklus.db");
-    let zyklus = write_shop(dir.path(), &url);
-    let mut daemon = Lives::new(&zyklus, dir.path()).begin().await;
-    caught_up(&url, &["orders"]).await;
+    let disk = SmallDisk::new(&dir.path().join("small"), 6);
+    outlives_a_full_disk(dir.path(), &file(dir.path(), "small/zyklus.db"), &disk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn daemon_outlives_a_full_disk_of_postgres() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let dir = tempfile::tempdir().unwrap();
+    let database = fresh_database().unwrap();
+    // An empty database is some 8 MB; the server's own log lies elsewhere, and never fills.
+    let disk = SmallDisk::new(&dir.path().join("small"), 24);
+    let (server, space) = (fresh_database().unwrap(), format!("small_{}", std::process::id()));
+    let theirs = std::fs::metadata(server.ask("SHOW data_directory").unwrap()).unwrap();
+    let at = disk.0.join("space");
+    std::fs::create_dir(&at).unwrap();
+    std::os::unix::fs::chown(&at, Some(theirs.uid()), Some(theirs.gid())).unwrap();
+    for folder in [dir.path(), &disk.0] {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    server.ask(&format!("CREATE TABLESPACE {space} LOCATION '{}'", at.display())).unwrap();
+    let url = database.url();
+    let name = url.rsplit('/').next().unwrap();
+    server.ask(&format!("ALTER DATABASE {name} SET TABLESPACE {space}")).unwrap();
+    outlives_a_full_disk(dir.path(), &url, &disk).await;
+    drop(database);
+    server.ask(&format!("DROP TABLESPACE {space}")).unwrap();
+}
+
+/// A daemon whose store, at `url`, lies on a disk that fills up and is free again.
+async fn outlives_a_full_disk(dir: &Path, url: &str, disk: &SmallDisk) {
+    let zyklus = write_shop(dir, url);
+    let mut daemon = Lives::new(&zyklus, dir).begin().await;
+    caught_up(url, &["orders"]).await;
     disk.fill();
     // More than fits into what the log has reserved already; old orders, which nobody is written to for.
     let mut rows: String =
         (0..1_500).map(|n| format!("b{n},b{n}@example.com,2025-02-01T10:00:00Z,10.00\n")).collect();
     (0..8).for_each(|n| rows += &order(&format!("new{n}")));
-    append(dir.path(), "orders.csv", &rows);
+    append(dir, "orders.csv", &rows);
     daemon
         .ready(PATIENCE, |printed| printed.contains("the disk that holds the store is full"))
         .await
         .unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert!(daemon.ended().unwrap().is_none(), "{}", daemon.printed());
-    let seen = Seen::at(&url).await.unwrap();
+    let seen = Seen::at(url).await.unwrap();
     assert_eq!((seen.orders() - 1) % 1_000, 0, "pages are wholly in or wholly out");
     assert!(seen.orders() < 1_500 && seen.people.len() == seen.orders());
     disk.free();
     let seen = until("everything is in and answered", async || {
-        let seen = Seen::at(&url).await?;
+        let seen = Seen::at(url).await?;
         (seen.orders() == 1_509 && seen.count(DeliveryState::Accepted) == 8).then_some(seen)
     })
     .await;
     assert_eq!(seen.people.len(), 1_509);
     stop(daemon).await;
     let expected: Vec<String> = (0..8).map(|n| format!("new{n}@example.com")).collect();
-    assert_eq!(mailed(dir.path()), expected);
+    assert_eq!(mailed(dir), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_while_the_disk_was_full_is_noted_when_it_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let disk = SmallDisk::new(&dir.path().join("small"));
+    let disk = SmallDisk::new(&dir.path().join("small"), 6);
     let url = file(dir.path(), "small/zyklus.db");
     let sink = SmtpSink::with_options(&["-w", "3"]).await.unwrap();
     write_config(dir.path(), &format!("{FILES}\n[store]\nurl = \"{url}\"\n"), sink.port());

@@ -15,7 +15,8 @@ use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
 use crate::project::Project;
 
-/// How many customers are read as of one instant. SQLite's readers begin anew with an empty cache after every write.
+/// How many customers are looked up at a time. They are read in one go as long as somebody takes them: SQLite's readers
+/// begin with an empty cache after every write they have not seen.
 const PASSAGE: u32 = 16_000;
 /// How many customers are decided, and stored, at a time.
 const BATCH: usize = 1_000;
@@ -161,40 +162,58 @@ pub async fn evaluate(
     now: At,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<EvaluateReport, RuntimeError> {
-    let by: Arc<str> = definition_of(book).into();
+    let definition: Arc<str> = definition_of(book).into();
     let book = Arc::new(book.clone());
     let mut report = EvaluateReport::default();
     for round in 0..ROUNDS {
         // Who asked to be looked at again at once is due a microsecond later; what is decided then is still decided
         // at the instant asked for, and never dated after it.
         let due_by = now.plus_micros(round);
-        let (read, to_decide) = mpsc::channel(1);
-        let (decided, mut to_store) = mpsc::channel(1);
-        let hands = Arc::new(watch::Sender::new(HashSet::new()));
-        let reading = tokio::spawn(read_on(store.clone(), Arc::clone(&by), due_by, Arc::clone(&hands), read));
-        let deciding = tokio::spawn(decide_on(store.clone(), Arc::clone(&book), now, to_decide, decided));
-        let mut stored = Ok(());
-        while let Some((ids, decisions)) = to_store.recv().await {
-            stored = store.apply(decisions).await.map(|applied| report.count(&applied));
-            if stored.is_err() {
+        let (to_decide, read) = mpsc::channel(1);
+        let (to_store, mut decided) = mpsc::channel(1);
+        let in_hand = Arc::new(InHand::new(HashSet::new()));
+        let reader = read_on(store.clone(), Arc::clone(&definition), due_by, Arc::clone(&in_hand), to_decide);
+        let reader = tokio::spawn(reader);
+        let decider = tokio::spawn(decide_on(store.clone(), Arc::clone(&book), now, read, to_store));
+        let mut was_stored = Ok(());
+        while let Some((ids, decisions)) = decided.recv().await {
+            was_stored = apply(store, &definition, decisions, &mut report).await;
+            if was_stored.is_err() {
                 break;
             }
-            hands.send_modify(|hands| ids.iter().for_each(|id| _ = hands.remove(id)));
+            in_hand.send_modify(|in_hand| ids.iter().for_each(|id| _ = in_hand.remove(id)));
             progress(report.evaluated);
         }
         // Whoever still reads or decides finds nobody to hand on to, and ends.
-        drop(to_store);
-        let read = reading.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
-        let decided = deciding.await.map_err(|_| RuntimeError::Panicked { what: "deciding" })?;
-        stored?;
-        decided?;
-        read?;
+        drop(decided);
+        let was_read = reader.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
+        let was_decided = decider.await.map_err(|_| RuntimeError::Panicked { what: "deciding" })?;
+        was_stored.and(was_decided).and(was_read)?;
         match store.next_due().await? {
             Some(next) if next <= due_by.plus_micros(1) => {}
             _ => break,
         }
     }
     Ok(report)
+}
+
+/// Stores decisions, unless what they were decided by is no longer in place.
+async fn apply(
+    store: &Store,
+    definition: &str,
+    decisions: Vec<Decision>,
+    report: &mut EvaluateReport,
+) -> Result<(), RuntimeError> {
+    refuse_superseded(store, definition).await?;
+    report.count(&store.apply(decisions).await?);
+    Ok(())
+}
+
+async fn refuse_superseded(store: &Store, definition: &str) -> Result<(), RuntimeError> {
+    match store.get_meta("definition").await? {
+        Some(known) if known != definition => Err(RuntimeError::Superseded),
+        _ => Ok(()),
+    }
 }
 
 impl EvaluateReport {
@@ -214,48 +233,38 @@ type InHand = watch::Sender<HashSet<CustomerId>>;
 /// at the end. Ends without a word when nobody takes what it reads.
 async fn read_on(
     store: Store,
-    by: Arc<str>,
+    definition: Arc<str>,
     due_by: At,
-    hands: Arc<InHand>,
-    read: mpsc::Sender<SnapshotBatch>,
+    in_hand: Arc<InHand>,
+    to_decide: mpsc::Sender<SnapshotBatch>,
 ) -> Result<(), RuntimeError> {
-    let mut last: Vec<CustomerId> = Vec::new();
-    let mut after = None;
-    loop {
-        if store.get_meta("definition").await?.is_some_and(|known| *known != *by) {
-            return Err(RuntimeError::Superseded);
-        }
-        let due = store.due_after(due_by, after, PASSAGE).await?;
-        let Some(furthest) = due.last().copied() else {
-            if after.take().is_none() {
+    // Facts that keep arriving while we decide must not hold us here.
+    for _ in 0..ROUNDS {
+        let mut after = None;
+        loop {
+            refuse_superseded(&store, &definition).await?;
+            let due = store.due_after(due_by, after, PASSAGE).await?;
+            let Some(furthest) = due.last().copied() else { break };
+            after = Some(furthest);
+            let busy = in_hand.borrow().clone();
+            let ids: Vec<CustomerId> =
+                due.iter().map(|due| due.customer).filter(|id| !busy.contains(id)).collect();
+            in_hand.send_modify(|in_hand| in_hand.extend(&ids));
+            store.stream_snapshots(ids, BATCH, to_decide.clone()).await?;
+            if to_decide.is_closed() {
                 return Ok(());
             }
-            let mut busy = hands.subscribe();
-            tokio::select! {
-                _ = busy.wait_for(HashSet::is_empty) => {}
-                () = read.closed() => return Ok(()),
-            }
-            // Facts that keep arriving while we decide must not hold us here.
-            let again = store.due_after(due_by, None, PASSAGE).await?;
-            if again.iter().map(|due| due.customer).eq(last.iter().copied()) {
-                return Ok(());
-            }
-            continue;
-        };
-        after = Some(furthest);
-        let busy = hands.borrow().clone();
-        let ids: Vec<CustomerId> =
-            due.iter().map(|due| due.customer).filter(|id| !busy.contains(id)).collect();
-        if ids.is_empty() {
-            continue;
         }
-        hands.send_modify(|hands| hands.extend(&ids));
-        last.clone_from(&ids);
-        store.stream_snapshots(ids, BATCH, read.clone()).await?;
-        if read.is_closed() {
+        if after.is_none() {
             return Ok(());
         }
+        let mut busy = in_hand.subscribe();
+        tokio::select! {
+            _ = busy.wait_for(HashSet::is_empty) => {}
+            () = to_decide.closed() => return Ok(()),
+        }
     }
+    Ok(())
 }
 
 /// Decides batch after batch.
@@ -263,21 +272,26 @@ async fn decide_on(
     store: Store,
     book: Arc<Book>,
     now: At,
-    mut batches: mpsc::Receiver<SnapshotBatch>,
-    decided: mpsc::Sender<(Vec<CustomerId>, Vec<Decision>)>,
+    mut read: mpsc::Receiver<SnapshotBatch>,
+    to_store: mpsc::Sender<(Vec<CustomerId>, Vec<Decision>)>,
 ) -> Result<(), RuntimeError> {
-    while let Some(SnapshotBatch { asked: ids, snapshots }) = batches.recv().await {
+    loop {
+        // When nobody stores any more, whoever reads has to hear of it too, even with nothing left to read.
+        let batch = tokio::select! {
+            batch = read.recv() => batch,
+            () = to_store.closed() => None,
+        };
+        let Some(SnapshotBatch { asked: ids, snapshots }) = batch else { return Ok(()) };
         let decisions = decide_all(Arc::clone(&book), snapshots, now).await?;
         if decisions.len() < ids.len() {
             let known: HashSet<CustomerId> = decisions.iter().map(|d| d.customer).collect();
             let aside: Vec<_> = ids.iter().copied().filter(|id| !known.contains(id)).collect();
             store.set_aside(&aside, now.plus_seconds(SET_ASIDE)).await?;
         }
-        if decided.send((ids, decisions)).await.is_err() {
-            break;
+        if to_store.send((ids, decisions)).await.is_err() {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Decides for many, on as many threads as there are processors. A customer for whom deciding panics has no decision,

@@ -70,7 +70,7 @@ async fn take(store: &Store, records: Vec<Record>) {
 
 /// Everybody who carries a label.
 async fn tagged(store: &Store, tag: &str) -> BTreeSet<String> {
-    let ids = store.customer_ids(None, 1_000).await.unwrap();
+    let ids = store.customer_ids(None, 10_000).await.unwrap();
     let everybody = store.snapshots(&ids).await.unwrap();
     let is_tagged = |s: &&zyklus_model::Snapshot| s.tags.iter().any(|t| t.tag == tag);
     everybody.iter().filter(is_tagged).map(|s| s.orders[0].number.clone()).collect()
@@ -109,6 +109,39 @@ async fn a_customer_whose_decision_panics_is_set_aside_and_the_others_go_on() {
     evaluate(&store, &whole, at(3_600), &|_| {}).await.unwrap();
     assert_eq!(tagged(&store, "seen").await.len(), 3);
     assert_eq!(tagged(&store, "big").await, BTreeSet::from(["bob".to_owned()]));
+}
+
+/// What the database refuses comes back as an error, and never as silence, however many wait for a place in line.
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_that_cannot_be_stored_end_the_evaluation_and_come_again() {
+    for customers in [1, 2_500] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir).await;
+        take(&store, (0..customers).map(|n| order(&format!("c{n}"), 3_000)).collect()).await;
+        let book = book(TWO, Settings::default());
+        let rename = |from: &str, to: &str| {
+            let file = rusqlite::Connection::open(dir.path().join("zyklus.db")).unwrap();
+            file.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+        };
+        let soon = std::time::Duration::from_secs(60);
+
+        rename("transition", "hidden");
+        let refused = tokio::time::timeout(soon, evaluate(&store, &book, at(0), &|_| {})).await.unwrap();
+        let error = refused.unwrap_err();
+        assert!(matches!(error, zyklus_runtime::RuntimeError::Store(_)), "{error:?}");
+        rename("hidden", "transition");
+        assert!(tagged(&store, "seen").await.is_empty());
+
+        // Whoever asks may also stop waiting; then nothing goes on in secret for ever, and closing is not held up.
+        let halted = tokio::time::timeout(
+            std::time::Duration::from_millis(1),
+            evaluate(&store, &book, at(0), &|_| {}),
+        );
+        drop(halted.await);
+        tokio::time::timeout(soon, evaluate(&store, &book, at(1), &|_| {})).await.unwrap().unwrap();
+        assert_eq!(tagged(&store, "seen").await.len() as u64, customers);
+        tokio::time::timeout(soon, store.close()).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

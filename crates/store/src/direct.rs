@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, Row, ToSql};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use uuid::Uuid;
 use zyklus_model::At;
 
@@ -17,6 +18,8 @@ use crate::column::{Doc, Word, Words, doc, word};
 use crate::error::{Result, StoreError};
 use crate::tx::{Dialect, Load, Rows, Sql};
 
+const BEGIN: &str = "BEGIN";
+const COMMIT: &str = "COMMIT";
 /// So many connections wait for the next reader; who comes when none does opens one.
 const IDLE: usize = 2;
 /// How much of the file a connection keeps, in KiB with SQLite's minus: the upper pages of the trees of a million
@@ -85,11 +88,29 @@ struct Inner {
     patience: Duration,
     /// `None` once the store is closed.
     idle: Mutex<Option<Vec<Connection>>>,
+    in_use: watch::Sender<usize>,
+}
+
+/// Counts as one reader while it lives.
+struct InUse<'r>(&'r watch::Sender<usize>);
+
+impl<'r> InUse<'r> {
+    fn count(readers: &'r watch::Sender<usize>) -> Self {
+        readers.send_modify(|count| *count += 1);
+        InUse(readers)
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl DirectReaders {
     pub(crate) fn new(path: PathBuf, patience: Duration) -> Self {
-        DirectReaders { inner: Arc::new(Inner { path, patience, idle: Mutex::new(Some(Vec::new())) }) }
+        let (idle, in_use) = (Mutex::new(Some(Vec::new())), watch::Sender::new(0));
+        DirectReaders { inner: Arc::new(Inner { path, patience, idle, in_use }) }
     }
 
     /// Does `work` in one reading transaction, on a thread that may wait for the disk.
@@ -100,11 +121,12 @@ impl DirectReaders {
     {
         let readers = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
+            let _in_use = InUse::count(&readers.inner.in_use);
             let mut reader = DirectReader { connection: readers.take()? };
-            reader.batch("BEGIN")?;
+            reader.batch(BEGIN)?;
             // A connection on which something failed is not used again.
             let done = work(&mut reader)?;
-            reader.batch("COMMIT")?;
+            reader.batch(COMMIT)?;
             readers.give_back(reader.connection);
             Ok(done)
         });
@@ -115,9 +137,13 @@ impl DirectReaders {
         }
     }
 
-    /// Closes those that wait; those in use are closed when they are done.
-    pub(crate) fn close(&self) {
+    /// Closes those that wait, and waits as long as for a lock for those in use, which are closed when they are done.
+    pub(crate) async fn close(&self) {
         self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut in_use = self.inner.in_use.subscribe();
+        if tokio::time::timeout(self.inner.patience, in_use.wait_for(|count| *count == 0)).await.is_err() {
+            tracing::warn!("the store is closed while somebody still reads it");
+        }
     }
 
     fn take(&self) -> Result<Connection> {
@@ -149,6 +175,14 @@ pub(crate) struct DirectReader {
 }
 
 impl DirectReader {
+    /// Does something that may take long outside the transaction, which begins anew with what is committed then.
+    pub(crate) fn rest<T>(&mut self, something: impl FnOnce() -> T) -> Result<T> {
+        self.batch(COMMIT)?;
+        let done = something();
+        self.batch(BEGIN)?;
+        Ok(done)
+    }
+
     fn batch(&mut self, sql: &str) -> Result<()> {
         Ok(self.connection.execute_batch(sql)?)
     }
@@ -160,8 +194,15 @@ impl Rows for DirectReader {
     }
 
     async fn each<T: Direct>(&mut self, sql: Sql, mut tell: impl FnMut(T) + Send) -> Result<()> {
-        let (text, args) = sql.into_parts();
-        let mut statement = self.connection.prepare_cached(&text)?;
+        let (text, args, keep) = sql.into_parts();
+        let (mut kept, mut passing);
+        let statement = if keep {
+            kept = self.connection.prepare_cached(&text)?;
+            &mut *kept
+        } else {
+            passing = self.connection.prepare(&text)?;
+            &mut passing
+        };
         let mut found = statement.query(rusqlite::params_from_iter(&args))?;
         while let Some(row) = found.next()? {
             tell(T::direct(row)?);

@@ -182,9 +182,14 @@ impl From<sqlx::Error> for StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly};
         match (error.sqlite_error_code(), error) {
+            (_, rusqlite::Error::FromSqlConversionFailure(_, _, problem)) => {
+                StoreError::unreadable("value", problem)
+            }
+            (_, error @ rusqlite::Error::InvalidColumnType(..)) => StoreError::unreadable("value", error),
             (Some(DiskFull), _) => StoreError::Full,
+            (Some(ReadOnly), _) => StoreError::ReadOnly,
             (Some(DatabaseCorrupt | NotADatabase), error) => StoreError::Damaged(error.to_string()),
             (_, error) => StoreError::Reading(Arc::new(error)),
         }

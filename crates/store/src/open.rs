@@ -126,8 +126,8 @@ impl Store {
     /// Opens `sqlite:path` or `postgres://…`. Tables are made by [`Store::migrate`].
     ///
     /// # Errors
-    /// The address, the file's place, a second writer, a store of a newer version; opened for reading also a
-    /// or beside a daemon also a store of an older version.
+    /// The address, the file's place, a second writer, a store of a newer version; opened for reading or beside a
+    /// daemon also a store of an older version.
     pub async fn open(url: &str, options: OpenOptions) -> Result<Self> {
         let backend = if let Some(path) = sqlite_path(url) {
             open_sqlite(path, &options).await?
@@ -156,7 +156,7 @@ impl Store {
         match &self.inner.backend {
             Backend::Sqlite { readers, direct, writer, .. } => {
                 readers.close().await;
-                direct.close();
+                direct.close().await;
                 if let Some(writer) = writer {
                     writer.close().await;
                 }

@@ -9,11 +9,12 @@ use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use uuid::Uuid;
 use zyklus_model::{At, ConsentState, CustomerId, Identity, Snapshot};
 
 use crate::as_of::from_versions;
-use crate::direct::Direct;
+use crate::direct::{Direct, DirectReader};
 use crate::error::Result;
 use crate::open::Store;
 use crate::rows::{
@@ -54,8 +55,8 @@ impl Store {
         Ok(all)
     }
 
-    /// The same for many, so many at a time, to whoever takes them, all as of one instant; ends early when nobody
-    /// does any more.
+    /// The same for many, so many at a time, to whoever takes them; ends early when nobody does any more. Each batch
+    /// is of one instant of committing, and no transaction is open while nobody takes one.
     ///
     /// # Errors
     /// As [`Store::snapshots`].
@@ -66,27 +67,38 @@ impl Store {
         to: mpsc::Sender<SnapshotBatch>,
     ) -> Result<()> {
         if let Some(direct) = self.direct() {
-            return direct
-                .read(move |reader| {
-                    for some in ids.chunks(at_a_time) {
-                        let snapshots = block_on(load_snapshots(reader, some))?;
-                        if to.blocking_send(SnapshotBatch { asked: some.to_vec(), snapshots }).is_err() {
-                            break;
-                        }
-                    }
-                    Ok(())
-                })
-                .await;
+            return direct.read(move |reader| stream(reader, &ids, at_a_time, &to)).await;
         }
-        let mut tx = self.reader().await?;
         for some in ids.chunks(at_a_time) {
-            let snapshots = load_snapshots(&mut tx, some).await?;
+            let snapshots = self.snapshots(some).await?;
             if to.send(SnapshotBatch { asked: some.to_vec(), snapshots }).await.is_err() {
                 break;
             }
         }
-        tx.commit().await
+        Ok(())
     }
+}
+
+/// Keeps the reader's transaction, and with it what it has read of the file, as long as nobody has to be waited for.
+fn stream(
+    reader: &mut DirectReader,
+    ids: &[CustomerId],
+    at_a_time: usize,
+    to: &mpsc::Sender<SnapshotBatch>,
+) -> Result<()> {
+    for some in ids.chunks(at_a_time) {
+        let snapshots = block_on(load_snapshots(reader, some))?;
+        match to.try_send(SnapshotBatch { asked: some.to_vec(), snapshots }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(batch)) => {
+                if reader.rest(|| to.blocking_send(batch).is_err())? {
+                    break;
+                }
+            }
+            Err(TrySendError::Closed(_)) => break,
+        }
+    }
+    Ok(())
 }
 
 async fn load_all(tx: &mut impl Rows, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {

@@ -309,8 +309,9 @@ impl Sql {
         sql
     }
 
-    pub(crate) fn into_parts(self) -> (String, Vec<Arg>) {
-        (self.text, self.args)
+    /// The text, its arguments, and whether it is worth keeping prepared.
+    pub(crate) fn into_parts(self) -> (String, Vec<Arg>, bool) {
+        (self.text, self.args, self.keep)
     }
 
     /// A SELECT of the buckets and ids of customers.
