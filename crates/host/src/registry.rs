@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::Value;
-use zyklus_connect::{Connector, Ctx, Error, ErrorKind, Factory, Manifest, Result, schemars};
+use zyklus_connect::{Connector, Ctx, Factory, Manifest, Result, config_of, manifest_of};
 use zyklus_model::nearest;
 
 use crate::error::HostError;
@@ -26,24 +26,17 @@ pub trait OpenFn: Send + Sync + 'static {
 
 struct BuiltIn<F>(std::marker::PhantomData<fn() -> F>);
 
-fn read_config<F: Factory>(config: Value) -> Result<F::Config> {
-    serde_json::from_value(config).map_err(|e| {
-        Error::new(ErrorKind::Config, "the configuration does not fit this connector")
-            .with_detail(e.to_string())
-    })
-}
-
 impl<F: Factory> OpenFn for BuiltIn<F> {
     fn open(&self, config: Value, ctx: Ctx) -> Opening {
         Box::pin(async move {
-            let config = read_config::<F>(config)?;
+            let config = config_of::<F>(config)?;
             let connector: Arc<dyn Connector> = Arc::new(F::open(config, ctx).await?);
             Ok(connector)
         })
     }
 
     fn accepts(&self, config: &Value) -> Result<()> {
-        read_config::<F>(config.clone()).map(|_| ())
+        config_of::<F>(config.clone()).map(|_| ())
     }
 }
 
@@ -68,10 +61,7 @@ impl Registry {
     /// configuration schema gets the one of the factory's configuration type.
     #[must_use]
     pub fn with<F: Factory>(mut self) -> Self {
-        let mut manifest = <F as Factory>::manifest();
-        if manifest.config_schema.is_null() {
-            manifest.config_schema = schemars::schema_for!(F::Config).to_value();
-        }
+        let manifest = manifest_of::<F>();
         let open: Arc<dyn OpenFn> = Arc::new(BuiltIn::<F>(std::marker::PhantomData));
         self.entries.insert(F::KIND.to_owned(), Entry { manifest, open });
         self

@@ -148,3 +148,6 @@ impl Source for CsvConnector {
         blocking(move || shared.read(&request)).await?
     }
 }
+
+#[cfg(feature = "library")]
+zyklus_connect::export_connector!(CsvConnector);
