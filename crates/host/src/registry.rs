@@ -40,13 +40,14 @@ impl<F: Factory> OpenFn for BuiltIn<F> {
     }
 }
 
+#[derive(Clone)]
 struct Entry {
     manifest: Manifest,
     open: Arc<dyn OpenFn>,
 }
 
 /// The connectors this program can open, by kind.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Registry {
     entries: BTreeMap<String, Entry>,
 }
