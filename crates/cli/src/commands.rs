@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use indicatif::ProgressBar;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use zyklus_connect::{Mode, ReadRequest};
 use zyklus_engine::why;
@@ -14,7 +15,7 @@ use zyklus_host::ConfigOptions;
 use zyklus_model::{CustomerId, DeliveryId, DeliveryState};
 use zyklus_runtime::daemon::Daemon;
 use zyklus_runtime::{
-    Clock, Project, book_for_reading, evaluate, open_all, plan, prepare, report, starter_files, sync,
+    Clock, Project, Reload, book_for_reading, evaluate, open_all, plan, prepare, report, starter_files, sync,
 };
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
@@ -52,6 +53,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Customer(command) => customers(config, command).await,
         Command::Delivery(command) => delivery(config, command).await,
         Command::Connector(command) => connector(config, command).await,
+        Command::Plugin(command) => crate::plugins::run(config, command),
         Command::Schema { file } => print(&crate::schema::of(&file)),
         Command::Db(command) => db(config, command).await,
     }
@@ -70,12 +72,13 @@ pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Done {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
+fn base_dir(config: &Path) -> &Path {
+    config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Reads the configuration; says every mistake. With `secrets`, they are fetched.
 pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure> {
-    let base_dir = match config.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let base_dir = base_dir(config);
     let mut options = ConfigOptions::new(base_dir);
     options.resolve_secrets = secrets;
     match Project::load(config, &registry(), &options) {
@@ -146,8 +149,15 @@ fn check(config: &Path) -> Done {
     match project.book.settings.holdout.share {
         0 => print(
             "Nobody is held out of all marketing; [holdout] in zyklus.toml is how to see what marketing does.\n",
-        ),
-        share => print(&format!("{share} % of all customers get no marketing, to compare with.\n")),
+        )?,
+        share => print(&format!("{share} % of all customers get no marketing, to compare with.\n"))?,
+    }
+    match project.connectors.iter().filter(|c| c.settings.enabled && c.failed.is_some()).count() {
+        0 => Ok(()),
+        failed => {
+            eprintln!("zyklus: {failed} of the connectors cannot be loaded, see above");
+            Err(Failure::No)
+        }
     }
 }
 
@@ -238,13 +248,45 @@ async fn run_daemon(config: &Path) -> Done {
         asked.cancel();
     });
     let owner = format!("{}-{}", std::process::id(), clock.now().as_micros());
-    let daemon =
-        Daemon { project, store: store.clone(), connectors: Arc::clone(&connectors), book, clock, owner };
+    // A plugin's process has the same user: it shall not read our memory or environment.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+    let daemon = Daemon {
+        project,
+        store: store.clone(),
+        connectors: Arc::clone(&connectors),
+        book,
+        clock,
+        owner,
+        reload: Some(reload(config)),
+    };
     tracing::info!("running");
     daemon.run(stop).await;
     connectors.close().await;
     store.close().await;
     Ok(())
+}
+
+/// Reads the configuration again, and is asked to by SIGHUP.
+fn reload(config: &Path) -> Reload {
+    let asked = Arc::new(Notify::new());
+    let told = Arc::clone(&asked);
+    tokio::spawn(async move {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+            Ok(mut hangup) => {
+                while hangup.recv().await.is_some() {
+                    told.notify_one();
+                }
+            }
+            Err(error) => tracing::error!(%error, "SIGHUP cannot be waited for"),
+        }
+    });
+    let config = config.to_path_buf();
+    let read = move || {
+        let mut options = ConfigOptions::new(base_dir(&config));
+        options.resolve_secrets = true;
+        Project::load(&config, &registry(), &options)
+    };
+    Reload { asked, read: Arc::new(read) }
 }
 
 /// Ctrl-C, or SIGTERM from whoever supervises us.
@@ -453,7 +495,10 @@ async fn connector(config: &Path, command: ConnectorCommand) -> Done {
     if !live {
         let known = registry();
         let line = |c: &zyklus_host::ConnectorConfig| {
-            let manifest = known.manifest(&c.kind);
+            if let Some(failed) = c.failed.as_ref().filter(|_| c.settings.enabled) {
+                return format!("{}  {}  failed: {}\n", c.id, c.kind, failed.reason);
+            }
+            let manifest = c.manifest(&known);
             let streams = manifest.map_or(String::new(), |m| {
                 m.streams.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
             });

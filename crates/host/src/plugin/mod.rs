@@ -102,6 +102,11 @@ impl Plugin {
         format!("{}.{}", abi::MAJOR, self.0.minor)
     }
 
+    /// What the configuration says of it.
+    pub fn settings(&self) -> &LibrarySettings {
+        &self.0.settings
+    }
+
     /// Where it runs.
     pub fn isolation(&self) -> Isolation {
         self.0.settings.isolation
