@@ -73,8 +73,8 @@ static void call(void *self, uint64_t id, zy_bytes op, zy_bytes body) {
   (void)self; (void)body;
   const char *answer = "{}";
   if (op.len == 11 && !memcmp(op.ptr, "source.read", 11))
-    answer = "{\"records\":[{\"customer\":{\"external_id\":\"1\",\"email\":\"anna@example.com\","
-             "\"first_name\":\"VERSION\",\"updated_at\":\"2026-01-01T00:00:00Z\"}}],"
+    answer = "{\"records\":[{\"type\":\"customer\",\"external_id\":\"1\",\"email\":\"anna@example.com\","
+             "\"first_name\":\"VERSION\"}],"
              "\"next\":{\"caught_up\":{\"cursor\":\"VERSION\"}}}";
   HOST->complete(HOST->ctx, id, ZY_OK, text(answer));
 }
@@ -182,7 +182,8 @@ async fn said(log: &Path, words: &str, times: usize) {
 async fn a_daemon_goes_on_beside_a_broken_plugin_mends_it_and_reloads_it() {
     let dir = tempfile::tempdir().unwrap();
     compile(dir.path(), &one_customer("Anna"));
-    std::fs::write(dir.path().join("customers.csv"), "id,email\n7,otto@example.com\n").unwrap();
+    std::fs::write(dir.path().join("customers.csv"), "id,email,first_name\n7,otto@example.com,Otto\n")
+        .unwrap();
     write_config(
         dir.path(),
         "[connectors.other]\ntype = \"csv\"\ncustomers = { path = \"customers.csv\" }\n\

@@ -74,16 +74,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The loops of one connector, which end with `stop` of what is given back.
-    pub(crate) fn keep(&self, connector: Kept) -> CancellationToken {
+    /// The loops of one connector.
+    pub(crate) fn keep(&self, connector: Kept) -> Loops {
         let stop = self.stop.child_token();
         let shared = Shared { stop: stop.clone(), ..self.clone() };
-        match connector {
+        let ended = match connector {
             Kept::Open(opened) => self.tasks.spawn(keep_connected(shared, opened)),
             Kept::Failed(config) => self.tasks.spawn(keep_opening(shared, config)),
         };
-        stop
+        Loops { stop, ended }
     }
+}
+
+/// What ends the loops of one connector, and tells when they have.
+pub(crate) struct Loops {
+    pub(crate) stop: CancellationToken,
+    pub(crate) ended: tokio::task::JoinHandle<()>,
 }
 
 /// A connector to be kept going.
@@ -124,13 +130,13 @@ impl Daemon {
             Err(error) => tracing::error!(%error, "what the last daemon was sending is settled later"),
         }
         shared.news.notify_one();
-        let mut stops = HashMap::new();
+        let mut loops = HashMap::new();
         for connector in &shared.daemon.connectors.opened {
-            stops.insert(connector.id().to_owned(), shared.keep(Kept::Open(Arc::clone(connector))));
+            loops.insert(connector.id().to_owned(), shared.keep(Kept::Open(Arc::clone(connector))));
         }
         for (id, _) in &shared.daemon.connectors.failed {
             if let Some(config) = shared.daemon.project.connectors.iter().find(|config| config.id == *id) {
-                stops.insert(id.clone(), shared.keep(Kept::Failed(Box::new(config.clone()))));
+                loops.insert(id.clone(), shared.keep(Kept::Failed(Box::new(config.clone()))));
             }
         }
         let tasks = shared.tasks.clone();
@@ -138,7 +144,7 @@ impl Daemon {
         tasks.spawn(keep_settling(shared.clone()));
         tasks.spawn(keep_house(shared.daemon.clone(), stop.clone()));
         if let Some(reload) = shared.daemon.reload.clone() {
-            tasks.spawn(keep_reloading(shared, reload, stops));
+            tasks.spawn(keep_reloading(shared, reload, loops));
         }
         stop.cancelled().await;
         tracing::info!("stopping: finishing what is under way");

@@ -9,11 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use zyklus_engine::Problem;
 use zyklus_host::ConnectorConfig;
 
-use crate::daemon::{Kept, Shared};
+use crate::daemon::{Kept, Loops, Shared};
 use crate::project::Project;
 
 /// How often the files are looked at.
@@ -52,12 +51,8 @@ fn identity(config: &ConnectorConfig) -> Option<(String, String, Value)> {
     Some((plugin.sha256().to_owned(), settings, config.config.clone()))
 }
 
-/// Reads them again whenever there is reason to; `stops` ends the loops of each connector.
-pub(crate) async fn keep_reloading(
-    shared: Shared,
-    reload: Reload,
-    mut stops: HashMap<String, CancellationToken>,
-) {
+/// Reads them again whenever there is reason to; `loops` are those of each connector.
+pub(crate) async fn keep_reloading(shared: Shared, reload: Reload, mut loops: HashMap<String, Loops>) {
     let project = &shared.daemon.project;
     let files = [project.file.clone(), project.plugins.lock.clone()];
     let mut known = written(&files);
@@ -98,10 +93,10 @@ pub(crate) async fn keep_reloading(
                     tracing::error!(connector.id = %config.id, reason = failed.reason, "not reloaded: it goes on as it was");
                 }
                 // It is tried again anyway, with what is new about it.
-                Some(_) => replace(&shared, &mut stops, config).await,
+                Some(_) => replace(&shared, &mut loops, config).await,
                 None if is_asked || found != *before => {
                     current.insert(config.id.clone(), found);
-                    replace(&shared, &mut stops, config).await;
+                    replace(&shared, &mut loops, config).await;
                 }
                 None => {}
             }
@@ -110,12 +105,16 @@ pub(crate) async fn keep_reloading(
 }
 
 /// Ends a connector's loops and the connector, and begins anew with another configuration.
-async fn replace(shared: &Shared, stops: &mut HashMap<String, CancellationToken>, config: ConnectorConfig) {
+async fn replace(shared: &Shared, loops: &mut HashMap<String, Loops>, config: ConnectorConfig) {
     let id = config.id.clone();
-    if let Some(stop) = stops.remove(&id) {
-        stop.cancel();
+    if let Some(before) = loops.remove(&id) {
+        before.stop.cancel();
+        // One that is being opened at this moment is open after this, and closed below.
+        if tokio::time::timeout(GRACE, before.ended).await.is_err() {
+            tracing::warn!(connector.id = %id, "what it has under way goes on beside the reloaded connector");
+        }
     }
-    if let Some(before) = shared.daemon.connectors.current(&id) {
+    while let Some(before) = shared.daemon.connectors.current(&id) {
         before.close(GRACE).await;
     }
     let (connectors, wanted) = (Arc::clone(&shared.daemon.connectors), config.clone());
@@ -135,5 +134,5 @@ async fn replace(shared: &Shared, stops: &mut HashMap<String, CancellationToken>
             Kept::Failed(Box::new(config))
         }
     };
-    stops.insert(id, shared.keep(kept));
+    loops.insert(id, shared.keep(kept));
 }
