@@ -83,7 +83,7 @@ impl Calls {
         let waiter = self.table().open.remove(&id);
         match waiter {
             Some(waiter) => waiter.tell(Ok((status, body))),
-            None => tracing::debug!(call = id, "a plugin answered a call that is not open"),
+            None => tracing::trace!(call = id, "a plugin answered a call that is not open"),
         }
     }
 

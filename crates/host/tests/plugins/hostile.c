@@ -188,6 +188,7 @@ static void call(void *me, uint64_t call, zy_bytes op, zy_bytes body) {
     self->host->complete(self->host->ctx, call, ZY_ERR, text("{\"kind\":\"unsupported\",\"message\":\"no\"}"));
     return;
   }
+  if (says(body, "\"process\"")) return page(self, call, (unsigned)getpid());
   if (says(body, "\"env\"")) return page(self, call, variables());
   if (says(body, "\"descriptors\"")) return page(self, call, descriptors());
   if (says(body, "\"connect-")) {
