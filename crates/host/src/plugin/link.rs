@@ -272,8 +272,13 @@ async fn ask(session: &Session, op: &'static str, body: Vec<u8>) -> Result<Vec<u
                 format!("the connector panicked: {words}; this is a defect in it, please report it");
             Err(Failed::Lost(Error::new(ErrorKind::Internal, message)))
         }
+        // The caller's own clock says the same at this moment, in nearly the same words.
+        Status::Cancelled if deadline <= tokio::time::Instant::now() => {
+            let message = format!("`{op}` took longer than it may and was given up");
+            Err(Failed::Lost(Error::new(ErrorKind::Transient, message)))
+        }
         Status::Cancelled => {
-            Err(Failed::Lost(Error::new(ErrorKind::Cancelled, format!("`{op}` was given up"))))
+            Err(Failed::Lost(Error::new(ErrorKind::Cancelled, format!("the connector gave `{op}` up"))))
         }
     }
 }
