@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,10 @@ const ENVIRONMENT: [&str; 4] = ["TZ", "TZDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 const LONGEST_LINE: u64 = 2_000;
 /// How often its processor time is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// So much may wait for a process that does not read, in bytes.
+const MOST_QUEUED: usize = 256 * 1024 * 1024;
+/// What a message costs besides its body.
+const MESSAGE: usize = 1024;
 /// A process that closed its pipes gets so long to end by itself.
 const END_WITHIN: Duration = Duration::from_millis(500);
 
@@ -66,6 +71,36 @@ struct Message {
     parts: Vec<Vec<u8>>,
 }
 
+impl Message {
+    fn size(&self) -> usize {
+        MESSAGE + self.parts.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
+/// What waits to be written to a process.
+#[derive(Clone)]
+struct Queue {
+    to: mpsc::Sender<Option<Message>>,
+    size: Arc<AtomicUsize>,
+}
+
+impl Queue {
+    /// Where nobody writes any more, nobody waits either.
+    fn send(&self, message: Message) -> Result<(), String> {
+        self.size.fetch_add(message.size(), Ordering::Relaxed);
+        self.to.send(Some(message)).map_err(|_| "its process has gone".to_owned())
+    }
+
+    /// Nothing follows.
+    fn end(&self) {
+        self.to.send(None).ok();
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.size.load(Ordering::Relaxed) > MOST_QUEUED
+    }
+}
+
 /// What a process's threads share.
 struct Shared {
     path: PathBuf,
@@ -92,13 +127,13 @@ pub(crate) struct Process {
     /// What could not be taken from it.
     pub(crate) note: String,
     attach: mpsc::Sender<Attached>,
-    to: mpsc::Sender<Option<Message>>,
+    queue: Queue,
 }
 
 struct Attached {
     calls: Arc<Calls>,
     services: Arc<Services>,
-    to: mpsc::Sender<Option<Message>>,
+    queue: Queue,
 }
 
 type Hello = Result<(Vec<u8>, u16, String), String>;
@@ -147,12 +182,14 @@ pub(crate) fn start(
     let (hello, said) = mpsc::channel();
     let (attach, attached) = mpsc::channel();
     let (to, messages) = mpsc::channel();
+    let queue = Queue { to, size: Arc::default() };
+    let size = Arc::clone(&queue.size);
     let started = [
         stderr.map(|stderr| {
             let shared = Arc::clone(&shared);
             thread("plugin stderr", move || overhear(&shared, stderr))
         }),
-        stdin.map(|stdin| thread("plugin write", move || write(stdin, &messages))),
+        stdin.map(|stdin| thread("plugin write", move || write(stdin, &messages, &size))),
         stdout.map(|stdout| {
             let shared = Arc::clone(&shared);
             thread("plugin read", move || listen(&shared, stdout, &hello, &attached))
@@ -171,7 +208,7 @@ pub(crate) fn start(
             return Err(LibraryError::Hangs { path: copy.to_path_buf(), what: "loading", seconds });
         }
     };
-    Ok(Process { shared, manifest, minor, note, attach, to })
+    Ok(Process { shared, manifest, minor, note, attach, queue })
 }
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
@@ -199,8 +236,9 @@ fn overhear(shared: &Shared, stderr: impl Read) {
     }
 }
 
-fn write(mut stdin: ChildStdin, messages: &mpsc::Receiver<Option<Message>>) {
+fn write(mut stdin: ChildStdin, messages: &mpsc::Receiver<Option<Message>>, size: &AtomicUsize) {
     while let Ok(Some(message)) = messages.recv() {
+        size.fetch_sub(message.size(), Ordering::Relaxed);
         let parts: Vec<&[u8]> = message.parts.iter().map(Vec::as_slice).collect();
         if frame::write(&mut stdin, message.kind, message.id, message.code, &parts).is_err() {
             // It has gone, as the reading thread finds out.
@@ -228,7 +266,7 @@ fn listen(
     };
     let is_well = said.is_ok();
     let is_wanted = hello.send(said).is_ok() && is_well;
-    let Some(Attached { calls, services, to }) = is_wanted.then(|| attached.recv().ok()).flatten() else {
+    let Some(Attached { calls, services, queue }) = is_wanted.then(|| attached.recv().ok()).flatten() else {
         shared.kill("it was only looked at");
         shared.ended(None);
         return;
@@ -247,11 +285,13 @@ fn listen(
                 services.log(frame.id, level, &frame.text(0), &frame.text(1), &frame.text(2));
             }
             Kind::Request => {
-                let (to, id) = (to.clone(), frame.id);
+                if queue.is_too_long() {
+                    break Some("it does not read the answers it asked for".to_owned());
+                }
+                let (queue, id) = (queue.clone(), frame.id);
                 let reply = move |status: Status, body: &[u8]| {
                     let parts = vec![body.to_vec()];
-                    // Where nobody writes any more, nobody waits either.
-                    drop(to.send(Some(Message { kind: Kind::Reply, id, code: status.code(), parts })));
+                    queue.send(Message { kind: Kind::Reply, id, code: status.code(), parts }).ok();
                 };
                 services.serve(&frame.text(0), frame.take(1), Box::new(reply));
             }
@@ -261,7 +301,7 @@ fn listen(
         }
     };
     let reason = services.scrub(&shared.ended(broken));
-    drop(to.send(None));
+    queue.end();
     calls.end(&reason);
     tracing::debug!(connector.id = services.id(), reason, "a plugin's process ended");
 }
@@ -338,11 +378,11 @@ impl Process {
     pub(crate) fn attach(self, services: Arc<Services>, cpu: Duration) -> Session {
         let calls = Arc::new(Calls::default());
         *lock(&self.shared.services) = Some(Arc::clone(&services));
-        let attached = Attached { calls: Arc::clone(&calls), services, to: self.to.clone() };
+        let attached = Attached { calls: Arc::clone(&calls), services, queue: self.queue.clone() };
         // The reading thread waits for this.
         drop(self.attach.send(attached));
         tokio::spawn(watch(Arc::clone(&self.shared), Arc::clone(&calls), cpu));
-        let way = Pipe { shared: Arc::clone(&self.shared), to: self.to.clone() };
+        let way = Pipe { shared: Arc::clone(&self.shared), queue: self.queue.clone() };
         Session { calls, way: Arc::new(way) }
     }
 }
@@ -370,13 +410,12 @@ async fn watch(shared: Arc<Shared>, calls: Arc<Calls>, most: Duration) {
 /// The way to a process.
 struct Pipe {
     shared: Arc<Shared>,
-    to: mpsc::Sender<Option<Message>>,
+    queue: Queue,
 }
 
 impl Pipe {
     fn send(&self, kind: Kind, id: u64, parts: Vec<Vec<u8>>) -> Result<(), String> {
-        let message = Message { kind, id, code: 0, parts };
-        self.to.send(Some(message)).map_err(|_| "its process has gone".to_owned())
+        self.queue.send(Message { kind, id, code: 0, parts })
     }
 }
 
@@ -401,7 +440,7 @@ impl Way for Pipe {
     }
 
     fn release(&self) {
-        drop(self.to.send(None));
+        self.queue.end();
     }
 }
 

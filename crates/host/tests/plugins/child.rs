@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("answers_that_are_twice_late_or_nonsense_harm_nothing", answers),
     ("garbage_in_the_pipe_ends_the_process", garbage),
     ("a_hundred_megabytes_are_an_error", huge),
+    ("requests_whose_answers_are_not_read_end_the_process", flood),
     ("nothing_is_inherited_and_there_is_no_network", bare),
     ("what_it_prints_and_logs_is_bounded_and_without_secrets", noise),
     ("http_and_threads_of_its_own_work", works),
@@ -152,6 +153,18 @@ fn huge() {
         let error = read(&opened, "do-huge").await.unwrap_err();
         assert!(error.message.contains("104857600 bytes; 64 MiB at most"), "{}", error.message);
         assert_eq!(figure(&opened, "fine").await, 7);
+        opened.close(Duration::from_secs(10)).await;
+    });
+}
+
+fn flood() {
+    let bench = Bench::new();
+    bench.hostile(&[]);
+    run(async {
+        let opened = bench.open("").await.unwrap();
+        let error = read(&opened, "do-flood").await.unwrap_err();
+        assert!(error.message.contains("does not read the answers"), "{}", error.message);
+        alive(&opened).await;
         opened.close(Duration::from_secs(10)).await;
     });
 }

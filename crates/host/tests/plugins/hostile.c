@@ -90,6 +90,12 @@ static void replied(void *user, int32_t status, zy_bytes body) {
   free(both);
 }
 
+/* Takes an answer and never gives back the thread it came on. */
+static void stuck(void *user, int32_t status, zy_bytes body) {
+  (void)user, (void)status, (void)body;
+  sleep(3600);
+}
+
 static uint64_t *keep(instance *self, uint64_t call) {
   uint64_t *both = malloc(16);
   both[0] = (uint64_t)(uintptr_t)self;
@@ -136,6 +142,8 @@ static int misbehave(instance *self, uint64_t call, zy_bytes body) {
     for (int i = 0; i < 5000; i++)
       self->host->log(self->host->ctx, call, ZY_ERROR, text("hostile"), text("the password is hunter2-pass"),
                       text("{\"password\":\"x\",\"n\":1}"));
+  if (says(body, "do-flood"))
+    for (;;) self->host->request(self->host->ctx, call, text("now"), text(""), stuck, NULL);
   if (says(body, "do-huge")) {
     size_t len = 100u << 20;
     char *all = malloc(len);
