@@ -16,6 +16,7 @@ mod operator;
 mod outside;
 mod peers_smoke;
 mod playtests;
+mod plugins;
 mod program;
 mod tidy;
 mod trouble;

@@ -162,6 +162,9 @@ pub(crate) enum Command {
     /// Connectors.
     #[command(subcommand)]
     Connector(ConnectorCommand),
+    /// Connectors that are not part of the program.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Print the JSON schema of a file, for editors: after an update, put it into schema/ again.
     Schema {
         /// Of which file.
@@ -297,6 +300,19 @@ pub(crate) enum ConnectorCommand {
         /// How many records.
         #[arg(long, default_value_t = 10)]
         limit: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// List the libraries the configuration names, and say of each whether it can be used.
+    List,
+    /// Look at all of them and write their hashes into plugins.lock: from then on, only these are loaded.
+    Lock,
+    /// Look at a library in a process of its own, and say what it is or why it is none.
+    Check {
+        /// The library.
+        file: PathBuf,
     },
 }
 

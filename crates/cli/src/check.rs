@@ -16,7 +16,7 @@ use crate::problems::rendered;
 /// What `--json` prints; config/README.md describes it.
 #[derive(Serialize)]
 struct Checked<'p> {
-    /// Whether it can be run: there are no mistakes, and no test fails.
+    /// Whether all of it can be run: there are no mistakes, every connector can be loaded, and no test fails.
     sound: bool,
     problems: Vec<Said<'p>>,
     tests: usize,
@@ -44,6 +44,8 @@ struct Contents<'p> {
     journeys: usize,
     templates: usize,
     connectors: usize,
+    /// Those whose library cannot be used; the problems say why.
+    failed_connectors: usize,
     holdout_percent: u8,
 }
 
@@ -65,8 +67,13 @@ fn contents(project: &Project) -> Contents<'_> {
         journeys: project.book.journeys.len(),
         templates: project.templates.names().len(),
         connectors: project.connectors.len(),
+        failed_connectors: failed_connectors(project),
         holdout_percent: project.book.settings.holdout.share,
     }
+}
+
+fn failed_connectors(project: &Project) -> usize {
+    project.connectors.iter().filter(|c| c.settings.enabled && c.failed.is_some()).count()
 }
 
 pub(crate) fn run(config: &Path, json: bool) -> Done {
@@ -89,7 +96,7 @@ fn as_json(config: &Path) -> Done {
         }
     };
     let failed_tests = failing(&project);
-    let sound = failed_tests.is_empty();
+    let sound = failed_tests.is_empty() && failed_connectors(&project) == 0;
     print_json(&Checked {
         sound,
         problems: project.warnings.iter().map(said).collect(),
@@ -113,7 +120,8 @@ fn as_text(config: &Path) -> Done {
         eprintln!("zyklus: the configuration can be read, but of its {}", counted(tests, failed.len()));
         return Err(Failure::No);
     }
-    let Contents { lifecycle, phases, journeys, templates, connectors, holdout_percent } = contents(&project);
+    let Contents { lifecycle, phases, journeys, templates, connectors, failed_connectors, holdout_percent } =
+        contents(&project);
     print(&format!(
         "The configuration is sound: lifecycle {lifecycle} with {phases} phases, {journeys} journeys, {templates} \
          templates, {connectors} connectors; {}.\n",
@@ -123,7 +131,14 @@ fn as_text(config: &Path) -> Done {
     match holdout_percent {
         0 => print(
             "Nobody is held out of all marketing; [holdout] in zyklus.toml is how to see what marketing does.\n",
-        ),
-        share => print(&format!("{share} % of all customers get no marketing, to compare with.\n")),
+        )?,
+        share => print(&format!("{share} % of all customers get no marketing, to compare with.\n"))?,
+    }
+    match failed_connectors {
+        0 => Ok(()),
+        failed => {
+            eprintln!("zyklus: {failed} of the connectors cannot be loaded, see above");
+            Err(Failure::No)
+        }
     }
 }

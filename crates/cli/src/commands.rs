@@ -6,12 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use zyklus_engine::{Book, Problem};
 use zyklus_host::ConfigOptions;
 use zyklus_model::{At, CustomerId, DeliveryId, DeliveryState, Snapshot};
 use zyklus_runtime::daemon::Daemon;
-use zyklus_runtime::{Clock, Project, book_for_reading, open_all, plan, prepare, report, starter_files};
+use zyklus_runtime::{
+    Clock, Project, Reload, book_for_reading, open_all, plan, prepare, report, starter_files,
+};
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, CustomerCommand, DbCommand, DeliveryCommand, Now};
@@ -49,6 +52,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Customer(command) => customers(config, command).await,
         Command::Delivery(command) => delivery(config, command).await,
         Command::Connector(command) => crate::connectors::run(config, command).await,
+        Command::Plugin(command) => crate::plugins::run(config, command),
         Command::Schema { file } => print(&crate::schema::of(&file)),
         Command::Db(command) => db(config, command).await,
     }
@@ -152,13 +156,45 @@ async fn run_daemon(config: &Path) -> Done {
         asked.cancel();
     });
     let owner = format!("{}-{}", std::process::id(), clock.now().as_micros());
-    let daemon =
-        Daemon { project, store: store.clone(), connectors: Arc::clone(&connectors), book, clock, owner };
+    // A plugin's process has the same user: it shall not read our memory or environment.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+    let daemon = Daemon {
+        project,
+        store: store.clone(),
+        connectors: Arc::clone(&connectors),
+        book,
+        clock,
+        owner,
+        reload: Some(reload(config)),
+    };
     tracing::info!("running");
     daemon.run(stop).await;
     connectors.close().await;
     store.close().await;
     Ok(())
+}
+
+/// Reads the configuration again, and is asked to by SIGHUP.
+fn reload(config: &Path) -> Reload {
+    let asked = Arc::new(Notify::new());
+    let told = Arc::clone(&asked);
+    tokio::spawn(async move {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) {
+            Ok(mut hangup) => {
+                while hangup.recv().await.is_some() {
+                    told.notify_one();
+                }
+            }
+            Err(error) => tracing::error!(%error, "SIGHUP cannot be waited for"),
+        }
+    });
+    let config = config.to_path_buf();
+    let read = move || {
+        let mut options = ConfigOptions::new(base_dir(&config));
+        options.resolve_secrets = true;
+        Project::load(&config, &registry(), &options)
+    };
+    Reload { asked, read: Arc::new(read) }
 }
 
 /// Ctrl-C, or SIGTERM from whoever supervises us.

@@ -21,6 +21,8 @@ struct Listed<'p> {
     streams: Vec<&'p str>,
     channel: Option<&'static str>,
     actions: Vec<&'p str>,
+    /// Why its library cannot be used.
+    failed: Option<&'p str>,
 }
 
 /// One line of `connector check --json`.
@@ -55,7 +57,7 @@ fn list(project: &Project, json: bool) -> Done {
         .connectors
         .iter()
         .map(|connector| {
-            let manifest = known.manifest(&connector.kind);
+            let manifest = connector.manifest(&known);
             let streams = manifest.into_iter().flat_map(|m| m.streams.iter().map(|s| s.name.as_str()));
             let actions = manifest.into_iter().flat_map(|m| m.actions.iter().map(|a| a.name.as_str()));
             Listed {
@@ -65,6 +67,7 @@ fn list(project: &Project, json: bool) -> Done {
                 streams: streams.collect(),
                 channel: manifest.and_then(|m| m.channel.as_ref()).map(|spec| spec.channel.as_str()),
                 actions: actions.collect(),
+                failed: connector.failed.as_ref().map(|failed| &*failed.reason),
             }
         })
         .collect();
@@ -72,6 +75,9 @@ fn list(project: &Project, json: bool) -> Done {
         return print_json(&listed);
     }
     let line = |one: &Listed<'_>| {
+        if let Some(reason) = one.failed.filter(|_| one.enabled) {
+            return format!("{}  {}  failed: {reason}\n", one.connector, one.r#type);
+        }
         let state = if one.enabled { "" } else { " (disabled)" };
         format!("{}  {}{state}  {}\n", one.connector, one.r#type, one.streams.join(", "))
     };

@@ -9,6 +9,7 @@ mod connectors;
 mod customer;
 pub mod demo;
 mod playtests;
+mod plugins;
 mod problems;
 pub mod schema;
 mod show;
@@ -56,6 +57,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// Reads the arguments, does what they say, and gives the exit code: 0 done, 1 failed, 2 wrong usage or
 /// configuration.
 pub fn run() -> ExitCode {
+    // Not an operator's word: the daemon starts this program again for a plugin, and that comes before everything else,
+    // while there is one thread and nothing is open.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "plugin-process") {
+        return zyklus_host::plugin::plugin_process(words);
+    }
     let args = Args::parse();
     // The store, its copies, rejected rows and mails in folders hold personal data: whatever this program makes is its
     // user's alone.

@@ -20,7 +20,7 @@ pub struct HttpRequest {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body, if any.
-    #[serde(default)]
+    #[serde(default, with = "crate::bytes::option")]
     pub body: Option<Vec<u8>>,
     /// Give up after so many milliseconds; `None` = 30,000.
     #[serde(default)]
@@ -76,7 +76,7 @@ pub struct HttpResponse {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body; longer ones than the host's limit are an error, never cut.
-    #[serde(default)]
+    #[serde(default, with = "crate::bytes")]
     pub body: Vec<u8>,
 }
 

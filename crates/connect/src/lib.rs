@@ -6,6 +6,8 @@
 //! that only ever gain fields, because the same contract is spoken to dynamic libraries and child processes.
 //! Nothing here knows a concrete connector.
 
+pub mod abi;
+mod bytes;
 pub mod command;
 pub mod context;
 pub mod error;
@@ -15,6 +17,7 @@ pub mod mail;
 pub mod manifest;
 pub mod read;
 pub mod secret;
+pub mod token;
 pub mod webhook;
 
 use async_trait::async_trait;
@@ -30,6 +33,7 @@ pub use manifest::{ActionSpec, ChannelSpec, Dedup, Manifest, RateLimit, StreamSp
 pub use read::{Cursor, Mode, Next, Page, ReadRequest, Reject};
 pub use schemars;
 pub use secret::Secret;
+pub use token::{Token, Tokens};
 pub use webhook::{Received, Rejected, Subscription, WebhookReply, WebhookRequest};
 pub use zyklus_model as model;
 
@@ -99,6 +103,26 @@ pub trait Factory: Connector + Sized {
     }
     /// Opens it. Wrong configuration is [`ErrorKind::Config`], naming the field.
     async fn open(config: Self::Config, ctx: Ctx) -> Result<Self>;
+}
+
+/// A factory's manifest with a configuration schema: where it has none of its own, that of its configuration's type.
+pub fn manifest_of<F: Factory>() -> Manifest {
+    let mut manifest = <F as Factory>::manifest();
+    if manifest.config_schema.is_null() {
+        manifest.config_schema = schemars::schema_for!(F::Config).to_value();
+    }
+    manifest
+}
+
+/// A configuration as a factory's own type.
+///
+/// # Errors
+/// What does not fit it.
+pub fn config_of<F: Factory>(config: serde_json::Value) -> Result<F::Config> {
+    serde_json::from_value(config).map_err(|e| {
+        Error::new(ErrorKind::Config, "the configuration does not fit this connector")
+            .with_detail(e.to_string())
+    })
 }
 
 /// Reads records, page by page.

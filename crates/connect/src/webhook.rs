@@ -24,6 +24,7 @@ pub struct WebhookRequest {
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The raw bytes.
+    #[serde(default, with = "crate::bytes")]
     pub body: Vec<u8>,
     /// When it arrived.
     pub received_at: zyklus_model::At,
@@ -52,6 +53,7 @@ pub struct WebhookReply {
     /// Status code.
     pub status: u16,
     /// Body.
+    #[serde(default, with = "crate::bytes")]
     pub body: Vec<u8>,
 }
 

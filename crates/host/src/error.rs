@@ -33,6 +33,14 @@ pub enum HostError {
         /// The connector's id.
         id: String,
     },
+    /// Its library cannot be used.
+    #[error("connector `{id}` cannot be loaded: {reason}")]
+    Library {
+        /// The connector's id.
+        id: String,
+        /// What is wrong, where, and what to do.
+        reason: String,
+    },
     /// The connector itself refused to open.
     #[error("connector `{id}` could not be opened")]
     Open {

@@ -11,7 +11,8 @@ use crate::config::ConnectorConfig;
 use crate::error::HostError;
 use crate::http::{Clients, HostHttp};
 use crate::opened::{Limits, Opened};
-use crate::registry::Registry;
+use crate::plugin::{self, Plugin, TokenFile};
+use crate::registry::{OpenFn, Registry};
 use crate::tape::{RecordingHttp, ReplayHttp};
 use crate::task::{Lost, run};
 
@@ -43,6 +44,12 @@ impl HostOptions {
     }
 }
 
+/// What brings a connector to life.
+enum Opener {
+    BuiltIn(Arc<dyn OpenFn>),
+    Plugin(Plugin),
+}
+
 /// Opens connectors.
 pub struct Host {
     registry: Registry,
@@ -64,7 +71,15 @@ impl Host {
 
     /// Opens a connector. A panic or a hang in it is an error like any other.
     pub async fn open(&self, config: &ConnectorConfig) -> Result<Opened, HostError> {
-        let (manifest, _) = self.registry.find(&config.kind)?;
+        let again = match &config.failed {
+            Some(failed) => Some(failed.again(&config.id).await?),
+            None => None,
+        };
+        let config = again.as_ref().unwrap_or(config);
+        let manifest = match &config.plugin {
+            Some(plugin) => plugin.manifest(),
+            None => self.registry.find(&config.kind)?.0,
+        };
         let http = self.http(manifest, config)?;
         self.open_on(config, http).await
     }
@@ -94,8 +109,10 @@ impl Host {
 
     /// Opens a connector on another HTTP than the host's own, for tests with recorded exchanges.
     pub async fn open_on(&self, config: &ConnectorConfig, http: Arc<dyn Http>) -> Result<Opened, HostError> {
-        let (_, opener) = self.registry.find(&config.kind)?;
-        let opener = Arc::clone(opener);
+        let opener = match &config.plugin {
+            Some(plugin) => Opener::Plugin(plugin.clone()),
+            None => Opener::BuiltIn(Arc::clone(self.registry.find(&config.kind)?.1)),
+        };
         let id = || config.id.clone();
         if !crate::config::is_id(&config.id) {
             return Err(HostError::BadId { id: id() });
@@ -117,12 +134,16 @@ impl Host {
             http,
             Arc::clone(&self.options.clock),
             self.options.base_dir.clone(),
-            data_dir,
+            data_dir.clone(),
         );
-        let limit = self.options.limits.open;
-        let value = config.config.clone();
+        let ctx = ctx.with_tokens(Arc::new(TokenFile::new(&data_dir, config.redactor.clone())));
+        let Limits { open: limit, rest, .. } = self.options.limits;
+        let (value, redactor) = (config.config.clone(), config.redactor.clone());
         let opening = async move {
-            let connector = opener.open(value, ctx).await?;
+            let connector = match opener {
+                Opener::BuiltIn(opener) => opener.open(value, ctx).await?,
+                Opener::Plugin(plugin) => plugin::open(plugin, value, ctx, redactor, rest).await?,
+            };
             // The opened connector knows which of its kind's streams and limits this configuration gives it.
             let manifest = connector.manifest().clone();
             Ok((connector, manifest))

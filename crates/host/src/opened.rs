@@ -27,6 +27,8 @@ pub struct Limits {
     pub read: Duration,
     /// Sending or performing one batch: 15 minutes, longer than the 10 a mail server may take (RFC 5321).
     pub command: Duration,
+    /// Before a plugin's process is started again for the first time: 1 second. It doubles up to five minutes.
+    pub rest: Duration,
 }
 
 impl Default for Limits {
@@ -35,6 +37,7 @@ impl Default for Limits {
             open: Duration::from_secs(120),
             read: Duration::from_secs(600),
             command: Duration::from_secs(900),
+            rest: Duration::from_secs(1),
         }
     }
 }
@@ -183,6 +186,11 @@ impl Opened {
         let error = self.redactor.scrub_error(lost_error(lost, what, limit));
         tracing::error!(connector.id = %self.id, call = what, error = %error.message, "a call was lost");
         error
+    }
+
+    /// Whether it takes no more calls.
+    pub fn is_closed(&self) -> bool {
+        self.reads.is_closed()
     }
 
     /// Live checks. A check that could not run is reported as one.

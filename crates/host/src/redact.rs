@@ -1,7 +1,7 @@
 //! Takes secrets out of what people and files get to see: by the name of a field, and by the known values
 //! themselves wherever they turn up. Never decides what is logged.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -14,44 +14,56 @@ pub(crate) const REDACTED: &str = "REDACTED";
 /// text would destroy it.
 const SHORTEST_REPLACED: usize = 5;
 
-/// Knows the secrets of one connector.
+/// Knows the secrets of one connector. Copies of it learn together.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    secrets: Arc<[String]>,
+    secrets: Arc<RwLock<Vec<String>>>,
 }
 
 impl Redactor {
     /// Knows these values. Each is also recognised percent-encoded, and in Base64 wherever it stands in what was
     /// encoded (`AUTH PLAIN`, `Basic`).
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut all: Vec<String> = Vec::new();
-        for secret in secrets.into_iter().filter(|s| !s.is_empty()) {
-            let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            let percent = encoded.replace('+', "%20");
-            let base64 = base64_forms(&secret);
-            for form in [secret, encoded, percent].into_iter().chain(base64) {
-                if !all.contains(&form) {
-                    all.push(form);
-                }
+        let redactor = Redactor::default();
+        secrets.into_iter().for_each(|secret| redactor.learn(&secret));
+        redactor
+    }
+
+    /// Knows one more: a token that came after the configuration.
+    pub fn learn(&self, secret: &str) {
+        if secret.is_empty() || self.known(|all| all.iter().any(|known| known == secret)) {
+            return;
+        }
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let percent = encoded.replace('+', "%20");
+        let mut all = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        for form in [secret.to_owned(), encoded, percent].into_iter().chain(base64_forms(secret)) {
+            if !all.contains(&form) {
+                all.push(form);
             }
         }
         // A secret that contains another must go first, or its rest stays visible.
         all.sort_by_key(|s| std::cmp::Reverse(s.len()));
-        Redactor { secrets: all.into() }
+    }
+
+    fn known<T>(&self, look: impl FnOnce(&[String]) -> T) -> T {
+        look(&self.secrets.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The text without the known secrets.
     pub fn scrub(&self, text: &str) -> String {
-        if self.secrets.iter().any(|s| s == text) {
-            return REDACTED.to_owned();
-        }
-        let mut out = text.to_owned();
-        for secret in self.secrets.iter().filter(|s| s.len() >= SHORTEST_REPLACED) {
-            if out.contains(secret.as_str()) {
-                out = out.replace(secret.as_str(), REDACTED);
+        self.known(|secrets| {
+            if secrets.iter().any(|s| s == text) {
+                return REDACTED.to_owned();
             }
-        }
-        out
+            let mut out = text.to_owned();
+            for secret in secrets.iter().filter(|s| s.len() >= SHORTEST_REPLACED) {
+                if out.contains(secret.as_str()) {
+                    out = out.replace(secret.as_str(), REDACTED);
+                }
+            }
+            out
+        })
     }
 
     /// The error without the known secrets.

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::Value;
-use zyklus_connect::{Connector, Ctx, Error, ErrorKind, Factory, Manifest, Result, schemars};
+use zyklus_connect::{Connector, Ctx, Error, ErrorKind, Factory, Manifest, Result, config_of, manifest_of};
 use zyklus_model::nearest;
 
 use crate::error::HostError;
@@ -28,24 +28,17 @@ pub trait OpenFn: Send + Sync + 'static {
 
 struct BuiltIn<F>(std::marker::PhantomData<fn() -> F>);
 
-fn read_config<F: Factory>(config: Value) -> Result<F::Config> {
-    serde_json::from_value(config).map_err(|e| {
-        Error::new(ErrorKind::Config, "the configuration does not fit this connector")
-            .with_detail(e.to_string())
-    })
-}
-
 impl<F: Factory> OpenFn for BuiltIn<F> {
     fn open(&self, config: Value, ctx: Ctx) -> Opening {
         Box::pin(async move {
-            let config = read_config::<F>(config)?;
+            let config = config_of::<F>(config)?;
             let connector: Arc<dyn Connector> = Arc::new(F::open(config, ctx).await?);
             Ok(connector)
         })
     }
 
     fn validate(&self, config: &Value, base_dir: &Path) -> Vec<Error> {
-        match read_config::<F>(config.clone()) {
+        match config_of::<F>(config.clone()) {
             Ok(config) => {
                 catch_unwind(AssertUnwindSafe(|| F::validate(&config, base_dir))).unwrap_or_else(|_| {
                     vec![Error::new(
@@ -59,13 +52,14 @@ impl<F: Factory> OpenFn for BuiltIn<F> {
     }
 }
 
+#[derive(Clone)]
 struct Entry {
     manifest: Manifest,
     open: Arc<dyn OpenFn>,
 }
 
 /// The connectors this program can open, by kind.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Registry {
     entries: BTreeMap<String, Entry>,
 }
@@ -80,10 +74,7 @@ impl Registry {
     /// configuration schema gets the one of the factory's configuration type.
     #[must_use]
     pub fn with<F: Factory>(mut self) -> Self {
-        let mut manifest = <F as Factory>::manifest();
-        if manifest.config_schema.is_null() {
-            manifest.config_schema = schemars::schema_for!(F::Config).to_value();
-        }
+        let manifest = manifest_of::<F>();
         let open: Arc<dyn OpenFn> = Arc::new(BuiltIn::<F>(std::marker::PhantomData));
         self.entries.insert(F::KIND.to_owned(), Entry { manifest, open });
         self

@@ -3,7 +3,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a call ended that did not come back with a result.
 pub(crate) enum Lost {
@@ -23,13 +23,22 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     text.chars().take(300).collect()
 }
 
+tokio::task_local! {
+    static DEADLINE: Instant;
+}
+
+/// Until when somebody waits for the work this is part of; for work nobody gave a limit, ten minutes from now.
+pub(crate) fn deadline() -> Instant {
+    DEADLINE.try_with(|deadline| *deadline).unwrap_or_else(|_| Instant::now() + Duration::from_secs(600))
+}
+
 /// Runs `work` on a task of its own and waits at most `limit`. When the time is over, or the caller goes away,
 /// the task is left to finish.
 pub(crate) async fn run<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
     limit: Duration,
 ) -> Result<T, Lost> {
-    match tokio::time::timeout(limit, tokio::spawn(work)).await {
+    match tokio::time::timeout(limit, tokio::spawn(DEADLINE.scope(Instant::now() + limit, work))).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(joined)) => Err(Lost::Panicked(match joined.try_into_panic() {
             Ok(payload) => panic_message(payload.as_ref()),

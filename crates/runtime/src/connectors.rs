@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use zyklus_host::{Host, HostOptions, Opened, Registry};
+use zyklus_host::{ConnectorConfig, Host, HostOptions, Opened, Registry};
 
 use crate::clock::Clock;
 use crate::error::RuntimeError;
@@ -90,17 +90,31 @@ impl Connectors {
     /// What is wrong with it.
     pub async fn open_late(&self, project: &Project, id: &str) -> Result<Arc<Opened>, String> {
         let config = project.connectors.iter().find(|c| c.id == id);
-        let (Some(host), Some(config)) = (&self.host, config) else {
-            return Err("it is not in the configuration".to_owned());
-        };
+        self.open_as(config.ok_or("it is not in the configuration")?).await
+    }
+
+    /// Opens one by a configuration of its own: the one the daemon began with, or another since.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn open_as(&self, config: &ConnectorConfig) -> Result<Arc<Opened>, String> {
+        let host = self.host.as_ref().ok_or("there is no host that could open it")?;
         let opened = Arc::new(host.open(config).await.map_err(|error| describe(&error))?);
-        self.late().push(Arc::clone(&opened));
+        let mut late = self.late();
+        late.retain(|before| !before.is_closed());
+        late.push(Arc::clone(&opened));
         Ok(opened)
     }
 
     /// All that work by now.
     pub fn all(&self) -> Vec<Arc<Opened>> {
-        self.opened.iter().cloned().chain(self.late().iter().cloned()).collect()
+        let late = self.late().clone();
+        self.opened.iter().cloned().chain(late).filter(|opened| !opened.is_closed()).collect()
+    }
+
+    /// The one of that name that works by now.
+    pub fn current(&self, id: &str) -> Option<Arc<Opened>> {
+        self.all().into_iter().find(|opened| opened.id() == id)
     }
 
     fn late(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Opened>>> {

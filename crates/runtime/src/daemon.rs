@@ -2,14 +2,16 @@
 //! them, as soon as something changes or is due, until it is asked to stop. One that fails or hangs does not hurt
 //! the others.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use zyklus_engine::Book;
-use zyklus_host::Opened;
+use zyklus_host::{ConnectorConfig, Opened};
 use zyklus_model::At;
 use zyklus_store::Store;
 
@@ -21,6 +23,7 @@ use crate::error::RuntimeError;
 use crate::evaluate::{EvaluateReport, evaluate, sold_out};
 use crate::handing::LEASE_MICROS;
 use crate::project::Project;
+use crate::reload::{Reload, keep_reloading};
 use crate::sync::sync;
 
 /// How often a connector is asked for news unless it is configured.
@@ -49,12 +52,14 @@ pub struct Daemon {
     pub clock: Clock,
     /// The name it claims deliveries under, unlike that of any other daemon.
     pub owner: String,
+    /// How connectors from libraries are read again while it runs; `None` = never.
+    pub reload: Option<Reload>,
 }
 
 /// What the loops share.
 #[derive(Clone)]
-struct Shared {
-    daemon: Daemon,
+pub(crate) struct Shared {
+    pub(crate) daemon: Daemon,
     dispatcher: Arc<Dispatcher>,
     /// Wakes evaluation.
     news: Arc<Notify>,
@@ -62,7 +67,37 @@ struct Shared {
     book: Arc<watch::Sender<Arc<Book>>>,
     /// Whether another configuration was put in place: then this one sends nothing more, either.
     is_superseded: Arc<AtomicBool>,
-    stop: CancellationToken,
+    /// What has to end before the daemon does.
+    tasks: TaskTracker,
+    /// Stops all of it; in a connector's own loops, those alone.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Shared {
+    /// The loops of one connector.
+    pub(crate) fn keep(&self, connector: Kept) -> Loops {
+        let stop = self.stop.child_token();
+        let shared = Shared { stop: stop.clone(), ..self.clone() };
+        let ended = match connector {
+            Kept::Open(opened) => self.tasks.spawn(keep_connected(shared, opened)),
+            Kept::Failed(config) => self.tasks.spawn(keep_opening(shared, config)),
+        };
+        Loops { stop, ended }
+    }
+}
+
+/// What ends the loops of one connector, and tells when they have.
+pub(crate) struct Loops {
+    pub(crate) stop: CancellationToken,
+    pub(crate) ended: tokio::task::JoinHandle<()>,
+}
+
+/// A connector to be kept going.
+pub(crate) enum Kept {
+    /// One that is open.
+    Open(Arc<Opened>),
+    /// One that is to be opened.
+    Failed(Box<ConnectorConfig>),
 }
 
 impl Daemon {
@@ -84,6 +119,7 @@ impl Daemon {
             news: Arc::default(),
             book: Arc::new(book),
             is_superseded: Arc::default(),
+            tasks: TaskTracker::new(),
             stop: stop.clone(),
         };
         match shared.daemon.store.end_left_leases(shared.daemon.clock.now()).await {
@@ -94,19 +130,26 @@ impl Daemon {
             Err(error) => tracing::error!(%error, "what the last daemon was sending is settled later"),
         }
         shared.news.notify_one();
-        let mut tasks = tokio::task::JoinSet::new();
+        let mut loops = HashMap::new();
         for connector in &shared.daemon.connectors.opened {
-            tasks.spawn(keep_connected(shared.clone(), Arc::clone(connector)));
+            loops.insert(connector.id().to_owned(), shared.keep(Kept::Open(Arc::clone(connector))));
         }
         for (id, _) in &shared.daemon.connectors.failed {
-            tasks.spawn(keep_opening(shared.clone(), id.clone()));
+            if let Some(config) = shared.daemon.project.connectors.iter().find(|config| config.id == *id) {
+                loops.insert(id.clone(), shared.keep(Kept::Failed(Box::new(config.clone()))));
+            }
         }
+        let tasks = shared.tasks.clone();
         tasks.spawn(keep_deciding(shared.clone()));
         tasks.spawn(keep_settling(shared.clone()));
         tasks.spawn(keep_house(shared.daemon.clone(), stop.clone()));
+        if let Some(reload) = shared.daemon.reload.clone() {
+            tasks.spawn(keep_reloading(shared, reload, loops));
+        }
         stop.cancelled().await;
         tracing::info!("stopping: finishing what is under way");
-        let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
+        tasks.close();
+        let drained = tokio::time::timeout(DRAIN, tasks.wait()).await;
         if drained.is_err() {
             tracing::warn!("work was still under way after 20 s and is left to the next start");
         }
@@ -114,7 +157,7 @@ impl Daemon {
 }
 
 /// Sleeps, unless stopping is asked; `false` = stop.
-async fn rest(time: Duration, stop: &CancellationToken) -> bool {
+pub(crate) async fn rest(time: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(time) => true,
@@ -173,12 +216,12 @@ async fn keep_connected(shared: Shared, connector: Arc<Opened>) {
 }
 
 /// Opens a connector that could not be opened when the daemon started, and then keeps it going.
-async fn keep_opening(shared: Shared, id: String) {
+async fn keep_opening(shared: Shared, config: Box<ConnectorConfig>) {
     let (mut wait, longest) = OPEN_AGAIN;
+    let id = config.id.clone();
     while rest(wait, &shared.stop).await {
-        let daemon = shared.daemon.clone();
-        let name = id.clone();
-        let opening = tokio::spawn(async move { daemon.connectors.open_late(&daemon.project, &name).await });
+        let (connectors, config) = (Arc::clone(&shared.daemon.connectors), config.clone());
+        let opening = tokio::spawn(async move { connectors.open_as(&config).await });
         match opening.await {
             Ok(Ok(connector)) => {
                 tracing::info!(connector.id = %id, "the connector is open now");

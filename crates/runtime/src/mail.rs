@@ -273,6 +273,7 @@ mod tests {
             book: Book::assemble(lifecycle, Vec::new(), Settings::default(), 2).unwrap(),
             templates: Templates::from_files(&files, &LoadOptions::default()).unwrap(),
             connectors: Vec::new(),
+            plugins: zyklus_host::PluginOptions::beside(std::path::Path::new(".")),
             warnings: Vec::new(),
         }
     }

@@ -10,7 +10,7 @@ use zyklus_engine::lint;
 use zyklus_engine::source::{Source, Table};
 use zyklus_engine::{Book, Lifecycle, Playbook, Problem, Settings};
 use zyklus_host::config::{ConfigOptions, read_connectors};
-use zyklus_host::{ConfigProblem, ConnectorConfig, Registry};
+use zyklus_host::{ConfigProblem, ConnectorConfig, PluginOptions, Registry};
 use zyklus_model::{Purpose, Rates};
 
 use crate::definitions::pin_templates;
@@ -43,8 +43,10 @@ pub struct Project {
     pub book: Book,
     /// All templates.
     pub templates: Templates,
-    /// All connectors, enabled or not, in the file's order.
+    /// All connectors, enabled or not, in the file's order. One whose library cannot be used is among them, and says why.
     pub connectors: Vec<ConnectorConfig>,
+    /// Where libraries of connectors are, and which may be loaded.
+    pub plugins: PluginOptions,
     /// What is doubtful.
     pub warnings: Vec<Problem>,
 }
@@ -64,7 +66,14 @@ impl Project {
         let mut problems = Vec::new();
         let head = read_head(&name, &text, &base_dir, options, &mut problems);
         let source = zyklus_host::Source { file: &name, text: &text };
-        let connectors = match read_connectors(&source, registry, options) {
+        let mut options = options.clone();
+        if let Some(head) = &head {
+            options.plugins.allow_unpinned.clone_from(&head.allow_unpinned);
+            if let Some(folder) = &head.plugin_folder {
+                options.plugins.folder = base_dir.join(folder);
+            }
+        }
+        let connectors = match read_connectors(&source, registry, &options) {
             Ok(connectors) => connectors,
             // What is no TOML at all was reported already.
             Err(_) if head.is_none() && !problems.is_empty() && DeTable::parse(&text).is_err() => Vec::new(),
@@ -105,6 +114,7 @@ impl Project {
             book,
             templates,
             connectors,
+            plugins: options.plugins,
             warnings: Vec::new(),
         };
         problems.extend(project.cross_check(&name, &text, registry));
@@ -190,7 +200,7 @@ impl Project {
                     zyklus_engine::playbook::Verb::Call { connector, action, .. } => {
                         let target = format!("{connector}.{action}");
                         let known = self.connectors.iter().find(|c| c.id == *connector);
-                        let manifest = known.and_then(|c| registry.manifest(&c.kind));
+                        let manifest = known.and_then(|c| c.manifest(registry));
                         if known.is_none() {
                             let text = format!(
                                 "journey `{}` calls the connector `{connector}`, which {file} does not have",
@@ -231,12 +241,12 @@ impl Project {
             }
         }
         let carries_mail = self.connectors.iter().filter(|c| c.settings.enabled).any(|c| {
-            let channel = registry.manifest(&c.kind).and_then(|m| m.channel.as_ref());
+            let channel = c.manifest(registry).and_then(|m| m.channel.as_ref());
             channel.is_some_and(|spec| spec.channel == zyklus_model::Channel::Email)
         });
         let mut carriers: BTreeMap<zyklus_model::Channel, &str> = BTreeMap::new();
         for connector in self.connectors.iter().filter(|c| c.settings.enabled) {
-            let spec = registry.manifest(&connector.kind).and_then(|m| m.channel.as_ref());
+            let spec = connector.manifest(registry).and_then(|m| m.channel.as_ref());
             let Some(channel) = spec.map(|spec| spec.channel) else { continue };
             let first = *carriers.entry(channel).or_insert(&connector.id);
             if first != connector.id {
@@ -248,7 +258,15 @@ impl Project {
                 problems.push(whole(&message, help).warning());
             }
         }
-        if sends_mail && !carries_mail {
+        let failed = self.connectors.iter().filter(|c| c.settings.enabled);
+        for (connector, failed) in failed.filter_map(|c| Some((c, c.failed.as_ref()?))) {
+            let start = text.find(&format!("[connectors.{}]", connector.id)).unwrap_or(0);
+            let message = format!("connector `{}` does not work: {}", connector.id, failed.reason);
+            let problem = Problem::at(&file.into(), text, start..start, message);
+            problems.push(problem.help("a daemon goes on without it, and tries again").warning());
+        }
+        let is_unknown = self.connectors.iter().any(|c| c.settings.enabled && c.failed.is_some());
+        if sends_mail && !carries_mail && !is_unknown {
             let message = "the playbooks send e-mail, and no connector carries it: nothing will go out";
             problems.push(whole(message, "add [connectors.mail] with type = \"smtp\"").warning());
         }
@@ -264,6 +282,8 @@ struct Head {
     rates: Rates,
     model: String,
     settings: Settings,
+    plugin_folder: Option<String>,
+    allow_unpinned: Vec<String>,
 }
 
 fn read_head(
@@ -334,13 +354,22 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path, options: &ConfigOptions
         }
         table.finish(source);
     }
+    let (mut plugin_folder, mut allow_unpinned) = (None, Vec::new());
+    if let Some(mut table) = root.take("plugins").and_then(|v| source.table("plugins", v)) {
+        plugin_folder = table.take("folder").and_then(|v| source.text_of("plugins.folder", v));
+        let names = table.take("allow_unpinned");
+        for item in names.and_then(|v| source.array_of("plugins.allow_unpinned", v)).into_iter().flatten() {
+            allow_unpinned.extend(source.text_of("plugins.allow_unpinned", item));
+        }
+        table.finish(source);
+    }
     // Read by the host.
     root.take("connectors");
     source.later_tables(&mut root);
     root.finish(source);
     let shop = shop?;
     settings.zone = shop.zone.clone();
-    Some(Head { store_url, past_days, shop, rates, model, settings })
+    Some(Head { store_url, past_days, shop, rates, model, settings, plugin_folder, allow_unpinned })
 }
 
 fn read_file(path: &Path, name: &str) -> Result<String, Vec<Problem>> {

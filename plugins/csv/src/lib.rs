@@ -157,3 +157,6 @@ impl Source for CsvConnector {
         blocking(move || shared.read(&request)).await?
     }
 }
+
+#[cfg(feature = "library")]
+zyklus_connect::export_connector!(CsvConnector);

@@ -161,3 +161,6 @@ impl MaildirConnector {
         Error::new(ErrorKind::Transient, message).with_detail(error.to_string())
     }
 }
+
+#[cfg(feature = "library")]
+zyklus_connect::export_connector!(MaildirConnector);

@@ -184,6 +184,9 @@ impl Sending {
     }
 }
 
+#[cfg(feature = "library")]
+zyklus_connect::export_connector!(SmtpConnector);
+
 #[cfg(test)]
 mod tests {
     use super::*;

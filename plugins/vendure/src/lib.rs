@@ -116,3 +116,6 @@ impl std::fmt::Debug for VendureConnector {
         f.debug_struct("VendureConnector").field("url", &self.config.url).finish_non_exhaustive()
     }
 }
+
+#[cfg(feature = "library")]
+zyklus_connect::export_connector!(VendureConnector);

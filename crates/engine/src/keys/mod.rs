@@ -15,7 +15,7 @@ pub use lifecycle::LIFECYCLE;
 pub use playbook::PLAYBOOK;
 pub use reference::reference;
 pub use schema::{Connectors, schema};
-pub use zyklus::{HOST, ZYKLUS};
+pub use zyklus::{HOST, LIBRARY, ZYKLUS};
 
 /// What the value of a key may be.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::schema::literal;
-use super::{Choice, Connectors, FILES, HOST, Key, Kind, Table};
+use super::{Choice, Connectors, FILES, HOST, Key, Kind, LIBRARY, Table};
 
 const HEAD: &str = "\
 # Every key
@@ -28,6 +28,7 @@ pub fn reference(connectors: &Connectors) -> String {
         writer.table(file.root, 2);
         if std::ptr::eq(file.root, super::ZYKLUS.root) {
             writer.table(&HOST, 3);
+            writer.table(&LIBRARY, 3);
             for (kind, schema) in connectors {
                 writer.connector(kind, schema);
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Choice, File, HOST, ID_FORM, Key, Kind, Table};
+use super::{Choice, File, HOST, ID_FORM, Key, Kind, LIBRARY, Table};
 
 /// The configuration schema of each kind of connector, by the word after `type =`.
 pub type Connectors = BTreeMap<String, Value>;
@@ -204,13 +204,23 @@ impl Writer<'_> {
             let name = format!("connector_{kind}");
             all.push(self.define(&name, |writer| writer.one_connector(kind, config)));
         }
+        let library = self.define(LIBRARY.name, Writer::library);
         json!({
             "description": HOST.doc,
             "type": "object",
-            "properties": { "type": { "enum": kinds } },
-            "required": ["type"],
-            "oneOf": all,
+            "if": { "required": ["library"] },
+            "then": library,
+            "else": { "properties": { "type": { "enum": kinds } }, "required": ["type"], "oneOf": all },
         })
+    }
+
+    /// A connector from a library: the host's keys, those about the library, and its own, which nobody knows here.
+    fn library(&mut self) -> Value {
+        let mut schema = self.table(&LIBRARY);
+        for key in HOST.keys {
+            schema["properties"][key.name] = self.key(key);
+        }
+        schema
     }
 
     fn one_connector(&mut self, kind: &str, config: &Value) -> Value {

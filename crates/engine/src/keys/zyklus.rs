@@ -42,6 +42,8 @@ static ROOT: Table = Table {
             "{ mail = { type = \"maildir\", path = \"mail\" } }",
         )
         .or("none"),
+        Key::new("plugins", Kind::Table(&PLUGINS), "connectors that are not part of the program", "{ folder = \"plugins\" }")
+            .or("a folder `plugins` beside this file, and every library in it pinned"),
     ],
     is_later: false,
     is_open: false,
@@ -273,6 +275,73 @@ static TEST: Table = Table {
     .or("nobody")],
     is_later: false,
     is_open: false,
+};
+
+static PLUGINS: Table = Table {
+    name: "plugins",
+    title: "[plugins]",
+    doc: "Where libraries of connectors are, and which may be loaded. What `library` names is looked for here.",
+    keys: &[
+        Key::new(
+            "folder",
+            Kind::Text,
+            "the folder they lie in; nobody but its owner may write to it",
+            "\"/usr/lib/zyklus\"",
+        )
+        .or("\"plugins\""),
+        Key::new(
+            "allow_unpinned",
+            Kind::List(&Kind::Text),
+            "libraries that are loaded whatever is in them, while you build one",
+            "[\"libacme.so\"]",
+        )
+        .or("none"),
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+/// What a `[connectors.NAME]` says of its library, besides the keys of the host and of the connector.
+pub static LIBRARY: Table = Table {
+    name: "library",
+    title: "[connectors.NAME] with a library",
+    doc: "A connector that is not part of the program. Beside these keys stand those every connector has, without `type`, and \
+          the connector's own; `zyklus plugin check FILE` shows them.",
+    keys: &[
+        Key::new("library", Kind::Text, "the file, below the folder that [plugins] names", "\"libacme.so\"")
+            .needed(),
+        Key::new(
+            "sha256",
+            Kind::Form("^[0-9a-fA-F]{64}$", "64 hexadecimal digits"),
+            "the hash it must have",
+            "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+        )
+        .or("the one in plugins.lock, which `zyklus plugin lock` writes"),
+        Key::new(
+            "isolation",
+            Kind::Words(&["process", "in-process"]),
+            "a process of its own, or the daemon's, which its crash then ends",
+            "\"process\"",
+        )
+        .or("\"process\""),
+        Key::new(
+            "memory_limit",
+            Kind::Form("^[0-9]+ ?(MiB|GiB)$", "a number with MiB or GiB"),
+            "memory of its process",
+            "\"1 GiB\"",
+        )
+        .or("\"512 MiB\""),
+        Key::new("cpu_limit", Kind::Text, "processor time one call may take", "\"2m\"").or("\"60s\""),
+        Key::new(
+            "network",
+            Kind::Bool,
+            "whether its process may open connections of its own; HTTP goes through the daemon",
+            "true",
+        )
+        .or("false"),
+    ],
+    is_later: false,
+    is_open: true,
 };
 
 /// What every `[connectors.NAME]` may say besides the connector's own keys. Where a connector has a key of the same

@@ -18,9 +18,6 @@ pub(crate) const ALL: &[&str] = &[
     "timeout",
     "record_to",
     "replay_from",
-    "library",
-    "sha256",
-    "isolation",
 ];
 
 /// Keys that belong to the connector when its own schema has them.
@@ -99,12 +96,6 @@ impl HostSettings {
             "rate_limit" => self.rate_limit = Some(rate_limit(value)?),
             "record_to" => self.record_to = Some(text(value)?.into()),
             "replay_from" => self.replay_from = Some(text(value)?.into()),
-            "library" | "sha256" | "isolation" => {
-                return Err((
-                    format!("`{key}` comes with a later version"),
-                    Some("this version opens only built-in connectors; use `type`".into()),
-                ));
-            }
             other => return Err((format!("`{other}` is not a key of the host"), None)),
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! connector's schema, secrets fetched, the host's own keys taken out. Never opens a connector.
 
 mod host_keys;
+mod library;
 mod misplaced;
 mod place;
 mod problem;
@@ -15,18 +16,21 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zyklus_connect::Manifest;
 
 use zyklus_connect::{Error, ErrorKind};
 
 pub use host_keys::HostSettings;
+pub use library::FailedLibrary;
 pub use place::Source;
 pub use problem::ConfigProblem;
 
+use crate::plugin::{KEYS as LIBRARY_KEYS, Plugin, PluginOptions};
 use crate::redact::Redactor;
-use crate::registry::Registry;
+use crate::registry::{OpenFn, Registry};
 use place::{Places, dotted, step};
 
 /// Looks up an environment variable.
@@ -44,13 +48,17 @@ pub struct ConfigOptions {
     pub resolve_secrets: bool,
     /// The environment.
     pub env: EnvFn,
+    /// Connectors' libraries.
+    pub plugins: PluginOptions,
 }
 
 impl ConfigOptions {
     /// Reads the process's environment, fetches secrets, refuses literal ones.
     pub fn new(base_dir: impl Into<PathBuf>) -> Self {
+        let base_dir = base_dir.into();
         ConfigOptions {
-            base_dir: base_dir.into(),
+            plugins: PluginOptions::beside(&base_dir),
+            base_dir,
             allow_literal_secrets: false,
             resolve_secrets: true,
             env: Arc::new(|name| std::env::var(name).ok()),
@@ -64,6 +72,7 @@ impl std::fmt::Debug for ConfigOptions {
             .field("base_dir", &self.base_dir)
             .field("allow_literal_secrets", &self.allow_literal_secrets)
             .field("resolve_secrets", &self.resolve_secrets)
+            .field("plugins", &self.plugins)
             .finish_non_exhaustive()
     }
 }
@@ -85,6 +94,10 @@ pub struct ConnectorConfig {
     pub warnings: Vec<ConfigProblem>,
     /// Whether `config` holds its secrets, so that it can be opened.
     pub(crate) has_secrets: bool,
+    /// The library it comes from; `None` = it is built in, or its library cannot be used.
+    pub plugin: Option<Plugin>,
+    /// Why its library cannot be used. Then `config` is empty: nobody knows which of its keys are secrets.
+    pub failed: Option<FailedLibrary>,
 }
 
 /// Whether a text can be a connector's name: it names a folder and stands before a dot in playbooks.
@@ -106,6 +119,17 @@ impl ConnectorConfig {
             redactor: Redactor::new(secrets),
             warnings: Vec::new(),
             has_secrets: true,
+            plugin: None,
+            failed: None,
+        }
+    }
+
+    /// What it is and can do before it is opened; `None` = its library cannot be used.
+    pub fn manifest<'a>(&'a self, registry: &'a Registry) -> Option<&'a Manifest> {
+        match (&self.plugin, &self.failed) {
+            (Some(plugin), _) => Some(plugin.manifest()),
+            (None, Some(_)) => None,
+            (None, None) => registry.manifest(&self.kind),
         }
     }
 }
@@ -167,6 +191,21 @@ pub fn read_connectors(
     if problems.is_empty() { Ok(read.into_iter().map(|(_, c)| c).collect()) } else { Err(problems) }
 }
 
+/// Reads one connector of a whole file; `None` = there is no such table.
+fn read_one(
+    source: &Source<'_>,
+    id: &str,
+    registry: &Registry,
+    options: &ConfigOptions,
+) -> Result<Option<ConnectorConfig>, Vec<ConfigProblem>> {
+    let Ok(document) = DeTable::parse(source.text) else { return Ok(None) };
+    let tables = document.get_ref().get("connectors").and_then(|tables| tables.get_ref().as_table());
+    match tables.and_then(|tables| tables.get(id)) {
+        Some(table) => read_connector(source, id, table, registry, options).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Reads one connector's table. Every problem is reported, not only the first.
 pub fn read_connector(
     source: &Source<'_>,
@@ -189,6 +228,12 @@ pub fn read_connector(
     }
 }
 
+/// Where a connector comes from.
+enum Origin<'r> {
+    BuiltIn(String, &'r Manifest, &'r Arc<dyn OpenFn>),
+    Plugin(Plugin),
+}
+
 struct Reader<'a> {
     source: &'a Source<'a>,
     root: String,
@@ -204,14 +249,6 @@ impl Reader<'_> {
             self.report("", "this must be a table".into(), None);
             return None;
         };
-        for later in ["library", "sha256", "isolation"] {
-            if let Some(value) = table.shift_remove(later) {
-                self.host_key(&mut HostSettings::default(), later, &value, &[]);
-            }
-        }
-        if !self.problems.is_empty() {
-            return None;
-        }
         if !is_id(id) {
             let help = "write lower-case letters, digits, `-` and `_`, a letter first, at most 40 in all";
             let span = self.places.find("").key;
@@ -220,23 +257,18 @@ impl Reader<'_> {
                 ConfigProblem::at(self.source, path, span, format!("`{id}` cannot be a connector's name"));
             self.problems.push(problem.help(help));
         }
-        let kinds = || format!("the types are: {}", registry.kinds().join(", "));
-        let kind = match table.shift_remove("type") {
-            Some(Value::String(kind)) => kind,
-            Some(_) => {
-                self.report("/type", "the type must be a text".into(), Some(kinds()));
-                return None;
+        let library = table.contains_key("library");
+        let source = if library {
+            match library::load(self, id, &mut table, registry)? {
+                library::Loaded::Plugin(plugin) => Origin::Plugin(plugin),
+                library::Loaded::Failed(config) => return Some(*config),
             }
-            None => {
-                self.report("/type", "`type` is missing".into(), Some(kinds()));
-                return None;
-            }
+        } else {
+            self.built_in(&mut table, registry)?
         };
-        let Ok((manifest, opener)) = registry.find(&kind) else {
-            let near = zyklus_model::nearest(&kind, registry.kinds());
-            let help = near.map_or_else(kinds, |near| format!("did you mean \"{near}\"?"));
-            self.report("/type", format!("there is no connector of type \"{kind}\""), Some(help));
-            return None;
+        let (kind, manifest) = match &source {
+            Origin::BuiltIn(kind, manifest, _) => (kind.clone(), *manifest),
+            Origin::Plugin(plugin) => (plugin.manifest().kind.clone(), plugin.manifest()),
         };
         let schema = &manifest.config_schema;
         let mut settings = HostSettings::default();
@@ -250,7 +282,9 @@ impl Reader<'_> {
             }
         }
         let mut config = Value::Object(table);
-        let found = schema::walk(schema, &config, host_keys::ALL);
+        let of_library = if library { LIBRARY_KEYS } else { &[] };
+        let ours = [host_keys::ALL, of_library].concat();
+        let found = schema::walk(schema, &config, &ours);
         for (pointer, message, help) in misplaced::find(&config, &found) {
             self.report(&pointer, message, Some(help));
         }
@@ -270,12 +304,19 @@ impl Reader<'_> {
         let redactor = Redactor::new(secrets.values().flatten().cloned());
         self.values(schema, &config, &secrets);
         self.addresses(&manifest.url_fields, &config);
-        if self.problems.is_empty() && settings.enabled {
+        if self.problems.is_empty()
+            && settings.enabled
+            && let Origin::BuiltIn(_, _, opener) = &source
+        {
             for error in opener.validate(&config, &self.options.base_dir) {
                 self.validated(error, &redactor);
             }
         }
         let warnings = std::mem::take(&mut self.warnings);
+        let plugin = match source {
+            Origin::BuiltIn(..) => None,
+            Origin::Plugin(plugin) => Some(plugin),
+        };
         Some(ConnectorConfig {
             id: id.to_owned(),
             kind,
@@ -284,7 +325,34 @@ impl Reader<'_> {
             redactor,
             warnings,
             has_secrets: fetch,
+            plugin,
+            failed: None,
         })
+    }
+
+    /// The built-in connector that `type` names.
+    fn built_in<'r>(&mut self, table: &mut Map<String, Value>, registry: &'r Registry) -> Option<Origin<'r>> {
+        let kinds = || format!("the types are: {}", registry.kinds().join(", "));
+        let kind = match table.shift_remove("type") {
+            Some(Value::String(kind)) => kind,
+            Some(_) => {
+                self.report("/type", "the type must be a text".into(), Some(kinds()));
+                return None;
+            }
+            None => {
+                self.report("/type", "`type` is missing".into(), Some(kinds()));
+                return None;
+            }
+        };
+        match registry.find(&kind) {
+            Ok((manifest, opener)) => Some(Origin::BuiltIn(kind, manifest, opener)),
+            Err(_) => {
+                let near = zyklus_model::nearest(&kind, registry.kinds());
+                let help = near.map_or_else(kinds, |near| format!("did you mean \"{near}\"?"));
+                self.report("/type", format!("there is no connector of type \"{kind}\""), Some(help));
+                None
+            }
+        }
     }
 
     /// Reports what the connector itself says of its configuration.

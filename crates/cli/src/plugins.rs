@@ -1,0 +1,124 @@
+//! `zyklus plugin`: what libraries there are, which of them may be loaded, and what one is.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use serde_json::Value;
+use zyklus_host::plugin::{Lock, prepare, prepare_unpinned};
+use zyklus_host::{ConnectorConfig, LibrarySettings, Plugin, PluginOptions};
+use zyklus_runtime::Project;
+
+use crate::Failure;
+use crate::args::PluginCommand;
+use crate::commands::{Done, load, print};
+
+pub(crate) fn run(config: &Path, command: PluginCommand) -> Done {
+    match command {
+        PluginCommand::List => list(&*load(config, false)?),
+        PluginCommand::Lock => lock(&*load(config, false)?),
+        PluginCommand::Check { file } => check(&file),
+    }
+}
+
+/// Every connector from a library, and what is said of it.
+fn libraries(project: &Project) -> Vec<(&ConnectorConfig, &LibrarySettings)> {
+    project
+        .connectors
+        .iter()
+        .filter_map(|c| {
+            let plugin = c.plugin.as_ref().map(Plugin::settings);
+            Some((c, plugin.or_else(|| c.failed.as_ref().map(|failed| &failed.settings))?))
+        })
+        .collect()
+}
+
+/// An error with its causes, in one line.
+fn words(error: zyklus_host::LibraryError) -> String {
+    format!("{:#}", anyhow::Error::from(error))
+}
+
+fn list(project: &Project) -> Done {
+    let mut is_well = true;
+    for (connector, settings) in libraries(project) {
+        let library = settings.library.display();
+        match prepare(settings, &project.plugins) {
+            Ok(plugin) => {
+                let manifest = plugin.manifest();
+                let hash = plugin.sha256().get(..12).unwrap_or_default();
+                print(&format!(
+                    "{}  {library}  {} {}  ABI {}  sha256 {hash}…\n",
+                    connector.id,
+                    manifest.name,
+                    manifest.version,
+                    plugin.abi()
+                ))?;
+            }
+            Err(error) => {
+                is_well = false;
+                print(&format!("{}  {library}  failed: {}\n", connector.id, words(error)))?;
+            }
+        }
+    }
+    if is_well { Ok(()) } else { Err(Failure::No) }
+}
+
+fn lock(project: &Project) -> Done {
+    let mut lock = Lock::default();
+    let before = Lock::read(&project.plugins.lock).unwrap_or_default();
+    let mut failures = Vec::new();
+    for (connector, settings) in libraries(project) {
+        if lock.find(&settings.library).is_some() {
+            continue;
+        }
+        match prepare_unpinned(settings, &project.plugins) {
+            Ok(plugin) => lock.plugins.push(plugin.locked()),
+            Err(error) => failures.push(format!("{}: {}", connector.id, words(error))),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(anyhow!("{}; nothing was written", failures.join("; ")).into());
+    }
+    lock.write(&project.plugins.lock)?;
+    for locked in &lock.plugins {
+        let word = match before.find(&locked.library) {
+            None => "new",
+            Some(known) if known.sha256 == locked.sha256 => "as before",
+            Some(_) => "changed",
+        };
+        let (library, kind, version) = (locked.library.display(), &locked.kind, &locked.version);
+        print(&format!("{library}  {kind} {version}  {}  {word}\n", locked.sha256))?;
+    }
+    print(&format!("{} libraries are pinned in {}.\n", lock.plugins.len(), project.plugins.lock.display()))
+}
+
+fn check(file: &Path) -> Done {
+    let name = file.file_name().ok_or_else(|| anyhow!("{} is no file", file.display()))?;
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let private = tempfile::tempdir()?;
+    let mut options = PluginOptions::beside(folder);
+    options.folder = folder.to_path_buf();
+    options.private = private.path().join("libraries");
+    let plugin = prepare_unpinned(&LibrarySettings::new(name), &options)?;
+    let manifest = plugin.manifest();
+    let mut text = format!(
+        "{} is a plugin for ABI {}.\nkind: {}\nname: {} {}\n{}\nsha256: {}\n",
+        plugin.path().display(),
+        plugin.abi(),
+        manifest.kind,
+        manifest.name,
+        manifest.version,
+        manifest.description,
+        plugin.sha256()
+    );
+    let named = |title: &str, names: Vec<&str>| match names.as_slice() {
+        [] => String::new(),
+        names => format!("{title}: {}\n", names.join(", ")),
+    };
+    text += &named("streams", manifest.streams.iter().map(|stream| stream.name.as_str()).collect());
+    text += &named("channel", manifest.channel.iter().map(|spec| spec.channel.as_str()).collect());
+    text += &named("actions", manifest.actions.iter().map(|action| action.name.as_str()).collect());
+    text += &named("hosts", manifest.hosts.iter().map(String::as_str).collect());
+    let keys = manifest.config_schema.get("properties").and_then(Value::as_object);
+    text += &named("keys", keys.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).collect());
+    print(&text)
+}
