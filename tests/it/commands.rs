@@ -57,6 +57,7 @@ async fn check_says_for_programs_what_it_says_for_people() {
             "journeys",
             "templates",
             "connectors",
+            "failed_connectors",
             "holdout_percent"
         ]
     );
@@ -70,6 +71,15 @@ async fn check_says_for_programs_what_it_says_for_people() {
         (&json!("warning"), &json!("zyklus.toml"), &json!(15))
     );
     assert!(doubt["message"].as_str().unwrap().contains("`none.csv` does not exist"), "{doubt}");
+
+    // A library that is not there: read, but not sound.
+    let lost = write(dir.path(), &format!("[connectors.lost]\nlibrary = \"lost.so\"\n{}", files("none")));
+    let told = parsed(&ends(&lost, &["check", "--json"], 1).await);
+    assert_eq!((&told["sound"], &told["failed_connectors"]), (&json!(false), &json!(1)));
+    let listed = parsed(&ends(&lost, &["connector", "list", "--json"], 0).await);
+    let lost = listed.as_array().unwrap().iter().find(|one| one["connector"] == "lost").unwrap();
+    assert!(lost["failed"].as_str().unwrap().contains("lost.so"), "{lost}");
+    write(dir.path(), &files("none"));
 
     // A test that fails: read, but not sound.
     std::fs::create_dir(dir.path().join("playbooks")).unwrap();
@@ -102,7 +112,7 @@ async fn connectors_are_listed_and_checked_for_programs() {
     let listed = parsed(&ends(&zyklus, &["connector", "list", "--json"], 0).await);
     assert_eq!(
         listed[0],
-        json!({ "connector": "mail", "type": "maildir", "enabled": true, "streams": [], "channel": "email", "actions": [] })
+        json!({ "connector": "mail", "type": "maildir", "enabled": true, "streams": [], "channel": "email", "actions": [], "failed": null })
     );
     assert_eq!((&listed[1]["connector"], &listed[1]["enabled"]), (&json!("off"), &json!(false)));
     assert!(listed[2]["streams"].as_array().unwrap().contains(&json!("orders")), "{listed}");
