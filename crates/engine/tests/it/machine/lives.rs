@@ -8,11 +8,12 @@ use zyklus_engine::playbook::Mode;
 use zyklus_engine::sim::{Happening, Life};
 use zyklus_engine::{Book, candidates, decide};
 use zyklus_model::{
-    At, CustomerId, Delivery, DeliveryState, Email, GuardReason, Origin, PhoneNumber, Run, RunId, RunState,
-    Snapshot, Tag,
+    At, CustomerId, Delivery, DeliveryState, Email, GuardReason, Origin, PhoneNumber, Run, RunId, Snapshot,
+    Tag,
 };
 
 use super::model::Model;
+use super::tally::count;
 use crate::world::{LIFECYCLE, World};
 
 /// So often at most something is due on the way to one instant.
@@ -341,6 +342,9 @@ impl Side {
     /// The daemon dies when something is due, and another comes a little later.
     fn crash(&mut self, until: At, point: u8) {
         for who in 0..self.lives.len() {
+            if point > 1 {
+                self.go_to_a_claim(who, until);
+            }
             let next = self.lives[who].next_at().filter(|at| *at <= until);
             if let Some(at) = next {
                 let life = &mut self.lives[who];
@@ -362,6 +366,9 @@ impl Side {
                         for delivery in &mut self.lives[who].snapshot.deliveries {
                             if gone.contains(&delivery.id) {
                                 delivery.state = DeliveryState::Unknown;
+                                if self.style == Style::Plain {
+                                    count("answer lost");
+                                }
                             }
                         }
                     }
@@ -371,6 +378,17 @@ impl Side {
             }
             from_what_is_written(&mut self.lives[who]);
             self.go(who, until);
+        }
+    }
+
+    /// On to the next instant at which a claim is due.
+    fn go_to_a_claim(&mut self, who: usize, until: At) {
+        for _ in 0..200 {
+            let life = &self.lives[who];
+            if life.snapshot.mark.due_at > until || life.next_at() < Some(life.snapshot.mark.due_at) {
+                return;
+            }
+            self.step(who, until);
         }
     }
 
@@ -410,10 +428,6 @@ impl Side {
     /// For whom a run began.
     pub(crate) fn owner(&self, run: Option<RunId>) -> Option<usize> {
         self.owners.get(&run?).copied()
-    }
-
-    pub(crate) fn live_runs(&self) -> usize {
-        self.runs().filter(|run| run.state != RunState::Ended).count()
     }
 }
 

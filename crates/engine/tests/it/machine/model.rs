@@ -10,8 +10,8 @@ use zyklus_model::{
     OrderState, Origin, Purpose, Refund, Snapshot, Suppression,
 };
 
-use super::letters::{Draft, Letter};
-use super::playbooks::{Goal, GoalWhen, Journey};
+use super::letters::{Draft, How, Letter};
+use super::playbooks::{Goal, GoalWhen, Journey, Step};
 use crate::world::{START, at, order};
 
 /// What somebody says.
@@ -125,7 +125,11 @@ impl Model {
 
     /// What a letter makes of it.
     pub(crate) fn apply(&mut self, letter: &Letter) {
-        self.now = self.now.plus_seconds(letter.after());
+        // Never at the very instant of something else: whether that has been seen would be chance.
+        self.now = match letter.after() {
+            0 => self.now.plus_micros(1_000),
+            after => self.now.plus_seconds(after),
+        };
         match letter {
             Letter::Facts { who, facts, .. } => {
                 for (place, draft) in facts.iter().enumerate() {
@@ -134,12 +138,19 @@ impl Model {
                     self.say(*who, at, draft);
                 }
             }
-            Letter::Edit { index, journey, only_steps, .. } => {
+            Letter::Edit { index, journey, how, .. } => {
                 self.was_scheduled |=
                     self.journeys[*index].as_ref().is_some_and(|j| j.start.contains("schedule"));
-                match (journey, &mut self.journeys[*index]) {
-                    (Some(new), Some(journey)) if *only_steps => journey.steps.clone_from(&new.steps),
-                    (new, journey) => *journey = new.as_ref().map(|new| (**new).clone()),
+                let known = &mut self.journeys[*index];
+                match (journey, known.as_mut(), how) {
+                    (Some(new), Some(known), How::NewSteps) => known.steps.clone_from(&new.steps),
+                    (Some(_), Some(known), How::FirstLast) => known.steps.rotate_left(1),
+                    (Some(_), Some(known), How::Backwards) => known.steps.reverse(),
+                    (Some(_), Some(known), How::Shorter) if known.steps.len() > 1 => {
+                        let wait = known.steps.iter().position(|step| matches!(step, Step::Wait { .. }));
+                        known.steps.remove(wait.unwrap_or(0));
+                    }
+                    (new, ..) => *known = new.as_ref().map(|new| (**new).clone()),
                 }
             }
             Letter::Pause { index, .. } => self.is_off[*index] = true,
