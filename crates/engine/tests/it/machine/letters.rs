@@ -79,10 +79,11 @@ pub(crate) enum Letter {
         after: i64,
     },
     /// The daemon dies when something is due: before it has written its decision down, after claiming, or after
-    /// handing over.
+    /// handing over. That it hears of something is often why.
     Crash {
         after: i64,
         point: u8,
+        hears: bool,
     },
 }
 
@@ -247,8 +248,12 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
     if model.is_awake {
         one(1, |after| Letter::Sleep { after });
         one(2, |after| Letter::Admit { after });
-        choices
-            .push((4, (after(), 0u8..3).prop_map(|(after, point)| Letter::Crash { after, point }).boxed()));
+        choices.push((
+            4,
+            (after(), 0u8..3, any::<bool>())
+                .prop_map(|(after, point, hears)| Letter::Crash { after, point, hears })
+                .boxed(),
+        ));
         let edit = (0i64..90_000, index(), edited, how);
         choices.push((
             4,

@@ -21,7 +21,7 @@ const RESTLESS: u32 = 60_000;
 /// What follows within so many microseconds follows at once.
 pub(crate) const MOMENT: i64 = 100;
 /// After a crash the daemon is away for so many seconds.
-const AWAY: i64 = 90;
+pub(crate) const AWAY: i64 = 90;
 
 /// What happened to a delivery.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,9 +66,11 @@ pub(crate) enum Op {
     Unmerge,
     Sleep,
     Wake,
+    /// With what the first customer said just before, if they did.
     Crash {
         until: At,
         point: u8,
+        known: Option<u32>,
     },
 }
 
@@ -168,7 +170,13 @@ impl Side {
             Op::Unmerge => self.unmerge(model),
             Op::Sleep => self.is_awake = false,
             Op::Wake => self.is_awake = true,
-            Op::Crash { until, point } => self.crash(*until, *point),
+            Op::Crash { until, point, known } => {
+                if let Some(known) = known {
+                    self.known = *known;
+                    self.commit(0, model, true, false);
+                }
+                self.crash(*until, *point);
+            }
         }
         if self.style == Style::Replayed {
             self.lives.iter_mut().for_each(from_what_is_written);

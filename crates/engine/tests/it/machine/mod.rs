@@ -110,9 +110,17 @@ impl StateMachineTest for Machine {
         letter.names().into_iter().for_each(count);
         machine.note_clock_change(model);
         match &letter {
-            Letter::Crash { point, .. } => {
-                machine.take(Op::Crash { until: model.now, point: *point }, model);
-                machine.take_alone(&Op::Pass(model.now), model);
+            Letter::Crash { point, hears, .. } => {
+                let (until, point) = (model.now, *point);
+                let heard = model.facts.last().filter(|_| *hears).map(|fact| (fact.heard, fact.number));
+                if let Some((at, known)) = heard {
+                    machine.take(Op::Pass(at), model);
+                    machine.take(Op::Crash { until, point, known: Some(known) }, model);
+                    machine.take_alone(&Op::Commit { who: 0, known, live: true, history: false }, model);
+                } else {
+                    machine.take(Op::Crash { until, point, known: None }, model);
+                }
+                machine.take_alone(&Op::Pass(until), model);
             }
             _ => machine.take(Op::Pass(model.now), model),
         }
@@ -352,13 +360,12 @@ const WANTED: &[(&str, u64)] = &[
     ("withdrawn", 2),
     ("beside another under a cap", 5),
     ("delayed: capped", 20),
-    ("delayed: paused", 50),
     ("delayed: quiet_hours", 10),
     ("delayed: outranked", 1),
     ("refused: capped", 20),
-    ("refused: expired", 2),
+    ("refused: expired", 1),
     ("refused: missed", 20),
-    ("refused: no_address", 30),
+    ("refused: no_address", 10),
     ("refused: no_consent", 60),
     ("refused: quiet_hours", 2),
     ("refused: suppressed", 40),

@@ -11,6 +11,7 @@ use zyklus_model::{
 };
 
 use super::letters::{Draft, How, Letter};
+use super::lives::AWAY;
 use super::playbooks::{Goal, GoalWhen, Journey, Step};
 use crate::world::{START, at, order};
 
@@ -159,6 +160,10 @@ impl Model {
             Letter::Unmerge { .. } => self.is_merged = false,
             Letter::Sleep { .. } => self.is_awake = false,
             Letter::Wake { .. } => self.is_awake = true,
+            Letter::Crash { hears: true, .. } => {
+                self.say(0, self.now, &Draft::Event { name: "go", late_seconds: 0 });
+                self.now = self.now.plus_seconds(AWAY);
+            }
             Letter::Pass { .. } | Letter::Duplicate { .. } | Letter::Admit { .. } | Letter::Crash { .. } => {}
         }
     }
