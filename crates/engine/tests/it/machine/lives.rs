@@ -277,7 +277,7 @@ impl Side {
         let mut moments = 0;
         while self.is_awake && self.step(who, to) {
             moments += 1;
-            assert!(moments < RESTLESS, "never at rest on the way to {to}");
+            assert!(moments < RESTLESS, "property 10: never at rest on the way to {to}");
         }
         let life = &mut self.lives[who];
         life.now = life.now.max(to);
@@ -443,7 +443,7 @@ impl Side {
 fn from_what_is_written(life: &mut Life) {
     let written = serde_json::to_string(&life.snapshot).expect("it can be written");
     let read: Snapshot = serde_json::from_str(&written).expect("it can be read");
-    assert_eq!(read, life.snapshot, "what is written is what is read");
+    assert_eq!(read, life.snapshot, "property 2: what is written is what is read");
     life.snapshot = read;
 }
 

@@ -69,8 +69,8 @@ pub(crate) struct Model {
     pub(crate) is_off: Vec<bool>,
     pub(crate) is_merged: bool,
     pub(crate) is_awake: bool,
-    /// Whether a journey that is gone started from the calendar.
-    was_scheduled: bool,
+    /// Whether a journey that starts or started from the calendar was changed.
+    changed_calendar: bool,
 }
 
 impl Model {
@@ -87,7 +87,7 @@ impl Model {
             is_off,
             is_merged: false,
             is_awake: true,
-            was_scheduled: false,
+            changed_calendar: false,
         };
         for who in 0..2 {
             let what =
@@ -107,13 +107,11 @@ impl Model {
         u32::try_from(self.facts.len()).unwrap_or_default()
     }
 
-    /// Who moves to another zone between two looks may or may not have passed a schedule's hour there: that depends on
-    /// when they were looked at last.
+    /// An hour of the calendar between two looks at somebody who has moved to another zone meanwhile, or whose journey
+    /// has begun to start from the calendar meanwhile, passes or not by when the first look was.
     pub(crate) fn may_be_looked_at(&self) -> bool {
         let moves = self.facts.iter().any(|f| matches!(f.what, What::Zone(_)));
-        let scheduled =
-            self.was_scheduled || self.journeys.iter().flatten().any(|j| j.start.contains("schedule"));
-        !(moves && scheduled)
+        !(self.changed_calendar || moves && self.journeys.iter().flatten().any(Journey::is_by_calendar))
     }
 
     /// Orders of somebody that are not cancelled.
@@ -140,8 +138,9 @@ impl Model {
                 }
             }
             Letter::Edit { index, journey, how, .. } => {
-                self.was_scheduled |=
-                    self.journeys[*index].as_ref().is_some_and(|j| j.start.contains("schedule"));
+                let old = self.journeys[*index].as_ref();
+                let both = old.into_iter().chain(journey.as_deref());
+                self.changed_calendar |= both.into_iter().any(Journey::is_by_calendar);
                 let known = &mut self.journeys[*index];
                 match (journey, known.as_mut(), how) {
                     (Some(new), Some(known), How::NewSteps) => known.steps.clone_from(&new.steps),

@@ -98,6 +98,11 @@ pub(crate) struct Journey {
 }
 
 impl Journey {
+    /// Whether it starts from the calendar.
+    pub(crate) fn is_by_calendar(&self) -> bool {
+        self.start.contains("schedule") || self.start.contains("date")
+    }
+
     /// The journey as a file has it.
     pub(crate) fn text(&self, name: &str) -> String {
         let mut text = format!(
@@ -338,7 +343,7 @@ pub(crate) fn journey() -> BoxedStrategy<Journey> {
     let parts = (start, prop::option::weighted(0.1, cond()), maybe(0.2), prop::option::weighted(0.3, goal));
     // Often with a message at once, so that journeys contend.
     let first = prop::option::weighted(0.4, (0u8..5).prop_map(|number| Step::Send { number, more: "" }));
-    let later = prop::option::weighted(0.15, leaf());
+    let later = prop::option::weighted(0.35, leaf());
     (parts, words, (first, later), prop::collection::vec(step(), 2..7))
         .prop_map(|((start, when, exit, goal), words, (first, later), mut steps)| {
             first.into_iter().for_each(|first| steps.insert(0, first));
