@@ -106,8 +106,6 @@ pub(crate) struct Side {
     pub(crate) is_awake: bool,
     pub(crate) known: u32,
     pub(crate) told: Vec<Told>,
-    /// Whether it is looked at more often than need be.
-    pub(crate) looks: bool,
 }
 
 impl Side {
@@ -123,17 +121,8 @@ impl Side {
             lives.push(Life::new(snapshot, model.now));
         }
         let owners = BTreeMap::new();
-        let mut side = Side {
-            style,
-            book,
-            lives,
-            away: None,
-            owners,
-            is_awake: true,
-            known: 2,
-            told: Vec::new(),
-            looks: true,
-        };
+        let mut side =
+            Side { style, book, lives, away: None, owners, is_awake: true, known: 2, told: Vec::new() };
         side.pass(model.now);
         side
     }
@@ -158,8 +147,11 @@ impl Side {
                 }
             }
             Op::Repeat { who } => {
+                // What says nothing new is no news, though it is looked at.
                 if self.style == Style::Turned {
-                    self.commit(*who, model, true, false);
+                    let holder = self.holder(*who);
+                    let life = &mut self.lives[holder];
+                    touch(&mut life.snapshot, life.now);
                 }
             }
             Op::Files(book) => {
@@ -259,7 +251,7 @@ impl Side {
         for who in order {
             // Never at the very instant at which something is heard.
             let is_later = to > self.lives[*who].now.plus_seconds(1);
-            if self.style == Style::Replayed && self.looks && self.is_awake && is_later {
+            if self.style == Style::Replayed && self.is_awake && is_later {
                 let now = self.lives[*who].now;
                 let half = to.micros_since(now) / 2;
                 self.go(*who, now.plus_micros(half));

@@ -166,10 +166,10 @@ impl Machine {
         let foretold = self.foretell(&op);
         let told = self.main.told.len();
         self.main.take(&op, model);
+        self.judge(model);
         if let Some(foretold) = foretold {
             self.came_true(&foretold, told);
         }
-        self.judge(model);
         self.turned.take(&op, model);
         self.same(&self.turned, "property 1: in the other order");
         self.take_alone(&op, model);
@@ -294,7 +294,6 @@ impl Machine {
     /// Property 2.
     fn replay(&self, model: &Model) {
         let mut again = Side::new(Style::Replayed, Arc::clone(&self.first), &self.begun);
-        again.looks = model.may_be_looked_at();
         for op in &self.ops {
             again.take(op, model);
         }

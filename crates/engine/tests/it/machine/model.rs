@@ -69,8 +69,6 @@ pub(crate) struct Model {
     pub(crate) is_off: Vec<bool>,
     pub(crate) is_merged: bool,
     pub(crate) is_awake: bool,
-    /// Whether a journey that starts or started from the calendar was changed.
-    changed_calendar: bool,
 }
 
 impl Model {
@@ -79,16 +77,8 @@ impl Model {
         let is_off = vec![false; 3];
         let mut journeys: Vec<Option<Journey>> = journeys.into_iter().map(Some).collect();
         journeys.resize(3, None);
-        let mut model = Model {
-            house,
-            now,
-            facts: Vec::new(),
-            journeys,
-            is_off,
-            is_merged: false,
-            is_awake: true,
-            changed_calendar: false,
-        };
+        let mut model =
+            Model { house, now, facts: Vec::new(), journeys, is_off, is_merged: false, is_awake: true };
         for who in 0..2 {
             let what =
                 What::Consent { channel: "email", state: ConsentState::Granted, basis: LegalBasis::Consent };
@@ -105,13 +95,6 @@ impl Model {
     /// How much is known.
     pub(crate) fn known(&self) -> u32 {
         u32::try_from(self.facts.len()).unwrap_or_default()
-    }
-
-    /// An hour of the calendar between two looks at somebody who has moved to another zone meanwhile, or whose journey
-    /// has begun to start from the calendar meanwhile, passes or not by when the first look was.
-    pub(crate) fn may_be_looked_at(&self) -> bool {
-        let moves = self.facts.iter().any(|f| matches!(f.what, What::Zone(_)));
-        !(self.changed_calendar || moves && self.journeys.iter().flatten().any(Journey::is_by_calendar))
     }
 
     /// Orders of somebody that are not cancelled.
@@ -138,9 +121,6 @@ impl Model {
                 }
             }
             Letter::Edit { index, journey, how, .. } => {
-                let old = self.journeys[*index].as_ref();
-                let both = old.into_iter().chain(journey.as_deref());
-                self.changed_calendar |= both.into_iter().any(Journey::is_by_calendar);
                 let known = &mut self.journeys[*index];
                 match (journey, known.as_mut(), how) {
                     (Some(new), Some(known), How::NewSteps) => known.steps.clone_from(&new.steps),

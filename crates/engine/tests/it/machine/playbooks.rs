@@ -98,11 +98,6 @@ pub(crate) struct Journey {
 }
 
 impl Journey {
-    /// Whether it starts from the calendar.
-    pub(crate) fn is_by_calendar(&self) -> bool {
-        self.start.contains("schedule") || self.start.contains("date")
-    }
-
     /// The journey as a file has it.
     pub(crate) fn text(&self, name: &str) -> String {
         let mut text = format!(
