@@ -31,6 +31,9 @@ pub(crate) struct Court<'a> {
     pub(crate) described: &'a BTreeMap<String, Journey>,
 }
 
+/// What is recorded of each step of each run.
+type Outcomes<'s> = BTreeMap<(RunId, &'s str), Vec<(DeliveryState, Option<GuardReason>)>>;
+
 fn channel_of(told: &Told) -> &'static str {
     told.delivery.channel.map_or("email", |channel| channel.as_str())
 }
@@ -226,8 +229,7 @@ impl Court<'_> {
     pub(crate) fn inspect(&self) {
         for (who, life) in self.side.lives.iter().enumerate() {
             let view = self.model.view(who, self.side.is_one(), self.side.known, life.now);
-            let mut of_run: BTreeMap<(RunId, &str), Vec<(DeliveryState, Option<GuardReason>)>> =
-                BTreeMap::new();
+            let mut of_run: Outcomes<'_> = BTreeMap::new();
             for d in &life.snapshot.deliveries {
                 if let Some(run) = d.run {
                     of_run.entry((run, &d.step)).or_default().push((d.state, d.reason));
@@ -253,11 +255,7 @@ impl Court<'_> {
         }
     }
 
-    fn accounted_for(
-        &self,
-        run: &Run,
-        of_run: &BTreeMap<(RunId, &str), Vec<(DeliveryState, Option<GuardReason>)>>,
-    ) {
+    fn accounted_for(&self, run: &Run, of_run: &Outcomes<'_>) {
         let steps: BTreeSet<&String> = run.acted.iter().map(|(step, _)| step).collect();
         assert_eq!(steps.len(), run.acted.len(), "property 3: a step acted twice: {run:#?}");
         for (step, outcome) in &run.acted {

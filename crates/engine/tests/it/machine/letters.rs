@@ -116,8 +116,10 @@ impl Letter {
             Letter::Sleep { .. } => model.is_awake,
             Letter::Wake { .. } => !model.is_awake,
             // Files are read and people are let in by a daemon that works.
-            Letter::Edit { .. } | Letter::Admit { .. } | Letter::Crash { .. } => model.is_awake,
-            Letter::Facts { .. } | Letter::Duplicate { .. } | Letter::Pass { .. } => true,
+            Letter::Edit { .. } | Letter::Admit { .. } | Letter::Crash { .. } | Letter::Duplicate { .. } => {
+                model.is_awake
+            }
+            Letter::Facts { .. } | Letter::Pass { .. } => true,
         }
     }
 
@@ -235,7 +237,6 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
                 .prop_map(|(after, who, facts)| Letter::Facts { after, who, facts })
                 .boxed(),
         ),
-        (1, (after(), who).prop_map(|(after, who)| Letter::Duplicate { after, who }).boxed()),
         (5, seconds.prop_map(|seconds| Letter::Pass { seconds }).boxed()),
     ];
     let mut one = |weight, make: fn(i64) -> Letter| choices.push((weight, after().prop_map(make).boxed()));
@@ -248,6 +249,8 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
     if model.is_awake {
         one(1, |after| Letter::Sleep { after });
         one(2, |after| Letter::Admit { after });
+        let repeated = (after(), who).prop_map(|(after, who)| Letter::Duplicate { after, who });
+        choices.push((1, repeated.boxed()));
         choices.push((
             4,
             (after(), 0u8..3, any::<bool>())

@@ -360,7 +360,7 @@ const WANTED: &[(&str, u64)] = &[
     ("foretold", 80),
     ("ghost", 200),
     ("shown", 100),
-    ("withdrawn", 2),
+    ("withdrawn", 1),
     ("beside another under a cap", 5),
     ("delayed: capped", 20),
     ("delayed: quiet_hours", 10),
@@ -376,7 +376,7 @@ const WANTED: &[(&str, u64)] = &[
     ("ended: exit", 100),
     ("ended: goal", 30),
     ("ended: restarted", 50),
-    ("ended: gave_way", 2),
+    ("ended: gave_way", 1),
     ("ended: removed", 8),
     ("ended: step_removed", 5),
 ];

@@ -260,11 +260,11 @@ impl<'m> View<'m> {
     /// The customer's own zone, which has the last word; without one they live in Germany, as the shop does.
     pub(crate) fn zone_name(&self) -> &'static str {
         let of = |who: usize| {
-            let said = self.facts().filter(|f| f.who == who).filter_map(|f| match f.what {
+            let mut said = self.facts().filter(|f| f.who == who).filter_map(|f| match f.what {
                 What::Zone(zone) => Some(zone),
                 _ => None,
             });
-            said.last().flatten()
+            said.next_back().flatten()
         };
         let zone = if self.both { of(0).or_else(|| of(1)) } else { of(self.who) };
         zone.unwrap_or("Europe/Berlin")

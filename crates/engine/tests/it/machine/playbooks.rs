@@ -325,20 +325,23 @@ pub(crate) fn journey() -> BoxedStrategy<Journey> {
             "",
             "",
             "priority = 80\n",
+            "priority = 20\n",
             "group = \"g\"\n",
             "group = \"g\"\npriority = 80\n",
             "group = \"g\"\nyield = \"end\"\n",
         ]),
         prop::sample::select(vec![0u8, 0, 0, 50]),
-        prop::sample::select(vec!["live", "live", "live", "live", "live", "live", "shadow", "test"]),
+        prop::sample::select(vec![
+            "live", "live", "live", "live", "live", "live", "live", "live", "live", "shadow", "test",
+        ]),
         prop::sample::select(vec!["follow", "follow", "follow", "follow", "finish", "exit"]),
         prop::bool::weighted(0.8),
     );
     let maybe = |often| prop::option::weighted(often, ending());
     let parts = (start, prop::option::weighted(0.1, cond()), maybe(0.2), prop::option::weighted(0.3, goal));
     // Often with a message at once, so that journeys contend.
-    let first = prop::option::weighted(0.4, (0u8..5).prop_map(|number| Step::Send { number, more: "" }));
-    let later = prop::option::weighted(0.35, leaf());
+    let first = prop::option::weighted(0.5, (0u8..5).prop_map(|number| Step::Send { number, more: "" }));
+    let later = prop::option::weighted(0.25, leaf());
     (parts, words, (first, later), prop::collection::vec(step(), 2..7))
         .prop_map(|((start, when, exit, goal), words, (first, later), mut steps)| {
             first.into_iter().for_each(|first| steps.insert(0, first));
