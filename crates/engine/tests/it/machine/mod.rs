@@ -13,7 +13,8 @@
 //! 9. Whatever did not go has one recorded reason, and it holds.
 //! 10. Every run ends.
 //!
-//! `ZYKLUS_PROPTEST_CASES` makes it the nightly size: so many cases of up to 200 letters, and others every time.
+//! `ZYKLUS_PROPTEST_CASES` makes it the nightly size: so many cases of up to 200 letters, and others every time. That is
+//! run as `ZYKLUS_PROPTEST_CASES=10000 cargo test --release -p zyklus-engine --test it machine -- --nocapture`.
 
 mod books;
 mod checks;
