@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use zyklus_model::{At, CustomerId, nearest};
+use zyklus_model::{At, CustomerId, Run, nearest};
 
 use crate::condition::{Condition, Group, Named};
 use crate::lifecycle::Lifecycle;
@@ -93,6 +93,15 @@ impl Book {
     /// The journey whose runs are kept under a root id.
     pub fn journey(&self, root: &str) -> Option<&Journey> {
         self.journeys.iter().find(|j| j.root() == root)
+    }
+
+    /// What a run lives by: its journey, or what that was if its runs finish by what they have (rule R10).
+    pub(crate) fn lived_by(&self, run: &Run) -> Option<&Journey> {
+        let journey = self.journey(&run.journey)?;
+        if journey.definition == run.definition || journey.on_change != OnChange::Finish {
+            return Some(journey);
+        }
+        Some(self.definitions.get(&run.definition).map_or(journey, Arc::as_ref))
     }
 
     /// Takes what journeys were before, by hash (rule R10). Whether a journey acts is the files' word even for runs

@@ -108,12 +108,12 @@ pub(crate) fn free_from(
     }
     let channel = delivery.channel.unwrap_or(Channel::Email);
     let zone = zone_of(&snapshot.customer, &book.settings.zone);
-    let (mut at, mut reason) = (at, None);
+    let (now, mut at, mut reason) = (at, at, None);
     // A cap can end inside quiet hours and quiet hours on a capped day: asked in turn until both agree.
     for _ in 0..8 {
         if let Some(until) = quiet_until(book, delivery, channel, at, &zone) {
             (at, reason) = (until, Some(GuardReason::QuietHours));
-        } else if let Some(until) = capped_until(book, snapshot, delivery, channel, at, &zone) {
+        } else if let Some(until) = capped_until(book, snapshot, delivery, channel, (now, at), &zone) {
             (at, reason) = (until, Some(GuardReason::Capped));
         } else {
             break;
@@ -140,7 +140,7 @@ pub(crate) fn is_tester(book: &Book, snapshot: &Snapshot, delivery: &Delivery) -
 /// Rule R7: no delivery of a run goes after the first instant at which all that is known made its exit or goal true.
 fn is_over(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -> bool {
     let Some(run) = run_of(snapshot, delivery) else { return false };
-    let Some(journey) = book.journey(&run.journey) else { return false };
+    let Some(journey) = book.lived_by(run) else { return false };
     if !run.state.goes_on() {
         return matches!(run.end, Some(RunEnd::Goal | RunEnd::Exit));
     }
@@ -241,13 +241,13 @@ fn end_of_quiet(quiet: &QuietHours, at: At, zone: &TimeZone) -> Option<At> {
     }
 }
 
-/// The first instant at which every cap has a place again (rule R14).
+/// The first instant, not before `at`, at which every cap has a place again, as things stand `now` (rule R14).
 fn capped_until(
     book: &Book,
     snapshot: &Snapshot,
     delivery: &Delivery,
     channel: Channel,
-    at: At,
+    (now, at): (At, At),
     zone: &TimeZone,
 ) -> Option<At> {
     if delivery.purpose != Purpose::Marketing || !delivery.capped {
@@ -266,7 +266,8 @@ fn capped_until(
                     && d.state.counts()
                     && (cap.channel.is_none() || d.channel == cap.channel)
             })
-            .map(handed_over)
+            // What is on its way counts from now, however long ago it was due.
+            .map(|d| if d.done_at.is_none() { d.due_at.max(now) } else { handed_over(d) })
             .collect();
         let free_at = match cap.per {
             CapWindow::Day => {

@@ -18,9 +18,9 @@ use crate::past;
 use crate::person::{Person, Profile, load_persons};
 use crate::tx::{Dialect, Sql, Tx};
 
-/// Every table whose rows follow their customer.
+/// Every table whose rows follow their customer; deliveries before the runs they follow.
 const FOLLOWING: &[&str] =
-    &["identity", "consent", "suppression", "orders", "cart", "feedback", "event", "tag", "run", "delivery"];
+    &["identity", "consent", "suppression", "orders", "cart", "feedback", "event", "tag", "delivery", "run"];
 
 /// What a merge remembers in order to be undone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -100,6 +100,7 @@ impl Fold {
             let its = args![bucket_of(self.loser), self.loser];
             memory.evaluation = tx.first(sql, its).await?;
             past::remove_evaluation(tx, self.loser, self.at).await?;
+            self.bring_up_to_date(tx, &memory).await?;
             move_rows(tx, self.loser, self.winner, None, self.at).await?;
         }
         let pending =
@@ -117,8 +118,22 @@ impl Fold {
     }
 }
 
+impl Fold {
+    /// Who was up to date is so as of when the other was judged: what happened to the other and was refused is not
+    /// judged again.
+    async fn bring_up_to_date(&self, tx: &mut Tx, memory: &Memory) -> Result<()> {
+        let Some(judged) = memory.evaluation.as_ref().and_then(|e| e.evaluated_at.0) else { return Ok(()) };
+        let sql = "UPDATE evaluation SET evaluated_at = $1,
+                   marked_at = CASE WHEN marked_at < $2 THEN $2 ELSE marked_at END
+                   WHERE bucket = $3 AND customer_id = $4 AND evaluated_at < $1 AND due_at > $2
+                   AND NOT live_pending AND NOT history_pending";
+        tx.execute(sql, args![judged, self.at, bucket_of(self.winner), self.winner]).await.map(drop)
+    }
+}
+
 /// Moves rows from one customer to another, all or only those that came in under some customers. What they were
-/// before stays with whom they belonged to.
+/// before stays with whom they belonged to. A delivery goes with its run, also one decided while the two were one: left
+/// behind, its step would be decided once more and go to both.
 async fn move_rows(
     tx: &mut Tx,
     from: CustomerId,
@@ -127,16 +142,23 @@ async fn move_rows(
     now: At,
 ) -> Result<()> {
     let dialect = tx.dialect();
-    let of = |sql: &mut Sql| {
+    let of = |sql: &mut Sql, table: &str| {
         sql.push(" WHERE bucket = ").bind(bucket_of(from)).push(" AND customer_id = ").bind(from);
-        if let Some(sources) = only {
+        let Some(sources) = only else { return };
+        if table == "delivery" {
+            sql.push(" AND (run_id IN (SELECT id FROM run WHERE bucket = ").bind(bucket_of(from));
+            sql.push(" AND customer_id = ").bind(from);
+            sql.push(" AND source_customer_id IN ").list(sources.iter().copied());
+            sql.push(") OR (run_id IS NULL AND source_customer_id IN ").list(sources.iter().copied());
+            sql.push("))");
+        } else {
             sql.push(" AND source_customer_id IN ").list(sources.iter().copied());
         }
     };
     if dialect == Dialect::Postgres {
         // Before their tries, as whoever ends a try does.
         let mut sql = Sql::new(dialect, "SELECT id FROM delivery");
-        of(&mut sql);
+        of(&mut sql, "delivery");
         sql.push(" ORDER BY id FOR UPDATE");
         tx.rows::<(Uuid,)>(sql).await?;
     }
@@ -144,14 +166,14 @@ async fn move_rows(
     let mut sql = Sql::new(dialect, "UPDATE delivery_attempt SET bucket = ");
     sql.bind(bucket_of(to)).push(" WHERE bucket = ").bind(bucket_of(from));
     sql.push(" AND delivery_id IN (SELECT id FROM delivery");
-    of(&mut sql);
+    of(&mut sql, "delivery");
     sql.push(")");
     tx.run(sql).await?;
     for table in FOLLOWING {
         let mut sql = Sql::new(dialect, &format!("UPDATE {table} SET bucket = "));
         sql.bind(bucket_of(to)).push(", customer_id = ").bind(to);
         past::written(&mut sql, now);
-        of(&mut sql);
+        of(&mut sql, table);
         tx.run(sql).await?;
     }
     Ok(())
@@ -281,7 +303,8 @@ async fn restore(tx: &mut Tx, customer: CustomerId, kept: Option<Evaluation>, no
         bucket_of(customer),
         customer,
         e.seq + 1,
-        e.evaluated_at.0,
+        // What happened while they were one was judged then.
+        e.evaluated_at.0.map(|at| at.max(now.plus_micros(-1))),
         now,
         e.live_pending,
         true,

@@ -299,10 +299,10 @@ impl Work<'_> {
             (None, None, None) => run.ghost.then_some(Some(GuardReason::JourneyHoldout)),
         };
         if let Some(reason) = recorded {
-            // When it would have gone: with the end of quiet hours, and late where it is looked at late; the next wait
-            // counts from then.
+            // When it would have gone: with the end of quiet hours it has waited for so far, and late where it is looked
+            // at late; the next wait counts from then.
             let quiet = |from| quiet_end(self.book, &delivery, from, &self.zone);
-            let waits = run.position.due_at.max(quiet(reached_at)).filter(|at| *at > self.now);
+            let waits = run.position.due_at.filter(|at| *at > self.now);
             let at = waits.or_else(|| quiet(self.now)).unwrap_or(self.now);
             return if at > self.now && at >= delivery.expires_at {
                 refuse(delivery, DeliveryState::Refused, Some(GuardReason::QuietHours), self.now)

@@ -55,7 +55,9 @@ impl<'a> Work<'a> {
             node.id == step || step.starts_with(WAIT) && node.id.starts_with(WAIT) && !knows(old, node);
         let run = &mut self.runs[index];
         run.position.step = Some(node.id.clone());
-        run.position.due_at = None;
+        // A message of somebody held out waits for the end of quiet hours as a real one does.
+        let was_message = old.and_then(|old| old.node(&step).map(|n| &old.nodes[n])).is_some_and(is_message);
+        run.position.due_at = run.position.due_at.filter(|_| is_same && was_message && is_message(node));
         if !is_same {
             run.position.reached_at = run.position.reached_at.max(changed_at);
         }
@@ -82,7 +84,7 @@ impl<'a> Work<'a> {
             .collect();
         let (mut taken_back, mut rewritten) = (Vec::new(), Vec::new());
         for delivery in pending {
-            if delivery.step != node.id || !matches!(node.verb, Verb::Send(_) | Verb::Call { .. }) {
+            if delivery.step != node.id || !is_message(node) {
                 taken_back.push(delivery.id);
                 continue;
             }
@@ -103,6 +105,10 @@ impl<'a> Work<'a> {
     pub(super) fn resumed(&mut self) -> At {
         self.resumed_at.take().unwrap_or(At::MIN)
     }
+}
+
+fn is_message(node: &Node) -> bool {
+    matches!(node.verb, Verb::Send(_) | Verb::Call { .. })
 }
 
 fn knows(old: Option<&Journey>, node: &Node) -> bool {

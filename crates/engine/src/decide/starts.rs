@@ -173,10 +173,12 @@ impl Work<'_> {
         if self.tells { at } else { self.now }
     }
 
-    /// Whether an instant lies between the last look at this customer and now: the calendar starts nothing for
-    /// an instant at which the customer was not known yet.
+    /// Whether an instant lies between the last look at this customer and now: the calendar starts nothing for an
+    /// instant at which the customer was not known yet. It lies behind when they were due at the earliest; one that
+    /// does not was no such instant before another zone or another file made it one.
     fn has_passed(&self, at: At) -> bool {
-        self.snapshot.mark.evaluated_at.is_some_and(|evaluated| evaluated < at && at <= self.now)
+        let mark = &self.snapshot.mark;
+        mark.evaluated_at.is_some_and(|evaluated| evaluated < at) && mark.due_at <= at && at <= self.now
     }
 
     /// Looks again at that instant unless nobody waits so long.

@@ -408,3 +408,14 @@ fn r10_a_run_that_has_given_way_is_brought_over_when_its_turn_comes() {
     assert_eq!(world.sent(), ["a 03-07 10:00"]);
     assert_eq!(world.live_runs(), 0);
 }
+
+#[test]
+fn r10_a_run_that_finishes_is_over_by_its_own_exit_and_not_by_the_new_one() {
+    let old = text("steps = [{ wait = \"1d\" }, { send = \"a\" }]");
+    let new = text("on_change = \"finish\"\nexit = \"orders.count == 0\"\nsteps = [{ wait = \"2d\" }]");
+    let mut world = World::new(&old);
+    world.event("go", json!({}));
+    world.edit(&new);
+    day(&mut world, 10);
+    assert_eq!(world.sent(), ["a 03-03 10:00"]);
+}

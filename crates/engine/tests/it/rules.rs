@@ -233,6 +233,21 @@ fn r14_a_place_that_comes_free_only_when_the_message_expires_is_none() {
 }
 
 #[test]
+fn r14_what_was_due_yesterday_and_is_on_its_way_takes_its_place_today() {
+    let mut world =
+        with("reenter = \"always\"\noverlap = \"parallel\"\nkey = \"event.n\"\nsteps = [{ send = \"one\" }]");
+    one_a_day(&mut world);
+    world.go("2026-03-02T23:50:00+01:00");
+    world.dispatching = false;
+    world.event("go", json!({ "n": 1 }));
+    world.event("go", json!({ "n": 2 }));
+    world.go("2026-03-03T00:10:00+01:00");
+    world.dispatching = true;
+    world.go("2026-03-03T12:00:00+01:00");
+    assert_eq!(world.sent(), ["one 03-03 00:10"], "both were due before midnight");
+}
+
+#[test]
 fn r15_the_next_wait_counts_from_the_actual_sending() {
     let mut world =
         with("steps = [{ wait = \"12h\" }, { send = \"one\" }, { wait = \"1h\" }, { send = \"two\" }]");

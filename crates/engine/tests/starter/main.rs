@@ -1,5 +1,5 @@
 //! The starter configuration under config/: that it loads, that it puts people into the phases a person expects, and that
-//! each of its journeys starts for whom it is meant. Never touches a store: [`life::Life`] applies decisions.
+//! each of its journeys starts for whom it is meant. Never touches a store.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,15 +1,16 @@
 //! Runs as they are stored: every state and assignment, a turn that comes, two customers who become one and part again.
 
-use zyklus_model::{Holdout, Record, Run, RunEnd, RunState};
+use zyklus_model::{Delivery, Holdout, Record, Run, RunEnd, RunState};
 
 use crate::common::Bed;
-use crate::decide::{judge, judged, run};
+use crate::decide::{judge, judged, mail, run};
 use crate::make::{account, customer, everybody, minute, of_order, only, order, take_live, verified};
 
 on_both![
     runs_of_every_kind_come_back_as_they_were,
     queued_run_begins_when_its_turn_has_come,
     runs_follow_a_merge_and_go_back_when_it_is_undone,
+    what_a_run_is_about_to_send_goes_back_with_it,
 ];
 
 async fn runs_of_every_kind_come_back_as_they_were(bed: Bed) {
@@ -95,4 +96,31 @@ async fn runs_follow_a_merge_and_go_back_when_it_is_undone(bed: Bed) {
     assert_eq!((ids(&one), ids(&two)), before, "to whom they began for");
     assert!(one.runs.iter().all(|r| r.state == RunState::Live));
     assert!(two.runs.iter().all(|r| r.end == Some(RunEnd::Merged)), "what is over stays over");
+}
+
+/// Left with whom it was decided for, it would go to both: the run would decide its step once more.
+async fn what_a_run_is_about_to_send_goes_back_with_it(bed: Bed) {
+    let store = &bed.store;
+    let first = Record::Customer(customer(verified("1", "ann@example.com")));
+    take_live(store, "a", 0, vec![first, Record::Order(order("1", account("1", ""), 0))]).await;
+    take_live(store, "a", 1, vec![Record::Order(order("2", account("2", ""), 1))]).await;
+    judge(store, minute(10), |s, d| d.runs = vec![run(s, "live", minute(9))]).await;
+    let ids = [of_order(store, "1").await.runs[0].id, of_order(store, "2").await.runs[0].id];
+    take_live(store, "a", 11, vec![Record::Customer(customer(verified("2", "ann@example.com")))]).await;
+    judge(store, minute(12), |s, d| {
+        let of = |run: &Run| Delivery { run: Some(run.id), ..mail(s, &run.id.to_string(), minute(30)) };
+        d.deliveries = s.runs.iter().map(of).collect();
+    })
+    .await;
+    let both = only(store).await;
+    assert_eq!(both.deliveries.len(), 2);
+    let merge = store.merges(both.customer.id).await.unwrap().remove(0).id;
+    store.unmerge(merge, "operator", minute(13)).await.unwrap();
+    for (number, id) in ["1", "2"].into_iter().zip(ids) {
+        let one = of_order(store, number).await;
+        let runs: Vec<_> = one.deliveries.iter().map(|d| (d.customer, d.run)).collect();
+        assert_eq!(runs, [(one.customer.id, Some(id))], "of order {number}");
+        let judged = one.mark.evaluated_at.expect("both were judged");
+        assert!(judged >= minute(12), "and what came while they were one is not judged again");
+    }
 }

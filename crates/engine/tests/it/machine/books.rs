@@ -105,7 +105,14 @@ fn settings(model: &Model, kind: Kind) -> Settings {
     Settings {
         zone: TimeZone::get("Europe/Berlin").expect("a zone"),
         caps: house.cap.filter(|_| !is_pair).map(cap).into_iter().collect(),
-        contend: Length::hours(if house.contends && !is_pair { 2 } else { 0 }),
+        // A minute at least: what follows at once may follow a microsecond later.
+        contend: Length::minutes(if is_pair {
+            0
+        } else if house.contends {
+            120
+        } else {
+            1
+        }),
         holdout: GlobalHoldout { share: if is_pair { 0 } else { house.global_holdout }, epoch: 0 },
         quiet: house.quiet.map(quiet).into_iter().collect(),
         existing_customers: house.existing_customers,

@@ -31,6 +31,9 @@ pub(crate) struct Court<'a> {
     pub(crate) described: &'a BTreeMap<String, Journey>,
 }
 
+/// What is recorded of each step of each run.
+type Outcomes<'s> = BTreeMap<(RunId, &'s str), Vec<(DeliveryState, Option<GuardReason>)>>;
+
 fn channel_of(told: &Told) -> &'static str {
     told.delivery.channel.map_or("email", |channel| channel.as_str())
 }
@@ -226,8 +229,7 @@ impl Court<'_> {
     pub(crate) fn inspect(&self) {
         for (who, life) in self.side.lives.iter().enumerate() {
             let view = self.model.view(who, self.side.is_one(), self.side.known, life.now);
-            let mut of_run: BTreeMap<(RunId, &str), Vec<(DeliveryState, Option<GuardReason>)>> =
-                BTreeMap::new();
+            let mut of_run: Outcomes<'_> = BTreeMap::new();
             for d in &life.snapshot.deliveries {
                 if let Some(run) = d.run {
                     of_run.entry((run, &d.step)).or_default().push((d.state, d.reason));
@@ -253,11 +255,7 @@ impl Court<'_> {
         }
     }
 
-    fn accounted_for(
-        &self,
-        run: &Run,
-        of_run: &BTreeMap<(RunId, &str), Vec<(DeliveryState, Option<GuardReason>)>>,
-    ) {
+    fn accounted_for(&self, run: &Run, of_run: &Outcomes<'_>) {
         let steps: BTreeSet<&String> = run.acted.iter().map(|(step, _)| step).collect();
         assert_eq!(steps.len(), run.acted.len(), "property 3: a step acted twice: {run:#?}");
         for (step, outcome) in &run.acted {
@@ -289,17 +287,22 @@ pub(crate) fn twins(held: &Side, treated: &Side) {
             .iter()
             .map(|(step, word)| (step.clone(), if word == "shadow" { "sent".into() } else { word.clone() }))
             .collect();
-        let what = (run.id, run.state, run.end, run.started_at, run.position.step.clone(), acted);
-        (what, Some(run.position.reached_at))
+        let what = (run.id, run.state, run.end, run.position.step.clone(), acted);
+        (what, [Some(run.started_at), Some(run.position.reached_at)])
     };
-    same(ghosts.runs.iter().map(plain).collect(), alive.runs.iter().map(plain).collect());
+    let runs = |snapshot: &zyklus_model::Snapshot| {
+        let mut all: Vec<_> = snapshot.runs.iter().map(plain).collect();
+        all.sort_by_key(|(what, _)| what.0);
+        all
+    };
+    same(runs(ghosts), runs(alive));
     let done = |snapshot: &zyklus_model::Snapshot| {
         let done = snapshot.deliveries.iter();
         let done = done.filter(|d| !matches!(d.state, DeliveryState::Pending | DeliveryState::Cancelled));
         let mut all: Vec<_> = done
             .map(|d| {
                 let went = d.state.counts() || d.state == DeliveryState::Shadow;
-                ((d.id, d.step.clone(), went, d.reason.filter(|_| !went)), d.done_at)
+                ((d.id, d.step.clone(), went, d.reason.filter(|_| !went)), [d.done_at])
             })
             .collect();
         all.sort();
@@ -316,12 +319,15 @@ pub(crate) fn twins(held: &Side, treated: &Side) {
 }
 
 /// The same, at the same instants but for the few microseconds that what follows at once takes.
-fn same<T: std::fmt::Debug + PartialEq>(held: Vec<(T, Option<At>)>, treated: Vec<(T, Option<At>)>) {
-    let near = |a: Option<At>, b: Option<At>| match (a, b) {
-        (Some(a), Some(b)) => a.micros_since(b).abs() <= MOMENT,
+fn same<T, const N: usize>(held: Vec<(T, [Option<At>; N])>, treated: Vec<(T, [Option<At>; N])>)
+where
+    T: std::fmt::Debug + PartialEq,
+{
+    let near = |(a, b): (&Option<At>, &Option<At>)| match (a, b) {
+        (Some(a), Some(b)) => a.micros_since(*b).abs() <= MOMENT,
         (a, b) => a == b,
     };
-    let is_same =
-        held.len() == treated.len() && held.iter().zip(&treated).all(|(a, b)| a.0 == b.0 && near(a.1, b.1));
+    let is_same = held.len() == treated.len()
+        && held.iter().zip(&treated).all(|(a, b)| a.0 == b.0 && a.1.iter().zip(&b.1).all(near));
     assert!(is_same, "property 7: held out {held:#?}\nand treated {treated:#?}");
 }

@@ -18,6 +18,16 @@ pub(crate) enum Draft {
     Zone(Option<&'static str>),
 }
 
+/// How a journey changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum How {
+    Anew,
+    NewSteps,
+    FirstLast,
+    Backwards,
+    Shorter,
+}
+
 /// What happens next, after so many seconds.
 #[derive(Debug, Clone)]
 pub(crate) enum Letter {
@@ -41,7 +51,7 @@ pub(crate) enum Letter {
         after: i64,
         index: usize,
         journey: Option<Box<Journey>>,
-        only_steps: bool,
+        how: How,
     },
     Pause {
         after: i64,
@@ -69,10 +79,11 @@ pub(crate) enum Letter {
         after: i64,
     },
     /// The daemon dies when something is due: before it has written its decision down, after claiming, or after
-    /// handing over.
+    /// handing over. That it hears of something is often why.
     Crash {
         after: i64,
         point: u8,
+        hears: bool,
     },
 }
 
@@ -105,8 +116,10 @@ impl Letter {
             Letter::Sleep { .. } => model.is_awake,
             Letter::Wake { .. } => !model.is_awake,
             // Files are read and people are let in by a daemon that works.
-            Letter::Edit { .. } | Letter::Admit { .. } | Letter::Crash { .. } => model.is_awake,
-            Letter::Facts { .. } | Letter::Duplicate { .. } | Letter::Pass { .. } => true,
+            Letter::Edit { .. } | Letter::Admit { .. } | Letter::Crash { .. } | Letter::Duplicate { .. } => {
+                model.is_awake
+            }
+            Letter::Facts { .. } | Letter::Pass { .. } => true,
         }
     }
 
@@ -208,6 +221,14 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
     let who = prop_oneof![3 => Just(0usize), 1 => Just(1usize)];
     let index = || 0usize..3;
     let edited = prop::option::weighted(0.9, journey().prop_map(Box::new));
+    let how = prop::sample::select(vec![
+        How::Anew,
+        How::NewSteps,
+        How::FirstLast,
+        How::FirstLast,
+        How::Backwards,
+        How::Shorter,
+    ]);
     let seconds = prop_oneof![3 => 3_600i64..200_000, 1 => 200_000i64..4_000_000];
     let mut choices = vec![
         (
@@ -216,31 +237,30 @@ pub(crate) fn letters(model: &Model) -> BoxedStrategy<Letter> {
                 .prop_map(|(after, who, facts)| Letter::Facts { after, who, facts })
                 .boxed(),
         ),
-        (1, (after(), who).prop_map(|(after, who)| Letter::Duplicate { after, who }).boxed()),
         (5, seconds.prop_map(|seconds| Letter::Pass { seconds }).boxed()),
     ];
     let mut one = |weight, make: fn(i64) -> Letter| choices.push((weight, after().prop_map(make).boxed()));
     if model.is_merged {
-        one(3, |after| Letter::Unmerge { after });
+        one(4, |after| Letter::Unmerge { after });
     }
     if !model.is_merged && model.is_awake {
-        one(1, |after| Letter::Merge { after });
+        one(3, |after| Letter::Merge { after });
     }
     if model.is_awake {
         one(1, |after| Letter::Sleep { after });
         one(2, |after| Letter::Admit { after });
-        choices
-            .push((2, (after(), 0u8..3).prop_map(|(after, point)| Letter::Crash { after, point }).boxed()));
-        let edit = (0i64..90_000, index(), edited, prop::bool::weighted(0.7));
+        let repeated = (after(), who).prop_map(|(after, who)| Letter::Duplicate { after, who });
+        choices.push((1, repeated.boxed()));
         choices.push((
-            2,
-            edit.prop_map(|(after, index, journey, only_steps)| Letter::Edit {
-                after,
-                index,
-                journey,
-                only_steps,
-            })
-            .boxed(),
+            4,
+            (after(), 0u8..3, any::<bool>())
+                .prop_map(|(after, point, hears)| Letter::Crash { after, point, hears })
+                .boxed(),
+        ));
+        let edit = (0i64..90_000, index(), edited, how);
+        choices.push((
+            4,
+            edit.prop_map(|(after, index, journey, how)| Letter::Edit { after, index, journey, how }).boxed(),
         ));
     } else {
         one(12, |after| Letter::Wake { after });

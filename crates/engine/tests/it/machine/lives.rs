@@ -8,11 +8,12 @@ use zyklus_engine::playbook::Mode;
 use zyklus_engine::sim::{Happening, Life};
 use zyklus_engine::{Book, candidates, decide};
 use zyklus_model::{
-    At, CustomerId, Delivery, DeliveryState, Email, GuardReason, Origin, PhoneNumber, Run, RunId, RunState,
-    Snapshot, Tag,
+    At, CustomerId, Delivery, DeliveryState, Email, GuardReason, Origin, PhoneNumber, Run, RunId, Snapshot,
+    Tag,
 };
 
 use super::model::Model;
+use super::tally::count;
 use crate::world::{LIFECYCLE, World};
 
 /// So often at most something is due on the way to one instant.
@@ -20,7 +21,7 @@ const RESTLESS: u32 = 60_000;
 /// What follows within so many microseconds follows at once.
 pub(crate) const MOMENT: i64 = 100;
 /// After a crash the daemon is away for so many seconds.
-const AWAY: i64 = 90;
+pub(crate) const AWAY: i64 = 90;
 
 /// What happened to a delivery.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,9 +66,11 @@ pub(crate) enum Op {
     Unmerge,
     Sleep,
     Wake,
+    /// With what the first customer said just before, if they did.
     Crash {
         until: At,
         point: u8,
+        known: Option<u32>,
     },
 }
 
@@ -103,8 +106,6 @@ pub(crate) struct Side {
     pub(crate) is_awake: bool,
     pub(crate) known: u32,
     pub(crate) told: Vec<Told>,
-    /// Whether it is looked at more often than need be.
-    pub(crate) looks: bool,
 }
 
 impl Side {
@@ -120,17 +121,8 @@ impl Side {
             lives.push(Life::new(snapshot, model.now));
         }
         let owners = BTreeMap::new();
-        let mut side = Side {
-            style,
-            book,
-            lives,
-            away: None,
-            owners,
-            is_awake: true,
-            known: 2,
-            told: Vec::new(),
-            looks: true,
-        };
+        let mut side =
+            Side { style, book, lives, away: None, owners, is_awake: true, known: 2, told: Vec::new() };
         side.pass(model.now);
         side
     }
@@ -155,8 +147,11 @@ impl Side {
                 }
             }
             Op::Repeat { who } => {
+                // What says nothing new is no news, though it is looked at.
                 if self.style == Style::Turned {
-                    self.commit(*who, model, true, false);
+                    let holder = self.holder(*who);
+                    let life = &mut self.lives[holder];
+                    touch(&mut life.snapshot, life.now);
                 }
             }
             Op::Files(book) => {
@@ -167,7 +162,13 @@ impl Side {
             Op::Unmerge => self.unmerge(model),
             Op::Sleep => self.is_awake = false,
             Op::Wake => self.is_awake = true,
-            Op::Crash { until, point } => self.crash(*until, *point),
+            Op::Crash { until, point, known } => {
+                if let Some(known) = known {
+                    self.known = *known;
+                    self.commit(0, model, true, false);
+                }
+                self.crash(*until, *point);
+            }
         }
         if self.style == Style::Replayed {
             self.lives.iter_mut().for_each(from_what_is_written);
@@ -250,7 +251,7 @@ impl Side {
         for who in order {
             // Never at the very instant at which something is heard.
             let is_later = to > self.lives[*who].now.plus_seconds(1);
-            if self.style == Style::Replayed && self.looks && self.is_awake && is_later {
+            if self.style == Style::Replayed && self.is_awake && is_later {
                 let now = self.lives[*who].now;
                 let half = to.micros_since(now) / 2;
                 self.go(*who, now.plus_micros(half));
@@ -268,7 +269,7 @@ impl Side {
         let mut moments = 0;
         while self.is_awake && self.step(who, to) {
             moments += 1;
-            assert!(moments < RESTLESS, "never at rest on the way to {to}");
+            assert!(moments < RESTLESS, "property 10: never at rest on the way to {to}");
         }
         let life = &mut self.lives[who];
         life.now = life.now.max(to);
@@ -341,6 +342,9 @@ impl Side {
     /// The daemon dies when something is due, and another comes a little later.
     fn crash(&mut self, until: At, point: u8) {
         for who in 0..self.lives.len() {
+            if point > 1 {
+                self.go_to_a_claim(who, until);
+            }
             let next = self.lives[who].next_at().filter(|at| *at <= until);
             if let Some(at) = next {
                 let life = &mut self.lives[who];
@@ -362,6 +366,9 @@ impl Side {
                         for delivery in &mut self.lives[who].snapshot.deliveries {
                             if gone.contains(&delivery.id) {
                                 delivery.state = DeliveryState::Unknown;
+                                if self.style == Style::Plain {
+                                    count("answer lost");
+                                }
                             }
                         }
                     }
@@ -371,6 +378,17 @@ impl Side {
             }
             from_what_is_written(&mut self.lives[who]);
             self.go(who, until);
+        }
+    }
+
+    /// On to the next instant at which a claim is due.
+    fn go_to_a_claim(&mut self, who: usize, until: At) {
+        for _ in 0..200 {
+            let life = &self.lives[who];
+            if life.snapshot.mark.due_at > until || life.next_at() < Some(life.snapshot.mark.due_at) {
+                return;
+            }
+            self.step(who, until);
         }
     }
 
@@ -411,17 +429,13 @@ impl Side {
     pub(crate) fn owner(&self, run: Option<RunId>) -> Option<usize> {
         self.owners.get(&run?).copied()
     }
-
-    pub(crate) fn live_runs(&self) -> usize {
-        self.runs().filter(|run| run.state != RunState::Ended).count()
-    }
 }
 
 /// What the store would give back: the snapshot through JSON.
 fn from_what_is_written(life: &mut Life) {
     let written = serde_json::to_string(&life.snapshot).expect("it can be written");
     let read: Snapshot = serde_json::from_str(&written).expect("it can be read");
-    assert_eq!(read, life.snapshot, "what is written is what is read");
+    assert_eq!(read, life.snapshot, "property 2: what is written is what is read");
     life.snapshot = read;
 }
 

@@ -10,8 +10,9 @@ use zyklus_model::{
     OrderState, Origin, Purpose, Refund, Snapshot, Suppression,
 };
 
-use super::letters::{Draft, Letter};
-use super::playbooks::{Goal, GoalWhen, Journey};
+use super::letters::{Draft, How, Letter};
+use super::lives::AWAY;
+use super::playbooks::{Goal, GoalWhen, Journey, Step};
 use crate::world::{START, at, order};
 
 /// What somebody says.
@@ -68,8 +69,6 @@ pub(crate) struct Model {
     pub(crate) is_off: Vec<bool>,
     pub(crate) is_merged: bool,
     pub(crate) is_awake: bool,
-    /// Whether a journey that is gone started from the calendar.
-    was_scheduled: bool,
 }
 
 impl Model {
@@ -78,16 +77,8 @@ impl Model {
         let is_off = vec![false; 3];
         let mut journeys: Vec<Option<Journey>> = journeys.into_iter().map(Some).collect();
         journeys.resize(3, None);
-        let mut model = Model {
-            house,
-            now,
-            facts: Vec::new(),
-            journeys,
-            is_off,
-            is_merged: false,
-            is_awake: true,
-            was_scheduled: false,
-        };
+        let mut model =
+            Model { house, now, facts: Vec::new(), journeys, is_off, is_merged: false, is_awake: true };
         for who in 0..2 {
             let what =
                 What::Consent { channel: "email", state: ConsentState::Granted, basis: LegalBasis::Consent };
@@ -106,15 +97,6 @@ impl Model {
         u32::try_from(self.facts.len()).unwrap_or_default()
     }
 
-    /// Who moves to another zone between two looks may or may not have passed a schedule's hour there: that depends on
-    /// when they were looked at last.
-    pub(crate) fn may_be_looked_at(&self) -> bool {
-        let moves = self.facts.iter().any(|f| matches!(f.what, What::Zone(_)));
-        let scheduled =
-            self.was_scheduled || self.journeys.iter().flatten().any(|j| j.start.contains("schedule"));
-        !(moves && scheduled)
-    }
-
     /// Orders of somebody that are not cancelled.
     fn open_orders(&self, who: usize) -> Vec<u32> {
         let cancelled =
@@ -125,7 +107,11 @@ impl Model {
 
     /// What a letter makes of it.
     pub(crate) fn apply(&mut self, letter: &Letter) {
-        self.now = self.now.plus_seconds(letter.after());
+        // Never at the very instant of something else: whether that has been seen would be chance.
+        self.now = match letter.after() {
+            0 => self.now.plus_micros(1_000),
+            after => self.now.plus_seconds(after),
+        };
         match letter {
             Letter::Facts { who, facts, .. } => {
                 for (place, draft) in facts.iter().enumerate() {
@@ -134,12 +120,17 @@ impl Model {
                     self.say(*who, at, draft);
                 }
             }
-            Letter::Edit { index, journey, only_steps, .. } => {
-                self.was_scheduled |=
-                    self.journeys[*index].as_ref().is_some_and(|j| j.start.contains("schedule"));
-                match (journey, &mut self.journeys[*index]) {
-                    (Some(new), Some(journey)) if *only_steps => journey.steps.clone_from(&new.steps),
-                    (new, journey) => *journey = new.as_ref().map(|new| (**new).clone()),
+            Letter::Edit { index, journey, how, .. } => {
+                let known = &mut self.journeys[*index];
+                match (journey, known.as_mut(), how) {
+                    (Some(new), Some(known), How::NewSteps) => known.steps.clone_from(&new.steps),
+                    (Some(_), Some(known), How::FirstLast) => known.steps.rotate_left(1),
+                    (Some(_), Some(known), How::Backwards) => known.steps.reverse(),
+                    (Some(_), Some(known), How::Shorter) if known.steps.len() > 1 => {
+                        let wait = known.steps.iter().position(|step| matches!(step, Step::Wait { .. }));
+                        known.steps.remove(wait.unwrap_or(0));
+                    }
+                    (new, ..) => *known = new.as_ref().map(|new| (**new).clone()),
                 }
             }
             Letter::Pause { index, .. } => self.is_off[*index] = true,
@@ -148,6 +139,10 @@ impl Model {
             Letter::Unmerge { .. } => self.is_merged = false,
             Letter::Sleep { .. } => self.is_awake = false,
             Letter::Wake { .. } => self.is_awake = true,
+            Letter::Crash { hears: true, .. } => {
+                self.say(0, self.now, &Draft::Event { name: "go", late_seconds: 0 });
+                self.now = self.now.plus_seconds(AWAY);
+            }
             Letter::Pass { .. } | Letter::Duplicate { .. } | Letter::Admit { .. } | Letter::Crash { .. } => {}
         }
     }
@@ -265,11 +260,11 @@ impl<'m> View<'m> {
     /// The customer's own zone, which has the last word; without one they live in Germany, as the shop does.
     pub(crate) fn zone_name(&self) -> &'static str {
         let of = |who: usize| {
-            let said = self.facts().filter(|f| f.who == who).filter_map(|f| match f.what {
+            let mut said = self.facts().filter(|f| f.who == who).filter_map(|f| match f.what {
                 What::Zone(zone) => Some(zone),
                 _ => None,
             });
-            said.last().flatten()
+            said.next_back().flatten()
         };
         let zone = if self.both { of(0).or_else(|| of(1)) } else { of(self.who) };
         zone.unwrap_or("Europe/Berlin")

@@ -245,7 +245,7 @@ fn ending() -> BoxedStrategy<Cond> {
     prop_oneof![
         3 => (2i64..5).prop_map(|n| Cond::Orders(">=", n)),
         2 => (1i64..4, days()).prop_map(|(n, d)| Cond::Viewed(n, d)),
-        1 => days().prop_map(Cond::SinceLast),
+        3 => (1i64..9).prop_map(Cond::SinceLast),
         1 => Just(Cond::Not(Box::new(Cond::Consents))),
         1 => (2i64..4, days()).prop_map(|(n, d)| Cond::Any(Box::new(Cond::Orders(">=", n)), Box::new(Cond::Within(d)))),
     ]
@@ -325,22 +325,32 @@ pub(crate) fn journey() -> BoxedStrategy<Journey> {
             "",
             "",
             "priority = 80\n",
+            "priority = 20\n",
             "group = \"g\"\n",
             "group = \"g\"\npriority = 80\n",
             "group = \"g\"\nyield = \"end\"\n",
         ]),
         prop::sample::select(vec![0u8, 0, 0, 50]),
-        prop::sample::select(vec!["live", "live", "live", "live", "live", "live", "shadow", "test"]),
+        prop::sample::select(vec![
+            "live", "live", "live", "live", "live", "live", "live", "live", "live", "shadow", "test",
+        ]),
         prop::sample::select(vec!["follow", "follow", "follow", "follow", "finish", "exit"]),
         prop::bool::weighted(0.8),
     );
     let maybe = |often| prop::option::weighted(often, ending());
-    let parts = (start, prop::option::weighted(0.1, cond()), maybe(0.15), prop::option::weighted(0.3, goal));
+    let parts = (start, prop::option::weighted(0.1, cond()), maybe(0.2), prop::option::weighted(0.3, goal));
     // Often with a message at once, so that journeys contend.
-    let first = prop::option::weighted(0.4, (0u8..5).prop_map(|number| Step::Send { number, more: "" }));
-    (parts, words, first, prop::collection::vec(step(), 2..7))
-        .prop_map(|((start, when, exit, goal), words, first, mut steps)| {
+    let first = prop::option::weighted(0.5, (0u8..5).prop_map(|number| Step::Send { number, more: "" }));
+    let later = prop::option::weighted(0.25, leaf());
+    (parts, words, (first, later), prop::collection::vec(step(), 2..7))
+        .prop_map(|((start, when, exit, goal), words, (first, later), mut steps)| {
             first.into_iter().for_each(|first| steps.insert(0, first));
+            if let Some(when) = later {
+                // Two customers come to one step at different times.
+                let wait = Step::Wait { number: 3, length: "1w", at: None, until: None };
+                let number = 1;
+                steps.insert(0, Step::If { number, when: Ok(when), then: vec![wait], otherwise: Vec::new() });
+            }
             let (overlap, reenter, key, group, holdout, mode, on_change, backfill) = words;
             Journey {
                 start,
