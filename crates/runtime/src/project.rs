@@ -369,6 +369,7 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path, options: &ConfigOptions
     root.finish(source);
     let shop = shop?;
     settings.zone = shop.zone.clone();
+    settings.rates.clone_from(&rates);
     Some(Head { store_url, past_days, shop, rates, model, settings, plugin_folder, allow_unpinned })
 }
 
