@@ -506,6 +506,7 @@ fn template_problem(problem: TemplateProblem) -> Problem {
         message: problem.message,
         help: (!problem.help.is_empty()).then_some(problem.help),
         is_warning: false,
+        is_secret: false,
     }
 }
 
@@ -518,6 +519,7 @@ fn connector_problem(problem: ConfigProblem) -> Problem {
         message: format!("{}: {}", problem.path, problem.message),
         help: problem.help,
         is_warning: false,
+        is_secret: problem.is_secret,
     }
 }
 
