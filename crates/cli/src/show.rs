@@ -122,11 +122,6 @@ fn journeys(report: &Report) -> String {
     let mut is_empty = true;
     for row in report.journeys.iter().filter(|row| row.started > 0 || row.orders > 0) {
         is_empty = false;
-        let ended: Vec<String> = row.ended.iter().map(|(end, count)| format!("{end} {count}")).collect();
-        let arm = |arm: Arm| match arm.customers {
-            0 => "–".to_owned(),
-            of => format!("{} of {of}", arm.reached),
-        };
         let points = |share: f64| format!("{:+.1}", share * 100.0);
         let lift = row.lift.map_or("–".to_owned(), |l| {
             format!("{} points ({} to {})", points(l.difference), points(l.low), points(l.high))
@@ -135,19 +130,59 @@ fn journeys(report: &Report) -> String {
             row.journey.clone(),
             row.started.to_string(),
             row.live.to_string(),
-            ended.join(", "),
+            ended(&row.ended),
             arm(row.treated),
             arm(row.held),
             lift,
             format!("{} orders, {} {}", row.orders, row.revenue, report.currency),
         ]);
     }
+    let live = if is_empty {
+        String::new()
+    } else {
+        format!(
+            "\nJourneys: customers who reached the goal, treated and held out; orders within five days of a click\n{journeys}\n"
+        )
+    };
+    live + &in_shadow(report)
+}
+
+/// Who reached the goal; nothing without one.
+fn arm(arm: Arm) -> String {
+    match arm.reached {
+        Some(reached) if arm.customers > 0 => format!("{reached} of {}", arm.customers),
+        _ => "–".to_owned(),
+    }
+}
+
+/// What journeys would have done in shadow mode, if any ran in it.
+fn in_shadow(report: &Report) -> String {
+    let mut journeys =
+        table(&["journey", "started", "live", "ended", "goal", "would-be messages", "would-be actions"]);
+    let mut is_empty = true;
+    for row in &report.journeys {
+        let Some(shadow) = &row.shadow else { continue };
+        is_empty = false;
+        journeys.add_row(vec![
+            format!("{} (shadow)", row.journey),
+            shadow.started.to_string(),
+            shadow.live.to_string(),
+            ended(&shadow.ended),
+            arm(shadow.customers),
+            shadow.messages.to_string(),
+            shadow.actions.to_string(),
+        ]);
+    }
     if is_empty {
         return String::new();
     }
     format!(
-        "\nJourneys: customers who reached the goal, treated and held out; orders within five days of a click\n{journeys}\n"
+        "\nIn the shadow: what only was recorded; customers who reached the goal without it\n{journeys}\n"
     )
+}
+
+fn ended(ends: &BTreeMap<String, u64>) -> String {
+    ends.iter().map(|(end, count)| format!("{end} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A plan's tables.
