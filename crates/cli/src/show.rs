@@ -396,6 +396,9 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
                 format!("one had been waiting since {}", when(*waiting_since))
             }
             Outside::GroupTaken { journey } => format!("`{journey}` of the same group goes on"),
+            Outside::DoesNotFit { happened_at, explained } => {
+                format!("what happened on {} does not fit\n{}", when(*happened_at), reasons(explained))
+            }
             Outside::DoesNotQualify { explained } => {
                 format!("does not qualify\n{}", reasons(explained))
             }
@@ -403,6 +406,18 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
         let guard =
             journey.guard.map_or(String::new(), |g| format!(" (and a message would be refused: {g})"));
         let _ = writeln!(text, "not in journey {}: {because}{guard}", journey.journey);
+        if let (Some((ended_at, end)), Some(since)) = (journey.last_run, journey.last_run_since) {
+            let recorded = if journey.last_run_recorded { ", only recording" } else { "" };
+            let acted: Vec<String> =
+                journey.last_run_acted.iter().map(|(step, outcome)| format!("{step} {outcome}")).collect();
+            let _ = writeln!(
+                text,
+                "    its last run went from {} to {} ({end}){recorded}: {}",
+                when(since),
+                when(ended_at),
+                acted.join(", ")
+            );
+        }
     }
     for next in &why.next {
         let what = match &next.what {
