@@ -215,6 +215,12 @@ pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: 
         }
         let _ = write!(text, "\nJourneys\n{starts}\n");
     }
+    if !plan.new_journeys.is_empty() {
+        text.push('\n');
+    }
+    for new in &plan.new_journeys {
+        let _ = writeln!(text, "{}: new, {}; begins with {}", new.journey, new.mode, new.begins_with);
+    }
     if !plan.messages.is_empty() {
         let mut messages = table(&["journey", "sends", "24 h", "7 d", "for example"]);
         for row in &plan.messages {

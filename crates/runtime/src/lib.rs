@@ -34,7 +34,7 @@ pub use connectors::{Connectors, open_all};
 pub use dispatch::{DispatchReport, Dispatcher};
 pub use error::RuntimeError;
 pub use evaluate::{EvaluateReport, book_as_of, book_for_reading, evaluate, prepare};
-pub use plan::{GlobalRedraw, Plan, plan};
+pub use plan::{GlobalRedraw, Plan, PlannedNew, plan};
 pub use project::Project;
 pub use reload::Reload;
 pub use report::{Report, report, report_as_of};

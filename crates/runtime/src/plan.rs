@@ -8,7 +8,8 @@ use serde::Serialize;
 use zyklus_engine::forecast::{Forecast, forecast};
 use zyklus_engine::holdout::held_globally;
 use zyklus_engine::playbook::Start;
-use zyklus_engine::{Book, Mode};
+use zyklus_engine::why::started_by;
+use zyklus_engine::{Book, Journey, Mode};
 use zyklus_model::{At, CustomerId, Decision, Holdout, Run, RunState, Snapshot};
 use zyklus_store::Store;
 
@@ -31,6 +32,8 @@ pub struct Plan {
     pub moves: Vec<PlannedMove>,
     /// Runs the next evaluation starts.
     pub starts: Vec<PlannedStart>,
+    /// Journeys that the store does not know yet, and what begins the first run of each.
+    pub new_journeys: Vec<PlannedNew>,
     /// Messages and actions that go out within 24 hours if nothing else happens: also those that follow from waits,
     /// schedules and phases entered with time, and those of journeys that are new and would go live now. Who is let
     /// in by a backfill later than now is not among them: see `backfills`.
@@ -111,6 +114,37 @@ pub struct PlannedStart {
     pub samples: Vec<CustomerId>,
 }
 
+/// A journey that has never run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedNew {
+    /// The journey.
+    pub journey: String,
+    /// Its mode.
+    pub mode: String,
+    /// What begins its first run: `the next order.placed`.
+    pub begins_with: String,
+}
+
+impl PlannedNew {
+    /// Of a book as the store completes it: it says which journeys have ever run.
+    fn of(book: &Book) -> Vec<Self> {
+        let is_new =
+            |journey: &&Journey| journey.mode != Mode::Off && !book.active_from.contains_key(journey.root());
+        let told = |journey: &Journey| PlannedNew {
+            journey: journey.id.to_string(),
+            mode: journey.mode.as_str().to_owned(),
+            begins_with: match &journey.start {
+                Start::Event { name, filter: None } => format!("the next {name}"),
+                Start::Event { name, filter: Some(filter) } => {
+                    format!("the next {name} with {}", filter.text())
+                }
+                other => started_by(other),
+            },
+        };
+        book.journeys.iter().filter(is_new).map(told).collect()
+    }
+}
+
 /// Messages of one kind.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlannedMessage {
@@ -142,6 +176,7 @@ struct Tally {
     held_before: u64,
     globally: GlobalRedraw,
     runs: RunTally,
+    new_journeys: Vec<PlannedNew>,
 }
 
 /// Decides for everybody, as after a change of the configuration, and counts; writes nothing. For whom nothing has
@@ -150,13 +185,13 @@ struct Tally {
 /// # Errors
 /// The store's.
 pub async fn plan(store: &Store, book: &Book, now: At, samples: usize) -> Result<Plan, RuntimeError> {
+    let mut tally = Tally { new_journeys: PlannedNew::of(book), ..Tally::default() };
     let mut book = book.clone();
     // What is new in the files goes live when the daemon starts with them.
     for journey in book.journeys.iter().filter(|journey| journey.mode != Mode::Off) {
         book.active_from.entry(journey.root().to_owned()).or_insert(now);
     }
     let book = Arc::new(book);
-    let mut tally = Tally::default();
     let mut after = None;
     loop {
         let ids = store.customer_ids(after, BATCH).await?;
@@ -308,6 +343,7 @@ impl Tally {
                 .into_iter()
                 .map(|(journey, (customers, samples))| PlannedStart { journey, customers, samples })
                 .collect(),
+            new_journeys: self.new_journeys,
             due_24h: messages.iter().map(|m| m.count_24h).sum(),
             due_7d: messages.iter().map(|m| m.count_7d).sum(),
             messages,

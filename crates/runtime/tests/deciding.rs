@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
 use zyklus_model::{At, Currency, CustomerRef, Money, OrderRecord, OrderState, Origin, Rates, Record};
-use zyklus_runtime::{Plan, evaluate, plan, starter_files};
+use zyklus_runtime::{Plan, PlannedNew, evaluate, plan, starter_files};
 use zyklus_store::{Ingest, OpenOptions, Store};
 
 fn at(seconds: i64) -> At {
@@ -165,4 +165,31 @@ async fn a_plan_says_when_the_holdout_of_all_marketing_is_drawn_anew_and_not_whe
     let redrawn = planned(20, 1).await.redrawn_globally.unwrap();
     // About a fifth of 80 each; a few are drawn both times.
     assert!((4..=30).contains(&redrawn.released) && (4..=30).contains(&redrawn.held), "{redrawn:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_a_new_journey_and_what_begins_it() {
+    let text = "[journeys.new-arrivals]\nlabel = { en = \"New\" }\nstart = { event = \"order.placed\" }\n\
+                mode = \"shadow\"\nsteps = [{ send = \"hello\" }]\n\
+                [journeys.loyal]\nlabel = { en = \"Loyal\" }\nstart = { phase = \"retain\" }\nsteps = [{ send = \"hello\" }]\n\
+                [journeys.none]\nlabel = { en = \"None\" }\nstart = { event = \"order.placed\" }\nmode = \"off\"\n\
+                steps = [{ send = \"hello\" }]\n";
+    let mut book = book(text, Settings::default());
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    assert!(plan(&store, &book, at(60), 3).await.unwrap().new_journeys.is_empty(), "all of them have run");
+    book.active_from.clear();
+    let new = plan(&store, &book, at(60), 3).await.unwrap().new_journeys;
+    let row = |journey: &str, mode: &str, begins_with: &str| PlannedNew {
+        journey: journey.to_owned(),
+        mode: mode.to_owned(),
+        begins_with: begins_with.to_owned(),
+    };
+    assert_eq!(
+        new,
+        [
+            row("loyal", "live", "entering the phase retain"),
+            row("new-arrivals", "shadow", "the next order.placed"),
+        ]
+    );
 }
