@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
 use zyklus_model::{At, Currency, CustomerRef, Money, OrderRecord, OrderState, Origin, Rates, Record};
-use zyklus_runtime::{Plan, PlannedNew, evaluate, plan, starter_files};
+use zyklus_runtime::{Plan, PlannedNew, Window, backtest, evaluate, plan, starter_files};
 use zyklus_store::{Ingest, OpenOptions, Store};
 
 fn at(seconds: i64) -> At {
@@ -192,4 +192,25 @@ async fn a_plan_names_a_new_journey_and_what_begins_it() {
             row("new-arrivals", "shadow", "the next order.placed"),
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_lets_journeys_of_every_mode_go_live_but_those_switched_off() {
+    let journey = |mode: &str| {
+        format!(
+            "[journeys.in-{mode}]\nlabel = {{ en = \"New\" }}\nstart = {{ event = \"order.placed\" }}\nmode = \"{mode}\"\n\
+             steps = [{{ send = \"{mode}\", purpose = \"service\" }}]\n"
+        )
+    };
+    let text: String = ["live", "shadow", "test", "off"].map(journey).concat();
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    take(&store, (0..4).map(|n| order(&format!("c{n}"), 3_000)).collect()).await;
+    let window = Window { from: at(-1_000), to: at(86_400) };
+    let books = vec![("playbooks".to_owned(), book(&text, Settings::default()))];
+    let side = backtest(&store, books, window, &|_| {}).await.unwrap().sides.remove(0);
+    let rows: Vec<(&str, u64, u64)> =
+        side.journeys.iter().map(|row| (row.journey.as_str(), row.started, row.messages)).collect();
+    assert_eq!(rows, [("in-live", 4, 4), ("in-off", 0, 0), ("in-shadow", 4, 4), ("in-test", 4, 4)]);
+    assert_eq!((side.messages, side.only_shown), (12, 0));
 }
