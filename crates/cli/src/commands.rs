@@ -13,7 +13,7 @@ use zyklus_host::ConfigOptions;
 use zyklus_model::{At, CustomerId, DeliveryId, DeliveryState, Snapshot};
 use zyklus_runtime::daemon::Daemon;
 use zyklus_runtime::{
-    Clock, Project, Reload, book_for_reading, open_all, plan, prepare, report, starter_files,
+    Clock, Project, Reload, book_for_reading, open_all, plan_from, prepare, report, starter_files,
 };
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
@@ -217,7 +217,8 @@ async fn plan_all(config: &Path, now: Option<Now>, json: bool, fail_above: Optio
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
     let book = book_for_reading(&store, &project).await?;
-    let planned = plan(&store, &book, clock(now, &project).now(), 3).await?;
+    let at = clock(now, &project).now();
+    let planned = plan_from(&store, &book, Clock::System.now(), at, 3).await?;
     let addresses = addresses(&store, &planned).await?;
     store.close().await;
     if json {

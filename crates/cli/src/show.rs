@@ -195,6 +195,9 @@ pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: 
         plan.due_24h,
         plan.due_7d
     );
+    if let Some(from) = plan.played_from {
+        let _ = writeln!(text, "played forward from {}, as if nothing else happened", when(from, zone));
+    }
     let named = |id: &CustomerId| match addresses.get(id) {
         Some(address) => format!("{id} {address}"),
         None => id.to_string(),
@@ -222,15 +225,15 @@ pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: 
         let _ = writeln!(text, "{}: new, {}; begins with {}", new.journey, new.mode, new.begins_with);
     }
     if !plan.messages.is_empty() {
-        let mut messages = table(&["journey", "sends", "24 h", "7 d", "for example"]);
+        let is_played = plan.played_from.is_some();
+        let columns = ["journey", "sends", "until then", "24 h", "7 d", "for example"];
+        let head = columns.into_iter().filter(|column| is_played || *column != "until then");
+        let mut messages = table(&head.collect::<Vec<_>>());
         for row in &plan.messages {
-            messages.add_row(vec![
-                row.journey.clone(),
-                row.target.clone(),
-                row.count_24h.to_string(),
-                row.count_7d.to_string(),
-                samples(&row.samples),
-            ]);
+            let mut cells = vec![row.journey.clone(), row.target.clone()];
+            cells.extend(is_played.then(|| row.count_before.to_string()));
+            cells.extend([row.count_24h.to_string(), row.count_7d.to_string(), samples(&row.samples)]);
+            messages.add_row(cells);
         }
         let _ = write!(text, "\nMessages\n{messages}\n");
     }

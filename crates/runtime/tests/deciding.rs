@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
 use zyklus_model::{At, Currency, CustomerRef, Money, OrderRecord, OrderState, Origin, Rates, Record};
-use zyklus_runtime::{Plan, PlannedNew, Window, backtest, evaluate, plan, starter_files};
+use zyklus_runtime::{Plan, PlannedNew, Window, backtest, evaluate, plan, plan_from, starter_files};
 use zyklus_store::{Ingest, OpenOptions, Store};
 
 fn at(seconds: i64) -> At {
@@ -213,4 +213,36 @@ async fn a_backtest_lets_journeys_of_every_mode_go_live_but_those_switched_off()
         side.journeys.iter().map(|row| (row.journey.as_str(), row.started, row.messages)).collect();
     assert_eq!(rows, [("in-live", 4, 4), ("in-off", 0, 0), ("in-shadow", 4, 4), ("in-test", 4, 4)]);
     assert_eq!((side.messages, side.only_shown), (12, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_later_day_plays_forward_and_misses_nothing() {
+    let text = "[journeys.care]\nlabel = { en = \"Care\" }\nstart = { event = \"order.placed\" }\n\
+                steps = [{ wait = \"3d\" }, { send = \"one\", purpose = \"service\" }, { wait = \"5d\" }, \
+                { send = \"two\", purpose = \"service\" }]\n";
+    let book = book(text, Settings::default());
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    take(&store, (0..3).map(|n| order(&format!("c{n}"), 3_000)).collect()).await;
+    let rows = |planned: &Plan| -> Vec<(String, u64, u64, u64)> {
+        let row = |m: &zyklus_runtime::plan::PlannedMessage| {
+            (m.target.clone(), m.count_before, m.count_24h, m.count_7d)
+        };
+        planned.messages.iter().map(row).collect()
+    };
+    // Nobody is in the journey yet: it starts on the way, writes on the way, and once more in the week after.
+    let today = at(60);
+    let later = today.plus_days(7).plus_seconds(43_200);
+    let planned = plan_from(&store, &book, today, later, 3).await.unwrap();
+    assert_eq!((planned.at, planned.played_from), (later, Some(today)));
+    assert_eq!(rows(&planned), [("one".to_owned(), 3, 0, 0), ("two".to_owned(), 0, 3, 3)]);
+    assert!(planned.refused.is_empty(), "{:?}", planned.refused);
+    assert_eq!(planned.starts.iter().map(|start| start.customers).sum::<u64>(), 3);
+    // A day that is over when the mails have gone counts them as gone.
+    let planned = plan_from(&store, &book, today, today.plus_days(30), 3).await.unwrap();
+    assert_eq!(rows(&planned), [("one".to_owned(), 3, 0, 0), ("two".to_owned(), 3, 0, 0)]);
+    // Now, and what lies behind, is taken as it is.
+    for at in [today, today.plus_days(-1)] {
+        assert_eq!(plan_from(&store, &book, today, at, 3).await.unwrap().played_from, None);
+    }
 }
