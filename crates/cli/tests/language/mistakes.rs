@@ -495,3 +495,22 @@ fn what_comes_with_later_versions() {
     out += &group(&[("programmes", "[coupons.hello-5]\npercent = 5\n".to_owned())], "programmes.toml");
     shot("later", &out);
 }
+
+/// The lines that problems of this playbook are said to stand in.
+fn lines(playbook: &str) -> Vec<String> {
+    let said = said(&[("playbooks/p.toml", playbook)]);
+    said.lines().filter(|line| line.starts_with("playbooks/")).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_of_two_equal_mistakes_is_said_where_it_stands() {
+    let text = "[journeys.hello]\nlabel = { en = \"Hello\" }\nstart = { event = \"customer.created\" }\nsteps = [\n  \
+                # { send = \"gone\" },\n  { send = \"gone\", id = \"gone\" },\n  { wait = \"1d\" },\n  \
+                { if = \"sent('gone')\", then = [\n    { send = \"welcome-1\" },\n    { send = 'gone', id = \"second\" },\n  ] },\n  \
+                { send = \"welcome-1\", id = \"third\", purpose = \"service\" },\n  \
+                { send = \"review-request\", fallback = \"gone\" },\n]\n";
+    let at: Vec<String> =
+        lines(text).iter().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect();
+    let expected = ["6:12", "10:14", "12:12", "13:41"].map(|place| format!("playbooks/p.toml:{place}"));
+    assert_eq!(at, expected, "{:#?}", lines(text));
+}
