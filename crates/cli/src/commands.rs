@@ -18,7 +18,7 @@ use zyklus_runtime::{
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, CustomerCommand, DbCommand, DeliveryCommand, Now};
-use crate::problems::rendered;
+use crate::problems::{mistakes, rendered};
 use crate::told::Told;
 use crate::{Failure, as_of, customer, registry, show};
 
@@ -94,8 +94,7 @@ pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure
             for problem in &problems {
                 eprintln!("{}", rendered(problem, base_dir(config)));
             }
-            let plural = if problems.len() == 1 { "" } else { "s" };
-            eprintln!("zyklus: {} mistake{plural} in the configuration; nothing was done", problems.len());
+            eprintln!("zyklus: {} in the configuration; nothing was done", mistakes(&problems));
             Err(Failure::Configuration)
         }
     }
@@ -350,13 +349,7 @@ async fn delivery(config: &Path, command: DeliveryCommand) -> Done {
             if json {
                 return print_json(&found);
             }
-            let line = |d: &zyklus_model::Delivery| {
-                let reason = d.reason.map_or(String::new(), |r| format!(" ({r})"));
-                format!(
-                    "{}  {}  {}  {}/{}  {}{reason}\n",
-                    d.id, d.due_at, d.state, d.journey, d.target, d.customer
-                )
-            };
+            let line = |d: &zyklus_model::Delivery| show::delivery(d, &project.shop.zone);
             print(&found.iter().map(line).collect::<String>())
         }
         DeliveryCommand::Show { id } => {

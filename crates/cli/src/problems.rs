@@ -5,6 +5,8 @@ use std::path::Path;
 
 use zyklus_engine::Problem;
 
+use crate::show::counted;
+
 /// A problem with its line and a caret below it, when the file can be read.
 pub(crate) fn rendered(problem: &Problem, base_dir: &Path) -> String {
     let word = if problem.is_warning { "warning" } else { "error" };
@@ -22,6 +24,12 @@ pub(crate) fn rendered(problem: &Problem, base_dir: &Path) -> String {
         let _ = writeln!(text, "  help: {help}");
     }
     text
+}
+
+/// How many mistakes there are, in words; a warning is none.
+pub(crate) fn mistakes(problems: &[Problem]) -> String {
+    let count = problems.iter().filter(|problem| !problem.is_warning).count();
+    counted(count as u64, "mistake")
 }
 
 /// What the name of a key that holds a secret has in it.
@@ -105,6 +113,13 @@ mod tests {
             shown,
             "error: unknown\n  --> a.toml:2:9\n2 | when = \"oders.count > 1\"\n  |         ^\n  help: did you mean `orders`?\n"
         );
+    }
+
+    #[test]
+    fn a_warning_is_no_mistake() {
+        let problem = || Problem::at(&"a.toml".into(), "", 0..0, "wrong");
+        assert_eq!(mistakes(&[problem(), problem().warning()]), "1 mistake");
+        assert_eq!(mistakes(&[problem(), problem(), problem().warning()]), "2 mistakes");
     }
 
     #[test]

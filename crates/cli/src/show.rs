@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use zyklus_engine::change::{Fate, Shift};
 use zyklus_engine::condition::Explained;
 use zyklus_engine::why::{NextKind, Outside};
-use zyklus_model::{At, CustomerId, Holdout, RunState};
+use zyklus_model::{At, CustomerId, Delivery, Holdout, RunState};
 use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
 
@@ -24,14 +24,26 @@ pub(crate) fn table(head: &[&str]) -> Table {
     table
 }
 
+/// So many of something, whose plural ends in s.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An instant where the shop is, to the second.
-fn when(at: At, zone: &TimeZone) -> String {
+pub(crate) fn when(at: At, zone: &TimeZone) -> String {
     at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// The same with the zone's name, for headings.
-fn as_of(at: At, zone: &TimeZone) -> String {
+pub(crate) fn as_of(at: At, zone: &TimeZone) -> String {
     format!("{} {}", when(at, zone), zone.iana_name().unwrap_or("UTC"))
+}
+
+/// A delivery on a line.
+pub(crate) fn delivery(d: &Delivery, zone: &TimeZone) -> String {
+    let reason = d.reason.map_or(String::new(), |r| format!(" ({r})"));
+    let due_at = when(d.due_at, zone);
+    format!("{}  {due_at}  {}  {}/{}  {}{reason}\n", d.id, d.state, d.journey, d.target, d.customer)
 }
 
 fn percent(share: Option<f64>) -> String {
@@ -65,20 +77,24 @@ pub(crate) fn counts(head: &[&str], rows: &BTreeMap<(&str, &str), u64>) -> Strin
 /// A report's tables.
 pub(crate) fn report(report: &Report, zone: &TimeZone) -> String {
     let mut text = format!(
-        "As of {} · lifecycle {}\n{} customers, {} of them bought · {} orders · {} {} after refunds\n\
+        "As of {} · lifecycle {}\n{}, {} of them bought · {} · {} {} after refunds\n\
          repeat rate {} · churn in 90 days {}\n",
         as_of(report.at, zone),
         report.lifecycle,
-        report.customers,
+        counted(report.customers, "customer"),
         report.buyers,
-        report.orders,
+        counted(report.orders, "order"),
         report.revenue,
         report.currency,
         percent(report.repeat_rate),
         percent(report.churn_90d)
     );
     for (currency, count) in &report.unrated {
-        let _ = writeln!(text, "{count} orders in {currency} are in no sum: add {currency} to [rates]");
+        let _ = writeln!(
+            text,
+            "without a rate for {currency}, and in no sum: {}; add {currency} to [rates]",
+            counted(*count, "order")
+        );
     }
     let phases = phases(report);
     let mut moves = table(&["from", "to", "last 30 days", "ever", "of all who left"]);
@@ -134,7 +150,7 @@ fn journeys(report: &Report) -> String {
             arm(row.treated),
             arm(row.held),
             lift,
-            format!("{} orders, {} {}", row.orders, row.revenue, report.currency),
+            format!("{}, {} {}", counted(row.orders, "order"), row.revenue, report.currency),
         ]);
     }
     let live = if is_empty {
@@ -188,11 +204,11 @@ fn ended(ends: &BTreeMap<String, u64>) -> String {
 /// A plan's tables.
 pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: &TimeZone) -> String {
     let mut text = format!(
-        "As of {}: {} customers, {} to be evaluated\n{} messages due within 24 hours, {} within 7 days\n",
+        "As of {}: {}, {} to be evaluated\n{} due within 24 hours, {} within 7 days\n",
         as_of(plan.at, zone),
-        plan.customers,
+        counted(plan.customers, "customer"),
         plan.due,
-        plan.due_24h,
+        counted(plan.due_24h, "message"),
         plan.due_7d
     );
     if let Some(from) = plan.played_from {
@@ -471,4 +487,45 @@ pub(crate) fn restored(restored: &zyklus_store::Restored) -> String {
         );
     }
     text + "What the shops tell until every stream has caught up counts as history, and starts no journey.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use zyklus_model::{DeliveryId, DeliveryKind, DeliveryState, Purpose};
+
+    use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!((counted(1, "order"), counted(0, "order")), ("1 order".to_owned(), "0 orders".to_owned()));
+    }
+
+    #[test]
+    fn a_delivery_is_due_on_the_shops_clock() {
+        let at: At = "2026-07-01T08:00:00Z".parse().unwrap();
+        let delivery = Delivery {
+            id: DeliveryId::derive(&[b"d"]),
+            customer: CustomerId::derive(&[b"c"]),
+            run: None,
+            journey: "j".into(),
+            step: "s".into(),
+            kind: DeliveryKind::Message,
+            channel: None,
+            connector: None,
+            target: "t".into(),
+            purpose: Purpose::Marketing,
+            capped: true,
+            state: DeliveryState::Pending,
+            reason: None,
+            outranked_by: None,
+            created_at: at,
+            due_at: at,
+            expires_at: at,
+            done_at: None,
+            attempt_count: 0,
+            payload: serde_json::Value::Null,
+        };
+        let line = super::delivery(&delivery, &TimeZone::get("Europe/Berlin").unwrap());
+        assert!(line.contains("  2026-07-01 10:00:00  pending  j/t  "), "{line}");
+    }
 }

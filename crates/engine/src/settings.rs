@@ -136,7 +136,7 @@ impl Settings {
     pub fn read_caps<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
         let Some(mut table) = source.table("caps", value) else { return };
         if let Some(value) = table.take("contend")
-            && let Some(contend) = source.parsed("caps.contend", value, positive)
+            && let Some(contend) = source.length("caps.contend", value, positive)
         {
             self.contend = contend;
         }
