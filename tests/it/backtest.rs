@@ -86,6 +86,10 @@ fn write_shop(dir: &Path) -> PathBuf {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
+    // A backtest lets every journey go live, so the daemon does.
+    let sunset = dir.join("playbooks/10-sunset.toml");
+    let text = std::fs::read_to_string(&sunset).unwrap();
+    std::fs::write(sunset, text.replace("\"shadow\"", "\"live\"")).unwrap();
     let file = dir.join("zyklus.toml");
     std::fs::write(&file, CONFIG).unwrap();
     file

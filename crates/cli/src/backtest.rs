@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
+use jiff::tz::TimeZone;
 use zyklus_runtime::backtest::{Backtest, COLUMNS, HEADS, Side, difference, page};
 use zyklus_runtime::{Window, backtest};
 use zyklus_store::OpenOptions;
@@ -14,7 +15,7 @@ use crate::Failure;
 use crate::args::Now;
 use crate::commands::{Done, load, open, print, print_json, write_file};
 use crate::problems::rendered;
-use crate::show::table;
+use crate::show::{table, when};
 
 /// What to replay and how to print it.
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,11 @@ pub(crate) async fn run(config: &Path, args: BacktestArgs) -> Done {
     let zone = &project.shop.zone;
     let window = Window { from: args.from.start(zone), to: args.to.at(zone) };
     if window.from >= window.to {
-        eprintln!("zyklus: the window ends ({}) before it begins ({})", window.to, window.from);
+        eprintln!(
+            "zyklus: the window ends ({}) before it begins ({})",
+            when(window.to, zone),
+            when(window.from, zone)
+        );
         return Err(Failure::Configuration);
     }
     let mut books = vec![("playbooks".to_owned(), project.book.clone())];
@@ -67,7 +72,7 @@ pub(crate) async fn run(config: &Path, args: BacktestArgs) -> Done {
     if let Some(file) = &args.html {
         write_file(file, page(&result).as_bytes())?;
     }
-    if args.json { print_json(&result) } else { print(&text(&result)) }
+    if args.json { print_json(&result) } else { print(&text(&result, zone)) }
 }
 
 /// The figures of the sides, and the difference if there are two.
@@ -95,10 +100,13 @@ fn sided(result: &Backtest, first: &str, names: &[String], figure: &dyn Fn(&Side
     table.to_string()
 }
 
-fn text(result: &Backtest) -> String {
+fn text(result: &Backtest, zone: &TimeZone) -> String {
     let mut text = format!(
         "Replayed {} to {} · lifecycle {} · days in {}\nNothing was sent: this is what would have gone out.\n\n",
-        result.from, result.to, result.lifecycle, result.time_zone
+        when(result.from, zone),
+        when(result.to, zone),
+        result.lifecycle,
+        result.time_zone
     );
     let names: Vec<String> = HEADS.iter().map(|(name, _)| (*name).to_owned()).collect();
     let head = |side: &Side, name: &str| HEADS.iter().find(|(n, _)| *n == name).map_or(0, |(_, f)| f(side));
@@ -130,7 +138,7 @@ fn text(result: &Backtest) -> String {
         head.extend(result.phases.iter().map(String::as_str));
         let mut phases = table(&head);
         for standing in &side.over_time {
-            let at = standing.at.to_string().chars().take(16).collect::<String>().replace('T', " ");
+            let at = when(standing.at, zone).chars().take(16).collect::<String>();
             let count = |phase: &String| standing.phases.get(phase).copied().unwrap_or(0).to_string();
             phases.add_row(std::iter::once(at).chain(result.phases.iter().map(count)).collect::<Vec<_>>());
         }
@@ -138,4 +146,24 @@ fn text(result: &Backtest) -> String {
         let _ = write!(text, "Phases by {}{of}\n{phases}\n\n", result.period);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_told_on_the_shops_clock() {
+        let result = Backtest {
+            from: "2026-06-30T22:00:00Z".parse().unwrap(),
+            to: "2026-07-31T22:00:00Z".parse().unwrap(),
+            lifecycle: "l".into(),
+            time_zone: "Europe/Berlin".into(),
+            period: "week".into(),
+            phases: Vec::new(),
+            sides: Vec::new(),
+        };
+        let told = text(&result, &TimeZone::get("Europe/Berlin").unwrap());
+        assert!(told.starts_with("Replayed 2026-07-01 00:00:00 to 2026-08-01 00:00:00 · "), "{told}");
+    }
 }

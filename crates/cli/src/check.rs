@@ -8,10 +8,10 @@ use zyklus_engine::Problem;
 use zyklus_engine::playtest::Verdict;
 use zyklus_runtime::Project;
 
-use crate::Failure;
 use crate::commands::{Done, base_dir, load, print, print_json, read};
 use crate::playtests::{counted, failing};
 use crate::problems::rendered;
+use crate::{Failure, show};
 
 /// What `--json` prints; config/README.md describes it.
 #[derive(Serialize)]
@@ -72,6 +72,10 @@ fn contents(project: &Project) -> Contents<'_> {
     }
 }
 
+fn number(count: usize, what: &str) -> String {
+    show::counted(count as u64, what)
+}
+
 fn failed_connectors(project: &Project) -> usize {
     project.connectors.iter().filter(|c| c.settings.enabled && c.failed.is_some()).count()
 }
@@ -123,8 +127,11 @@ fn as_text(config: &Path) -> Done {
     let Contents { lifecycle, phases, journeys, templates, connectors, failed_connectors, holdout_percent } =
         contents(&project);
     print(&format!(
-        "The configuration is sound: lifecycle {lifecycle} with {phases} phases, {journeys} journeys, {templates} \
-         templates, {connectors} connectors; {}.\n",
+        "The configuration is sound: lifecycle {lifecycle} with {}, {}, {}, {}; {}.\n",
+        number(phases, "phase"),
+        number(journeys, "journey"),
+        number(templates, "template"),
+        number(connectors, "connector"),
         counted(tests, 0)
     ))?;
     // Worth a line, because it is chosen and not given.

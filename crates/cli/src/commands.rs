@@ -13,12 +13,12 @@ use zyklus_host::ConfigOptions;
 use zyklus_model::{At, CustomerId, DeliveryId, DeliveryState, Snapshot};
 use zyklus_runtime::daemon::Daemon;
 use zyklus_runtime::{
-    Clock, Project, Reload, book_for_reading, open_all, plan, prepare, report, starter_files,
+    Clock, Project, Reload, book_for_reading, open_all, plan_from, prepare, report, starter_files,
 };
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, CustomerCommand, DbCommand, DeliveryCommand, Now};
-use crate::problems::rendered;
+use crate::problems::{mistakes, rendered};
 use crate::told::Told;
 use crate::{Failure, as_of, customer, registry, show};
 
@@ -94,8 +94,7 @@ pub(crate) fn load(config: &Path, secrets: bool) -> Result<Arc<Project>, Failure
             for problem in &problems {
                 eprintln!("{}", rendered(problem, base_dir(config)));
             }
-            let plural = if problems.len() == 1 { "" } else { "s" };
-            eprintln!("zyklus: {} mistake{plural} in the configuration; nothing was done", problems.len());
+            eprintln!("zyklus: {} in the configuration; nothing was done", mistakes(&problems));
             Err(Failure::Configuration)
         }
     }
@@ -217,7 +216,8 @@ async fn plan_all(config: &Path, now: Option<Now>, json: bool, fail_above: Optio
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
     let book = book_for_reading(&store, &project).await?;
-    let planned = plan(&store, &book, clock(now, &project).now(), 3).await?;
+    let at = clock(now, &project).now();
+    let planned = plan_from(&store, &book, Clock::System.now(), at, 3).await?;
     let addresses = addresses(&store, &planned).await?;
     store.close().await;
     if json {
@@ -349,13 +349,7 @@ async fn delivery(config: &Path, command: DeliveryCommand) -> Done {
             if json {
                 return print_json(&found);
             }
-            let line = |d: &zyklus_model::Delivery| {
-                let reason = d.reason.map_or(String::new(), |r| format!(" ({r})"));
-                format!(
-                    "{}  {}  {}  {}/{}  {}{reason}\n",
-                    d.id, d.due_at, d.state, d.journey, d.target, d.customer
-                )
-            };
+            let line = |d: &zyklus_model::Delivery| show::delivery(d, &project.shop.zone);
             print(&found.iter().map(line).collect::<String>())
         }
         DeliveryCommand::Show { id } => {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use zyklus_engine::change::{Fate, Shift};
 use zyklus_engine::condition::Explained;
 use zyklus_engine::why::{NextKind, Outside};
-use zyklus_model::{At, CustomerId, Holdout, RunState};
+use zyklus_model::{At, CustomerId, Delivery, Holdout, RunState};
 use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
 
@@ -24,14 +24,26 @@ pub(crate) fn table(head: &[&str]) -> Table {
     table
 }
 
+/// So many of something, whose plural ends in s.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An instant where the shop is, to the second.
-fn when(at: At, zone: &TimeZone) -> String {
+pub(crate) fn when(at: At, zone: &TimeZone) -> String {
     at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// The same with the zone's name, for headings.
-fn as_of(at: At, zone: &TimeZone) -> String {
+pub(crate) fn as_of(at: At, zone: &TimeZone) -> String {
     format!("{} {}", when(at, zone), zone.iana_name().unwrap_or("UTC"))
+}
+
+/// A delivery on a line.
+pub(crate) fn delivery(d: &Delivery, zone: &TimeZone) -> String {
+    let reason = d.reason.map_or(String::new(), |r| format!(" ({r})"));
+    let due_at = when(d.due_at, zone);
+    format!("{}  {due_at}  {}  {}/{}  {}{reason}\n", d.id, d.state, d.journey, d.target, d.customer)
 }
 
 fn percent(share: Option<f64>) -> String {
@@ -65,20 +77,24 @@ pub(crate) fn counts(head: &[&str], rows: &BTreeMap<(&str, &str), u64>) -> Strin
 /// A report's tables.
 pub(crate) fn report(report: &Report, zone: &TimeZone) -> String {
     let mut text = format!(
-        "As of {} · lifecycle {}\n{} customers, {} of them bought · {} orders · {} {} after refunds\n\
+        "As of {} · lifecycle {}\n{}, {} of them bought · {} · {} {} after refunds\n\
          repeat rate {} · churn in 90 days {}\n",
         as_of(report.at, zone),
         report.lifecycle,
-        report.customers,
+        counted(report.customers, "customer"),
         report.buyers,
-        report.orders,
+        counted(report.orders, "order"),
         report.revenue,
         report.currency,
         percent(report.repeat_rate),
         percent(report.churn_90d)
     );
     for (currency, count) in &report.unrated {
-        let _ = writeln!(text, "{count} orders in {currency} are in no sum: add {currency} to [rates]");
+        let _ = writeln!(
+            text,
+            "without a rate for {currency}, and in no sum: {}; add {currency} to [rates]",
+            counted(*count, "order")
+        );
     }
     let phases = phases(report);
     let mut moves = table(&["from", "to", "last 30 days", "ever", "of all who left"]);
@@ -122,11 +138,6 @@ fn journeys(report: &Report) -> String {
     let mut is_empty = true;
     for row in report.journeys.iter().filter(|row| row.started > 0 || row.orders > 0) {
         is_empty = false;
-        let ended: Vec<String> = row.ended.iter().map(|(end, count)| format!("{end} {count}")).collect();
-        let arm = |arm: Arm| match arm.customers {
-            0 => "–".to_owned(),
-            of => format!("{} of {of}", arm.reached),
-        };
         let points = |share: f64| format!("{:+.1}", share * 100.0);
         let lift = row.lift.map_or("–".to_owned(), |l| {
             format!("{} points ({} to {})", points(l.difference), points(l.low), points(l.high))
@@ -135,31 +146,74 @@ fn journeys(report: &Report) -> String {
             row.journey.clone(),
             row.started.to_string(),
             row.live.to_string(),
-            ended.join(", "),
+            ended(&row.ended),
             arm(row.treated),
             arm(row.held),
             lift,
-            format!("{} orders, {} {}", row.orders, row.revenue, report.currency),
+            format!("{}, {} {}", counted(row.orders, "order"), row.revenue, report.currency),
+        ]);
+    }
+    let live = if is_empty {
+        String::new()
+    } else {
+        format!(
+            "\nJourneys: customers who reached the goal, treated and held out; orders within five days of a click\n{journeys}\n"
+        )
+    };
+    live + &in_shadow(report)
+}
+
+/// Who reached the goal; nothing without one.
+fn arm(arm: Arm) -> String {
+    match arm.reached {
+        Some(reached) if arm.customers > 0 => format!("{reached} of {}", arm.customers),
+        _ => "–".to_owned(),
+    }
+}
+
+/// What journeys would have done in shadow mode, if any ran in it.
+fn in_shadow(report: &Report) -> String {
+    let mut journeys =
+        table(&["journey", "started", "live", "ended", "goal", "would-be messages", "would-be actions"]);
+    let mut is_empty = true;
+    for row in &report.journeys {
+        let Some(shadow) = &row.shadow else { continue };
+        is_empty = false;
+        journeys.add_row(vec![
+            format!("{} (shadow)", row.journey),
+            shadow.started.to_string(),
+            shadow.live.to_string(),
+            ended(&shadow.ended),
+            arm(shadow.customers),
+            shadow.messages.to_string(),
+            shadow.actions.to_string(),
         ]);
     }
     if is_empty {
         return String::new();
     }
     format!(
-        "\nJourneys: customers who reached the goal, treated and held out; orders within five days of a click\n{journeys}\n"
+        "\nIn the shadow: what only was recorded; customers who reached the goal without it\n{journeys}\n"
     )
+}
+
+fn ended(ends: &BTreeMap<String, u64>) -> String {
+    ends.iter().map(|(end, count)| format!("{end} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A plan's tables.
 pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: &TimeZone) -> String {
     let mut text = format!(
-        "As of {}: {} customers, {} to be evaluated\n{} messages due within 24 hours, {} within 7 days\n",
+        "As of {}: {}, {} to be evaluated\n{} due within 24 hours, {} within 7 days\n",
         as_of(plan.at, zone),
-        plan.customers,
+        counted(plan.customers, "customer"),
         plan.due,
-        plan.due_24h,
+        counted(plan.due_24h, "message"),
         plan.due_7d
     );
+    if let Some(from) = plan.played_from {
+        let _ = writeln!(text, "played forward from {}, as if nothing else happened", when(from, zone));
+    }
     let named = |id: &CustomerId| match addresses.get(id) {
         Some(address) => format!("{id} {address}"),
         None => id.to_string(),
@@ -180,16 +234,22 @@ pub(crate) fn plan(plan: &Plan, addresses: &BTreeMap<CustomerId, String>, zone: 
         }
         let _ = write!(text, "\nJourneys\n{starts}\n");
     }
+    if !plan.new_journeys.is_empty() {
+        text.push('\n');
+    }
+    for new in &plan.new_journeys {
+        let _ = writeln!(text, "{}: new, {}; begins with {}", new.journey, new.mode, new.begins_with);
+    }
     if !plan.messages.is_empty() {
-        let mut messages = table(&["journey", "sends", "24 h", "7 d", "for example"]);
+        let is_played = plan.played_from.is_some();
+        let columns = ["journey", "sends", "until then", "24 h", "7 d", "for example"];
+        let head = columns.into_iter().filter(|column| is_played || *column != "until then");
+        let mut messages = table(&head.collect::<Vec<_>>());
         for row in &plan.messages {
-            messages.add_row(vec![
-                row.journey.clone(),
-                row.target.clone(),
-                row.count_24h.to_string(),
-                row.count_7d.to_string(),
-                samples(&row.samples),
-            ]);
+            let mut cells = vec![row.journey.clone(), row.target.clone()];
+            cells.extend(is_played.then(|| row.count_before.to_string()));
+            cells.extend([row.count_24h.to_string(), row.count_7d.to_string(), samples(&row.samples)]);
+            messages.add_row(cells);
         }
         let _ = write!(text, "\nMessages\n{messages}\n");
     }
@@ -361,6 +421,9 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
                 format!("one had been waiting since {}", when(*waiting_since))
             }
             Outside::GroupTaken { journey } => format!("`{journey}` of the same group goes on"),
+            Outside::DoesNotFit { happened_at, explained } => {
+                format!("what happened on {} does not fit\n{}", when(*happened_at), reasons(explained))
+            }
             Outside::DoesNotQualify { explained } => {
                 format!("does not qualify\n{}", reasons(explained))
             }
@@ -368,6 +431,18 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
         let guard =
             journey.guard.map_or(String::new(), |g| format!(" (and a message would be refused: {g})"));
         let _ = writeln!(text, "not in journey {}: {because}{guard}", journey.journey);
+        if let (Some((ended_at, end)), Some(since)) = (journey.last_run, journey.last_run_since) {
+            let recorded = if journey.last_run_recorded { ", only recording" } else { "" };
+            let acted: Vec<String> =
+                journey.last_run_acted.iter().map(|(step, outcome)| format!("{step} {outcome}")).collect();
+            let _ = writeln!(
+                text,
+                "    its last run went from {} to {} ({end}){recorded}: {}",
+                when(since),
+                when(ended_at),
+                acted.join(", ")
+            );
+        }
     }
     for next in &why.next {
         let what = match &next.what {
@@ -412,4 +487,45 @@ pub(crate) fn restored(restored: &zyklus_store::Restored) -> String {
         );
     }
     text + "What the shops tell until every stream has caught up counts as history, and starts no journey.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use zyklus_model::{DeliveryId, DeliveryKind, DeliveryState, Purpose};
+
+    use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!((counted(1, "order"), counted(0, "order")), ("1 order".to_owned(), "0 orders".to_owned()));
+    }
+
+    #[test]
+    fn a_delivery_is_due_on_the_shops_clock() {
+        let at: At = "2026-07-01T08:00:00Z".parse().unwrap();
+        let delivery = Delivery {
+            id: DeliveryId::derive(&[b"d"]),
+            customer: CustomerId::derive(&[b"c"]),
+            run: None,
+            journey: "j".into(),
+            step: "s".into(),
+            kind: DeliveryKind::Message,
+            channel: None,
+            connector: None,
+            target: "t".into(),
+            purpose: Purpose::Marketing,
+            capped: true,
+            state: DeliveryState::Pending,
+            reason: None,
+            outranked_by: None,
+            created_at: at,
+            due_at: at,
+            expires_at: at,
+            done_at: None,
+            attempt_count: 0,
+            payload: serde_json::Value::Null,
+        };
+        let line = super::delivery(&delivery, &TimeZone::get("Europe/Berlin").unwrap());
+        assert!(line.contains("  2026-07-01 10:00:00  pending  j/t  "), "{line}");
+    }
 }

@@ -204,5 +204,6 @@ fn twice(journey: &Journey, other: &str) -> Problem {
         message: format!("journey `{}`: there is another journey `{}`", journey.id, journey.root()),
         help: Some(format!("it stands at {other}; give one of them another name")),
         is_warning: false,
+        is_secret: false,
     }
 }

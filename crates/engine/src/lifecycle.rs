@@ -97,7 +97,7 @@ fn read(id: &str, source: &mut Source<'_>) -> Option<Lifecycle> {
         let when = when.and_then(|v| source.condition(&table.join("when"), v, Scope::Phase));
         let hold = table.take("hold").and_then(|v| {
             let Some(number) = v.get_ref().as_integer() else {
-                return source.parsed(&table.join("hold"), v, positive);
+                return source.length(&table.join("hold"), v, positive);
             };
             let message = format!("`{}` is a number, not a length of time", table.join("hold"));
             source.problem_help(v.span(), message, format!("write \"{}d\" for days", number.as_str()));

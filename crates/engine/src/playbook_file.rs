@@ -152,7 +152,7 @@ impl<'a, 'd> Reader<'_, 'a, 'd> {
 
     fn length(&mut self, key: &'static str) -> Option<Length> {
         let (path, value) = self.take(key)?;
-        self.source.parsed(&path, value, positive)
+        self.source.length(&path, value, positive)
     }
 
     fn condition(&mut self, key: &'static str, scope: Scope) -> Option<Condition> {
@@ -297,7 +297,7 @@ fn read_goal<'a>(source: &mut Source<'a>, path: &str, value: &Spanned<DeValue<'a
     let when =
         table.need(source, "when").and_then(|v| source.condition(&format!("{path}.when"), v, Scope::Goal));
     let within = match table.take("within") {
-        Some(v) => source.parsed(&format!("{path}.within"), v, positive),
+        Some(v) => source.length(&format!("{path}.within"), v, positive),
         None => {
             let help = "a goal needs a window, for example within = \"14d\"";
             source.problem_help(value.span(), format!("`{path}` has no `within`"), help);
@@ -317,7 +317,7 @@ fn read_backfill<'a>(
 ) -> Option<Backfill> {
     let mut table = source.table(path, value)?;
     let since =
-        table.need(source, "since").and_then(|v| source.parsed(&format!("{path}.since"), v, positive));
+        table.need(source, "since").and_then(|v| source.length(&format!("{path}.since"), v, positive));
     let per_day = table
         .need(source, "per_day")
         .and_then(|v| source.int_of(&format!("{path}.per_day"), v, 1..1_000_001));
@@ -414,7 +414,7 @@ fn read_start<'a>(
                 .and_then(|v| source.expression(&format!("{path}.date"), v, Scope::Segment));
             let offset = table
                 .take("offset")
-                .and_then(|v| source.parsed(&format!("{path}.offset"), v, |text| text.parse::<Length>()));
+                .and_then(|v| source.length(&format!("{path}.offset"), v, |text| text.parse::<Length>()));
             let at = table.take("at").and_then(|v| source.parsed(&format!("{path}.at"), v, time_of_day));
             field.map(|field| Start::Date { field, offset, at })
         }

@@ -21,6 +21,8 @@ pub struct Problem {
     pub help: Option<String>,
     /// Whether the file can be used all the same.
     pub is_warning: bool,
+    /// Whether what stands at the place is a secret, and must not be shown.
+    pub is_secret: bool,
 }
 
 impl Problem {
@@ -35,6 +37,7 @@ impl Problem {
             message: message.into(),
             help: None,
             is_warning: false,
+            is_secret: false,
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::DeValue;
-use zyklus_model::Channel;
+use zyklus_model::{Channel, Currency, Rates};
 
 use crate::playbook_file::positive;
 use crate::source::{Source, Table};
@@ -73,6 +73,8 @@ pub struct Settings {
     /// Whether customers who bought may get advertising for similar goods without consent (UWG §7(3)); off
     /// unless the operator says so.
     pub existing_customers: bool,
+    /// What currencies are worth. Facts come converted out of the store; the playbooks' tests convert what they give.
+    pub rates: Rates,
     /// The only addresses that journeys in test mode write to.
     pub test_recipients: BTreeSet<String>,
     /// Makes splits and holdouts differ from shop to shop, and the same from run to run.
@@ -102,6 +104,7 @@ impl Default for Settings {
             holdout: GlobalHoldout::default(),
             quiet: vec![quiet(Channel::Sms)],
             existing_customers: false,
+            rates: Rates::only(Currency::EUR),
             test_recipients: BTreeSet::new(),
             seed: "zyklus".to_owned(),
         }
@@ -133,7 +136,7 @@ impl Settings {
     pub fn read_caps<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
         let Some(mut table) = source.table("caps", value) else { return };
         if let Some(value) = table.take("contend")
-            && let Some(contend) = source.parsed("caps.contend", value, positive)
+            && let Some(contend) = source.length("caps.contend", value, positive)
         {
             self.contend = contend;
         }

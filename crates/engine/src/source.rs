@@ -10,6 +10,7 @@ use zyklus_model::nearest;
 
 use crate::condition::{Condition, ConditionError, Expression, Named, Reference, Scope};
 use crate::problem::Problem;
+use crate::wait::Length;
 
 /// A file being read: its text, and the mistakes found so far.
 pub struct Source<'a> {
@@ -222,6 +223,19 @@ impl<'a> Source<'a> {
                 None
             }
         }
+    }
+
+    /// The value as a stretch of time; a bare number has no unit.
+    pub fn length<E: std::fmt::Display>(
+        &mut self,
+        path: &str,
+        value: &Spanned<DeValue<'a>>,
+        parse: impl FnOnce(&str) -> Result<Length, E>,
+    ) -> Option<Length> {
+        let DeValue::Integer(number) = value.get_ref() else { return self.parsed(path, value, parse) };
+        let help = format!("write a text with a unit: \"{}d\"", number.as_str());
+        self.problem_help(value.span(), format!("`{path}` is a number without a unit"), help);
+        None
     }
 
     /// The value as a condition.

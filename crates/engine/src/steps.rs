@@ -200,7 +200,7 @@ impl Steps {
             "tag" => {
                 let tag = table.take("tag").and_then(|v| source.text_of(&format!("{path}.tag"), v))?;
                 let lasts =
-                    table.take("for").and_then(|v| source.parsed(&format!("{path}.for"), v, positive));
+                    table.take("for").and_then(|v| source.length(&format!("{path}.for"), v, positive));
                 (format!("tag:{tag}"), Verb::Tag { tag, lasts })
             }
             "untag" => {
@@ -227,7 +227,7 @@ impl Steps {
         path: &str,
         table: &mut Table<'_, 'a>,
     ) -> Option<(String, Verb)> {
-        let length = table.take("wait").and_then(|v| source.parsed(&format!("{path}.wait"), v, positive))?;
+        let length = table.take("wait").and_then(|v| source.length(&format!("{path}.wait"), v, positive))?;
         let at = match table.take("at") {
             Some(v) if v.get_ref().as_str() == Some("best") => {
                 let help =
@@ -286,8 +286,15 @@ impl Steps {
             let name = way
                 .need(source, "name")
                 .and_then(|v| source.parsed(&format!("{way_path}.name"), v, identifier));
-            let weight =
-                way.take("weight").and_then(|v| source.int_of(&format!("{way_path}.weight"), v, 0..10_001));
+            let weight = way.take("weight").and_then(|v| {
+                if matches!(v.get_ref(), DeValue::Float(_)) {
+                    let help = "weights are whole numbers that count against each other: 1 and 1 are halves, 1 and 3 a \
+                                quarter and the rest";
+                    source.problem_help(v.span(), format!("`{way_path}.weight` is not a whole number"), help);
+                    return None;
+                }
+                source.int_of(&format!("{way_path}.weight"), v, 0..10_001)
+            });
             let first = match way.need(source, "steps") {
                 Some(v) => self.list(source, &format!("{way_path}.steps"), v, next),
                 None => next,
@@ -317,7 +324,7 @@ fn send<'a>(source: &mut Source<'a>, path: &str, table: &mut Table<'_, 'a>) -> O
         Some(v) => source.word_of(&format!("{path}.purpose"), v, PURPOSES)?,
         None => Purpose::Marketing,
     };
-    let expires = table.take("expires").and_then(|v| source.parsed(&format!("{path}.expires"), v, positive));
+    let expires = table.take("expires").and_then(|v| source.length(&format!("{path}.expires"), v, positive));
     let fallback = table.take("fallback").and_then(|v| source.text_of(&format!("{path}.fallback"), v));
     let with = read_with(source, path, table);
     let counts = &[("count", true), ("ignore", false)];
@@ -345,7 +352,7 @@ fn call<'a>(source: &mut Source<'a>, path: &str, table: &mut Table<'_, 'a>) -> O
         source.problem_help(value.span(), format!("\"{target}\" names no action"), help);
         return None;
     };
-    let expires = table.take("expires").and_then(|v| source.parsed(&format!("{path}.expires"), v, positive));
+    let expires = table.take("expires").and_then(|v| source.length(&format!("{path}.expires"), v, positive));
     let with = read_with(source, path, table);
     let verb = Verb::Call {
         connector: connector.to_owned(),

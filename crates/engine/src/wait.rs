@@ -41,10 +41,47 @@ pub struct Length {
 
 /// Why a text is not a stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "\"{0}\" is not a stretch of time; write a whole number and s, m, h, d, w, mo or y, as in \"2h\" or \"14d\""
-)]
-pub struct LengthError(String);
+#[error("\"{text}\" is not a stretch of time; {advice}")]
+pub struct LengthError {
+    text: String,
+    advice: String,
+}
+
+impl LengthError {
+    fn of(text: &str) -> Self {
+        let meant = meant(text).filter(|meant| meant != text).map(|meant| format!("write \"{meant}\""));
+        let rule = "write a whole number and s, m, h, d, w, mo or y, as in \"2h\" or \"14d\"";
+        LengthError { text: text.to_owned(), advice: meant.unwrap_or_else(|| rule.to_owned()) }
+    }
+}
+
+/// The stretch of time somebody wrote out in words: `1 month` is `1mo`, and `week` is `7d`.
+fn meant(text: &str) -> Option<String> {
+    // A capital M may be minutes or months.
+    if text.trim_end().ends_with('M') {
+        return None;
+    }
+    let text = text.trim().to_lowercase();
+    let word = text.find(|c: char| c.is_ascii_alphabetic()).map(|at| text.split_at(at));
+    let (count, word) = word?;
+    let unit = match word.strip_suffix('s').unwrap_or(word) {
+        "second" | "sec" => "s",
+        "minute" | "min" => "m",
+        "hour" | "hr" => "h",
+        "day" | "d" => "d",
+        "week" => "w",
+        "month" | "mo" => "mo",
+        "year" | "yr" => "y",
+        "" if word == "s" => "s",
+        one @ ("m" | "h" | "w" | "y") => one,
+        _ => return None,
+    };
+    match count.trim() {
+        "" if unit == "w" => Some("7d".to_owned()),
+        "" if word.len() > 2 => Some(format!("1{unit}")),
+        count => count.parse::<u32>().ok().map(|count| format!("{count}{unit}")),
+    }
+}
 
 impl Length {
     /// So many hours.
@@ -152,7 +189,7 @@ impl FromStr for Length {
     type Err = LengthError;
 
     fn from_str(text: &str) -> Result<Self, LengthError> {
-        let error = || LengthError(text.to_owned());
+        let error = || LengthError::of(text);
         let trimmed = text.trim();
         let split = trimmed.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(error)?;
         let (count, unit) = trimmed.split_at(split);
@@ -230,6 +267,26 @@ mod tests {
         assert_eq!(at("0d", "2026-06-01T19:00:00+02:00"), "2026-06-02T16:00:00Z");
         assert_eq!(at("1d", "2026-06-01T19:00:00+02:00"), "2026-06-02T16:00:00Z");
         assert_eq!(at("3h", "2026-06-01T16:00:00+02:00"), "2026-06-02T16:00:00Z");
+    }
+
+    #[test]
+    fn what_is_written_in_words_is_understood_and_refused() {
+        for (text, meant) in [
+            ("1 month", "1mo"),
+            ("3 months", "3mo"),
+            ("week", "7d"),
+            ("2 weeks", "2w"),
+            ("2days", "2d"),
+            ("day", "1d"),
+            ("24 hours", "24h"),
+            ("5 m", "5m"),
+            ("30 min", "30m"),
+        ] {
+            let error = text.parse::<Length>().unwrap_err().to_string();
+            assert!(error.ends_with(&format!("; write \"{meant}\"")), "{error}");
+        }
+        let error = "soon".parse::<Length>().unwrap_err().to_string();
+        assert!(error.contains("a whole number and s, m, h"), "{error}");
     }
 
     #[test]

@@ -3,14 +3,15 @@
 
 use serde::Serialize;
 use zyklus_model::{
-    At, Channel, CustomerId, Delivery, DeliveryState, GuardReason, Holdout, Run, RunEnd, RunState, Snapshot,
+    At, Channel, CustomerId, Delivery, DeliveryState, GuardReason, Holdout, Origin, Run, RunEnd, RunState,
+    Snapshot,
 };
 
 use crate::book::Book;
 use crate::condition::Explained;
 use crate::contend::outranked;
 use crate::decide::{KeptOut, LastStart, decide_and_tell};
-use crate::facts::{RunFacts, Standing, View};
+use crate::facts::{RunFacts, Standing, View, events_of};
 use crate::guards::{Permit, admits, lawful};
 use crate::holdout::meets;
 use crate::playbook::{Journey, Mode, Reenter, Start, Verb};
@@ -113,6 +114,12 @@ pub struct OutsideWhy {
     pub because: Outside,
     /// The last run, if there was one: when it ended and how.
     pub last_run: Option<(At, RunEnd)>,
+    /// Since when it went on.
+    pub last_run_since: Option<At>,
+    /// Whether it, or a message of it, was only recorded: shadow mode, test mode, held out.
+    pub last_run_recorded: bool,
+    /// Its steps and how each ended.
+    pub last_run_acted: Vec<(String, String)>,
     /// What a message of this journey would meet now.
     pub guard: Option<GuardReason>,
 }
@@ -129,6 +136,13 @@ pub enum Outside {
     NotStarted {
         /// What would.
         start: String,
+    },
+    /// The last event of its name does not fit its `where`.
+    DoesNotFit {
+        /// When it happened.
+        happened_at: At,
+        /// The condition, value by value.
+        explained: Box<Explained>,
     },
     /// What starts it happened before the journey went live, or came with history (rule R3).
     BeforeActive {
@@ -403,10 +417,17 @@ impl<'a> Asker<'a> {
             .iter()
             .filter(|r| r.journey == journey.root() && r.state == RunState::Ended)
             .max_by_key(|r| (r.ended_at, r.started_at));
+        let is_recorded = |run: &Run| {
+            let mut theirs = self.snapshot.deliveries.iter().filter(|d| d.run == Some(run.id));
+            run.ghost || theirs.any(|d| d.state == DeliveryState::Shadow)
+        };
         OutsideWhy {
             journey: journey.id.to_string(),
             because: self.because(journey, last_start),
             last_run: last.and_then(|r| Some((r.ended_at?, r.end?))),
+            last_run_since: last.map(|r| r.started_at),
+            last_run_recorded: last.is_some_and(is_recorded),
+            last_run_acted: last.map_or_else(Vec::new, |r| r.acted.clone()),
             guard: self.guard(journey),
         }
     }
@@ -432,6 +453,14 @@ impl<'a> Asker<'a> {
             (Mode::Live | Mode::Shadow | Mode::Test, None) => return Outside::NotActive,
             (Mode::Live | Mode::Shadow | Mode::Test, Some(active_from)) => *active_from,
         };
+        if let Some(unfit) = self.does_not_fit(journey, last.map(|last| last.occurrence.at)) {
+            return unfit;
+        }
+        // Whoever waits for it to happen again may not enter again before.
+        let start = || match self.again_at(journey, active_from) {
+            Some(again_at) => Outside::Reentry { again_at: Some(again_at) },
+            None => start(),
+        };
         let Some(LastStart { occurrence, key, kept_out }) = last else { return start() };
         let happened_at = occurrence.at;
         match kept_out {
@@ -444,6 +473,8 @@ impl<'a> Asker<'a> {
             Some(KeptOut::NotActive) => Outside::NotActive,
             Some(KeptOut::TooEarly(_)) => Outside::BeforeActive { happened_at, active_from },
             Some(KeptOut::TooLate) => Outside::TooLate { happened_at },
+            // It was refused then; the next would not be.
+            Some(KeptOut::Reentry(Some(again_at))) if *again_at <= self.now => start(),
             Some(KeptOut::Reentry(again_at)) => Outside::Reentry { again_at: *again_at },
             Some(KeptOut::GroupTaken(rival)) => Outside::GroupTaken { journey: rival.clone() },
             Some(KeptOut::DoesNotQualify) => {
@@ -457,6 +488,38 @@ impl<'a> Asker<'a> {
                 }
             }
         }
+    }
+}
+
+impl Asker<'_> {
+    /// The last event of the name that starts a journey, if it is newer than the last that fitted and does not fit.
+    fn does_not_fit(&self, journey: &Journey, fitted: Option<At>) -> Option<Outside> {
+        let Start::Event { name, filter: Some(filter) } = &journey.start else { return None };
+        let is_of_name = |event: &str, at: At, _: At, _: Origin| {
+            event == name && at <= self.now && fitted.is_none_or(|fitted| at > fitted)
+        };
+        let events = events_of(self.snapshot, is_of_name, self.book.decimals);
+        let event = events.into_iter().max_by_key(|event| event.occurred_at)?;
+        let view = self.view(RunFacts { event: Some(&event.data), ..RunFacts::default() });
+        let explained = Box::new(filter.explain(&view, self.now));
+        let happened_at = event.occurred_at;
+        (!explained.value.is_true()).then_some(Outside::DoesNotFit { happened_at, explained })
+    }
+
+    /// When the customer may enter a journey without a key again, if that is later than now.
+    fn again_at(&self, journey: &Journey, active_from: At) -> Option<At> {
+        let Reenter::After(length) = journey.reentry() else { return None };
+        if journey.key.is_some() {
+            return None;
+        }
+        // What only ran in the shadow before the journey went live is no earlier entry (rule R19).
+        let is_dropped = |run: &Run| {
+            run.ghost && run.held.is_none() && journey.mode == Mode::Live && run.started_at < active_from
+        };
+        let runs = self.runs.iter().filter(|run| run.journey == journey.root() && !is_dropped(run));
+        let last = runs.map(|run| run.started_at).max()?;
+        let again_at = length.after(last, &zone_of(&self.snapshot.customer, &self.book.settings.zone));
+        (again_at > self.now).then_some(again_at)
     }
 }
 

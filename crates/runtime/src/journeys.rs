@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use zyklus_engine::Book;
 use zyklus_engine::playbook::GOAL_STEP;
-use zyklus_model::{At, Currency, DAY_MICROS, GuardReason, Holdout, Money, Run, RunEnd, RunState, Snapshot};
+use zyklus_model::{
+    At, Currency, DAY_MICROS, Delivery, DeliveryKind, DeliveryState, GuardReason, Holdout, Money, Run,
+    RunEnd, RunState, Snapshot,
+};
 
 /// A click counts for orders of so many microseconds after it.
 const CLICK_COUNTS: i64 = 5 * DAY_MICROS;
@@ -23,7 +26,7 @@ pub struct JourneyRow {
     pub journey: String,
     /// What people call it; its id if it is gone from the files.
     pub label: String,
-    /// Runs that began, ghosts of a holdout among them; what only ran in shadow mode is not counted.
+    /// Runs that began, ghosts of a holdout among them; what only ran in shadow mode is counted in `shadow`.
     pub started: u64,
     /// Those that go on.
     pub live: u64,
@@ -39,6 +42,8 @@ pub struct JourneyRow {
     pub left_out: u64,
     /// What the messages changed; `None` without a goal, or where an arm is empty.
     pub lift: Option<Lift>,
+    /// What happened in shadow mode; `None` when nothing did.
+    pub shadow: Option<Shadow>,
     /// Orders credited to its messages.
     pub orders: u64,
     /// What they came to after refunds, in minor units of the reporting currency.
@@ -47,13 +52,30 @@ pub struct JourneyRow {
     pub revenue: String,
 }
 
+/// What a journey would have done: runs that only recorded, because its mode was `shadow`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Shadow {
+    /// Runs that began.
+    pub started: u64,
+    /// Those that go on.
+    pub live: u64,
+    /// The others by how they ended.
+    pub ended: BTreeMap<String, u64>,
+    /// Customers, and how many of them reached the goal.
+    pub customers: Arm,
+    /// Messages that would have gone out.
+    pub messages: u64,
+    /// Actions that would have been done.
+    pub actions: u64,
+}
+
 /// Customers treated alike.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Arm {
     /// How many.
     pub customers: u64,
-    /// How many of them reached the goal.
-    pub reached: u64,
+    /// How many of them reached the goal; `None` without a goal.
+    pub reached: Option<u64>,
 }
 
 /// A difference between two shares with its 95 % interval, as shares of 1.
@@ -90,7 +112,7 @@ fn wilson(arm: Arm) -> Option<(f64, f64, f64)> {
         return None;
     }
     let n = arm.customers as f64;
-    let share = arm.reached as f64 / n;
+    let share = arm.reached? as f64 / n;
     let middle = share + Z * Z / (2.0 * n);
     let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 1.0 + Z * Z / n;
@@ -106,6 +128,7 @@ struct Tally {
     held: Arm,
     held_globally: Arm,
     left_out: u64,
+    shadow: Shadow,
     orders: u64,
     revenue: i64,
 }
@@ -117,22 +140,20 @@ pub(crate) struct Journeys(BTreeMap<String, Tally>);
 impl Journeys {
     pub(crate) fn add(&mut self, book: &Book, snapshot: &Snapshot, now: At) {
         let mut by_journey: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
-        let begun = |run: &&Run| {
-            let is_shown = run.ghost && run.held.is_none();
-            run.started_at <= now && run.state != RunState::Queued && !is_shown
-        };
+        let mut in_shadow: BTreeMap<&str, Vec<&Run>> = BTreeMap::new();
+        let begun = |run: &&Run| run.started_at <= now && run.state != RunState::Queued;
         for run in snapshot.runs.iter().filter(begun) {
-            by_journey.entry(&run.journey).or_default().push(run);
+            let is_shown = run.ghost && run.held.is_none();
+            let of = if is_shown { &mut in_shadow } else { &mut by_journey };
+            of.entry(&run.journey).or_default().push(run);
+        }
+        for (journey, runs) in in_shadow {
+            self.0.entry(journey.to_owned()).or_default().shadow.add(snapshot, &runs, now);
         }
         for (journey, runs) in by_journey {
             let tally = self.0.entry(journey.to_owned()).or_default();
-            for run in &runs {
-                tally.started += 1;
-                match (run.ended_at.filter(|at| *at <= now), run.end) {
-                    (Some(_), Some(end)) => *tally.ended.entry(end.as_str().to_owned()).or_default() += 1,
-                    _ => tally.live += 1,
-                }
-            }
+            tally.started += runs.len() as u64;
+            tally.live += count_ends(&mut tally.ended, &runs, now);
             let epoch = book.journey(journey).map(|j| j.epoch);
             tally.compare(snapshot, runs.into_iter().filter(|run| epoch.is_none_or(|e| e == run.epoch)));
         }
@@ -164,6 +185,12 @@ impl Journeys {
         let row = |(id, tally): (String, Tally)| {
             let journey = book.journey(&id);
             let has_goal = journey.is_some_and(|j| j.goal.is_some());
+            let told = |arm: Arm| {
+                let reached = arm.reached.unwrap_or(0);
+                Arm { reached: (has_goal || reached > 0).then_some(reached), ..arm }
+            };
+            let (treated, held) = (told(tally.treated), told(tally.held));
+            let shadow = Shadow { customers: told(tally.shadow.customers), ..tally.shadow };
             JourneyRow {
                 label: journey
                     .and_then(|j| j.label.get(language).or_else(|| j.label.get("en")))
@@ -173,11 +200,12 @@ impl Journeys {
                 started: tally.started,
                 live: tally.live,
                 ended: tally.ended,
-                treated: tally.treated,
-                held: tally.held,
-                held_globally: tally.held_globally,
+                treated,
+                held,
+                held_globally: told(tally.held_globally),
                 left_out: tally.left_out,
-                lift: has_goal.then(|| Lift::of(tally.treated, tally.held)).flatten(),
+                lift: has_goal.then(|| Lift::of(treated, held)).flatten(),
+                shadow: Some(shadow).filter(|shadow| shadow.started > 0),
                 orders: tally.orders,
                 revenue_minor: tally.revenue,
                 revenue: Money::new(tally.revenue, currency).decimal(),
@@ -203,7 +231,7 @@ impl Tally {
                 None if kept_back => (treated, held) = (true, true),
                 None => treated = true,
             }
-            reached |= run.end == Some(RunEnd::Goal) || run.acted.iter().any(|(step, _)| step == GOAL_STEP);
+            reached |= has_reached(run);
         }
         let arm = match (treated, held, globally) {
             (true, false, false) => &mut self.treated,
@@ -215,9 +243,49 @@ impl Tally {
                 return;
             }
         };
-        arm.customers += 1;
-        arm.reached += u64::from(reached);
+        arm.add(reached);
     }
+}
+
+impl Shadow {
+    /// Adds what one customer's runs in the shadow came to.
+    fn add(&mut self, snapshot: &Snapshot, runs: &[&Run], now: At) {
+        self.started += runs.len() as u64;
+        self.live += count_ends(&mut self.ended, runs, now);
+        self.customers.add(runs.iter().any(|run| has_reached(run)));
+        let is_theirs = |d: &&Delivery| {
+            d.state == DeliveryState::Shadow
+                && d.done_at.is_none_or(|at| at <= now)
+                && runs.iter().any(|run| d.run == Some(run.id))
+        };
+        for delivery in snapshot.deliveries.iter().filter(is_theirs) {
+            let is_message = delivery.kind == DeliveryKind::Message;
+            *(if is_message { &mut self.messages } else { &mut self.actions }) += 1;
+        }
+    }
+}
+
+impl Arm {
+    fn add(&mut self, reached: bool) {
+        self.customers += 1;
+        *self.reached.get_or_insert(0) += u64::from(reached);
+    }
+}
+
+fn has_reached(run: &Run) -> bool {
+    run.end == Some(RunEnd::Goal) || run.acted.iter().any(|(step, _)| step == GOAL_STEP)
+}
+
+/// Counts how runs ended; how many go on.
+fn count_ends(ended: &mut BTreeMap<String, u64>, runs: &[&Run], now: At) -> u64 {
+    let mut live = 0;
+    for run in runs {
+        match (run.ended_at.filter(|at| *at <= now), run.end) {
+            (Some(_), Some(end)) => *ended.entry(end.as_str().to_owned()).or_default() += 1,
+            _ => live += 1,
+        }
+    }
+    live
 }
 
 #[cfg(test)]
@@ -315,6 +383,76 @@ mod tests {
         });
     }
 
+    /// Makes the last run one of shadow mode, with a delivery it would have made.
+    fn shadow(snapshot: &mut Snapshot, kind: DeliveryKind, goal: bool) {
+        let run = snapshot.runs.last_mut().unwrap();
+        (run.ghost, run.held) = (true, None);
+        if goal {
+            run.acted.push((GOAL_STEP.to_owned(), "reached".to_owned()));
+        }
+        snapshot.deliveries.push(Delivery {
+            id: zyklus_model::DeliveryId::derive(&[run.id.uuid().as_bytes()]),
+            customer: run.customer,
+            run: Some(run.id),
+            journey: "j".into(),
+            step: "one".into(),
+            kind,
+            channel: None,
+            connector: None,
+            target: "one".into(),
+            purpose: zyklus_model::Purpose::Marketing,
+            capped: true,
+            state: DeliveryState::Shadow,
+            reason: None,
+            outranked_by: None,
+            created_at: day(1),
+            due_at: day(1),
+            expires_at: day(2),
+            done_at: Some(day(1)),
+            attempt_count: 0,
+            payload: serde_json::Value::Null,
+        });
+    }
+
+    #[test]
+    fn what_ran_in_the_shadow_stands_beside_what_was_live() {
+        let mut people = Vec::new();
+        for n in 0..4 {
+            let mut one = somebody(&n.to_string());
+            enrol(&mut one, None, (n < 1).then_some(RunEnd::Completed));
+            if n < 3 {
+                let kind = if n == 2 { DeliveryKind::Action } else { DeliveryKind::Message };
+                shadow(&mut one, kind, n == 1);
+            }
+            people.push(one);
+        }
+        let row = row(&people);
+        assert_eq!((row.started, row.live, row.treated.customers), (1, 1, 1));
+        let expected = Shadow {
+            started: 3,
+            live: 2,
+            ended: [("completed".to_owned(), 1)].into(),
+            customers: Arm { customers: 3, reached: Some(1) },
+            messages: 2,
+            actions: 1,
+        };
+        assert_eq!(row.shadow, Some(expected));
+    }
+
+    #[test]
+    fn without_a_goal_nobody_is_said_to_have_missed_it() {
+        let mut book = book();
+        book.journeys[0].goal = None;
+        let mut one = somebody("one");
+        enrol(&mut one, None, None);
+        let mut journeys = Journeys::default();
+        journeys.add(&book, &one, day(40));
+        let row = journeys.finish(&book, Currency::EUR, "en").remove(0);
+        assert_eq!(row.treated, Arm { customers: 1, reached: None });
+        assert_eq!(row.shadow, None);
+        assert!(serde_json::to_value(&row).unwrap()["treated"]["reached"].is_null());
+    }
+
     fn row(people: &[Snapshot]) -> JourneyRow {
         let book = book();
         let mut journeys = Journeys::default();
@@ -324,7 +462,7 @@ mod tests {
 
     #[test]
     fn r17_the_interval_is_that_of_the_published_example() {
-        let arm = |reached, customers| Arm { customers, reached };
+        let arm = |reached, customers| Arm { customers, reached: Some(reached) };
         let lift = Lift::of(arm(56, 70), arm(48, 80)).unwrap();
         let rounded = [lift.difference, lift.low, lift.high].map(|share| format!("{share:.4}"));
         assert_eq!(rounded, ["0.2000", "0.0524", "0.3339"]);
@@ -353,9 +491,9 @@ mod tests {
         assert_eq!((row.started, row.live), (12, 2));
         let ended: Vec<(&str, u64)> = row.ended.iter().map(|(end, n)| (end.as_str(), *n)).collect();
         assert_eq!(ended, [("completed", 3), ("exit", 3), ("goal", 3), ("merged", 1)]);
-        assert_eq!(row.treated, Arm { customers: 5, reached: 2 });
-        assert_eq!(row.held, Arm { customers: 3, reached: 0 });
-        assert_eq!(row.held_globally, Arm { customers: 1, reached: 0 });
+        assert_eq!(row.treated, Arm { customers: 5, reached: Some(2) });
+        assert_eq!(row.held, Arm { customers: 3, reached: Some(0) });
+        assert_eq!(row.held_globally, Arm { customers: 1, reached: Some(0) });
         assert_eq!(row.left_out, 1);
         assert!((row.lift.unwrap().difference - 0.4).abs() < 1e-9);
     }

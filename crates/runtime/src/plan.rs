@@ -8,13 +8,15 @@ use serde::Serialize;
 use zyklus_engine::forecast::{Forecast, forecast};
 use zyklus_engine::holdout::held_globally;
 use zyklus_engine::playbook::Start;
-use zyklus_engine::{Book, Mode};
+use zyklus_engine::why::started_by;
+use zyklus_engine::{Book, Journey, Mode};
 use zyklus_model::{At, CustomerId, Decision, Holdout, Run, RunState, Snapshot};
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
 use crate::evaluate::decide_all;
 use crate::plan_runs::{PlannedBackfill, PlannedChange, RunTally};
+use crate::playing::{Way, play};
 
 const BATCH: u32 = 2_000;
 
@@ -23,14 +25,18 @@ const BATCH: u32 = 2_000;
 pub struct Plan {
     /// As of when.
     pub at: At,
+    /// From when on the shop was played forward to `at`; `None` when `at` is now or lies behind.
+    pub played_from: Option<At>,
     /// How many customers there are.
     pub customers: u64,
     /// How many of them the next evaluation looks at.
     pub due: u64,
-    /// Phase moves the next evaluation finds.
+    /// Phase moves the next evaluation finds; played forward, where customers stand at `at` and did not before.
     pub moves: Vec<PlannedMove>,
-    /// Runs the next evaluation starts.
+    /// Runs the next evaluation starts; played forward, those that start up to `at`.
     pub starts: Vec<PlannedStart>,
+    /// Journeys that the store does not know yet, and what begins the first run of each.
+    pub new_journeys: Vec<PlannedNew>,
     /// Messages and actions that go out within 24 hours if nothing else happens: also those that follow from waits,
     /// schedules and phases entered with time, and those of journeys that are new and would go live now. Who is let
     /// in by a backfill later than now is not among them: see `backfills`.
@@ -48,7 +54,7 @@ pub struct Plan {
     pub runs_unchanged: u64,
     /// Who is let into journeys from before they went live, a few a day (rule R18).
     pub backfills: Vec<PlannedBackfill>,
-    /// Deliveries that are refused within 7 days, by guard.
+    /// Deliveries that are refused within 7 days or on the way to `at`, by guard.
     pub refused: BTreeMap<String, u64>,
     /// Messages that give way to one of another journey (rule R13).
     pub outranked: Vec<PlannedLoss>,
@@ -111,6 +117,37 @@ pub struct PlannedStart {
     pub samples: Vec<CustomerId>,
 }
 
+/// A journey that has never run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedNew {
+    /// The journey.
+    pub journey: String,
+    /// Its mode.
+    pub mode: String,
+    /// What begins its first run: `the next order.placed`.
+    pub begins_with: String,
+}
+
+impl PlannedNew {
+    /// Of a book as the store completes it: it says which journeys have ever run.
+    fn of(book: &Book) -> Vec<Self> {
+        let is_new =
+            |journey: &&Journey| journey.mode != Mode::Off && !book.active_from.contains_key(journey.root());
+        let told = |journey: &Journey| PlannedNew {
+            journey: journey.id.to_string(),
+            mode: journey.mode.as_str().to_owned(),
+            begins_with: match &journey.start {
+                Start::Event { name, filter: None } => format!("the next {name}"),
+                Start::Event { name, filter: Some(filter) } => {
+                    format!("the next {name} with {}", filter.text())
+                }
+                other => started_by(other),
+            },
+        };
+        book.journeys.iter().filter(is_new).map(told).collect()
+    }
+}
+
 /// Messages of one kind.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlannedMessage {
@@ -118,6 +155,8 @@ pub struct PlannedMessage {
     pub journey: String,
     /// The template or action.
     pub target: String,
+    /// How many on the way to `at`, when the shop is played forward.
+    pub count_before: u64,
     /// How many within 24 hours.
     pub count_24h: u64,
     /// How many within 7 days.
@@ -126,13 +165,30 @@ pub struct PlannedMessage {
     pub samples: Vec<CustomerId>,
 }
 
+/// Messages of one kind while they are counted.
+#[derive(Default)]
+struct Counted {
+    before: u64,
+    day: u64,
+    week: u64,
+    samples: Vec<CustomerId>,
+}
+
+impl Counted {
+    fn sample(&mut self, customer: CustomerId, samples: usize) {
+        if self.samples.len() < samples {
+            self.samples.push(customer);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Tally {
     customers: u64,
     due: u64,
     moves: BTreeMap<(Option<String>, String), (u64, Vec<CustomerId>)>,
     starts: BTreeMap<String, (u64, Vec<CustomerId>)>,
-    messages: BTreeMap<(String, String), (u64, u64, Vec<CustomerId>)>,
+    messages: BTreeMap<(String, String), Counted>,
     inside: BTreeMap<String, u64>,
     refused: BTreeMap<String, u64>,
     outranked: BTreeMap<(String, String), u64>,
@@ -142,6 +198,7 @@ struct Tally {
     held_before: u64,
     globally: GlobalRedraw,
     runs: RunTally,
+    new_journeys: Vec<PlannedNew>,
 }
 
 /// Decides for everybody, as after a change of the configuration, and counts; writes nothing. For whom nothing has
@@ -150,13 +207,30 @@ struct Tally {
 /// # Errors
 /// The store's.
 pub async fn plan(store: &Store, book: &Book, now: At, samples: usize) -> Result<Plan, RuntimeError> {
+    plan_from(store, book, now, now, samples).await
+}
+
+/// The same as of a later instant: the shop is played forward to it from `today`, as it goes if nothing else happens.
+/// An instant that is not later is taken as it is.
+///
+/// # Errors
+/// The store's.
+pub async fn plan_from(
+    store: &Store,
+    book: &Book,
+    today: At,
+    at: At,
+    samples: usize,
+) -> Result<Plan, RuntimeError> {
+    // What is decided first, and what everything else follows from.
+    let now = today.min(at);
+    let mut tally = Tally { new_journeys: PlannedNew::of(book), ..Tally::default() };
     let mut book = book.clone();
     // What is new in the files goes live when the daemon starts with them.
     for journey in book.journeys.iter().filter(|journey| journey.mode != Mode::Off) {
         book.active_from.entry(journey.root().to_owned()).or_insert(now);
     }
     let book = Arc::new(book);
-    let mut tally = Tally::default();
     let mut after = None;
     loop {
         let ids = store.customer_ids(after, BATCH).await?;
@@ -167,20 +241,31 @@ pub async fn plan(store: &Store, book: &Book, now: At, samples: usize) -> Result
         let decisions: HashMap<CustomerId, Decision> =
             decisions.into_iter().map(|decision| (decision.customer, decision)).collect();
         let snapshots = Arc::new(snapshots);
-        let ahead = look_ahead(&book, &snapshots, now).await?;
-        for (snapshot, ahead) in snapshots.iter().zip(ahead) {
+        let ahead = look_ahead(&book, &snapshots, now, at).await?;
+        for (snapshot, (way, ahead)) in snapshots.iter().zip(ahead) {
             // One for whom deciding fails is set aside by the daemon, too.
             if let Some(decision) = decisions.get(&snapshot.customer.id) {
-                tally.add(&book, snapshot, decision, now, samples);
-                tally.count_messages(snapshot.customer.id, ahead, now, samples);
+                tally.add(&book, snapshot, decision, way.arrived.as_ref(), now, samples);
+                tally.count_way(snapshot.customer.id, way, samples);
+                tally.count_messages(snapshot.customer.id, ahead, at, samples);
             }
         }
     }
-    Ok(tally.finish(&book, now))
+    let played_from = (now < at).then_some(now);
+    Ok(Plan { played_from, ..tally.finish(&book, at) })
 }
 
 impl Tally {
-    fn add(&mut self, book: &Book, snapshot: &Snapshot, decision: &Decision, now: At, samples: usize) {
+    /// Adds a customer whom `now` decides on so, and who `arrived` there if the shop is played forward.
+    fn add(
+        &mut self,
+        book: &Book,
+        snapshot: &Snapshot,
+        decision: &Decision,
+        arrived: Option<&Snapshot>,
+        now: At,
+        samples: usize,
+    ) {
         let customer = snapshot.customer.id;
         self.customers += 1;
         let is_due = snapshot.mark.due_at <= now;
@@ -190,7 +275,11 @@ impl Tally {
                 list.push(customer);
             }
         };
-        if let (Some(to), true) = (&decision.phase, !decision.transitions.is_empty()) {
+        let (to, has_moved) = match arrived {
+            Some(arrived) => (arrived.phase.as_ref(), true),
+            None => (decision.phase.as_ref(), !decision.transitions.is_empty()),
+        };
+        if let (Some(to), true) = (to, has_moved) {
             let from = snapshot.phase.as_ref().filter(|p| p.lifecycle == *book.lifecycle.id);
             let from = from.map(|p| p.phase.clone());
             if from.as_deref() != Some(to.phase.as_str()) {
@@ -199,7 +288,7 @@ impl Tally {
                 note(&mut entry.1);
             }
         }
-        for run in &decision.runs {
+        for run in arrived.map_or(&decision.runs, |arrived| &arrived.runs) {
             if !snapshot.runs.iter().any(|r| r.id == run.id) {
                 let entry = self.starts.entry(run.journey.clone()).or_default();
                 entry.0 += 1;
@@ -215,7 +304,11 @@ impl Tally {
             }
         }
         self.count_global_holdout(book, snapshot);
-        self.count_inside(book, snapshot, decision);
+        match arrived {
+            // Nothing is left to decide on there.
+            Some(arrived) => self.count_inside(book, arrived, None),
+            None => self.count_inside(book, snapshot, Some(decision)),
+        }
         self.runs.add(book, snapshot, decision, now, samples);
     }
 
@@ -230,15 +323,25 @@ impl Tally {
         self.globally.held += u64::from(!was_held && is_held);
     }
 
+    /// What goes out and is refused on the way.
+    fn count_way(&mut self, customer: CustomerId, way: Way, samples: usize) {
+        for what in way.gone {
+            let entry = self.messages.entry(what).or_default();
+            entry.before += 1;
+            entry.sample(customer, samples);
+        }
+        for reason in way.refused {
+            *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
+        }
+    }
+
     /// What goes out, is refused and gives way in the week ahead.
     fn count_messages(&mut self, customer: CustomerId, ahead: Forecast, now: At, samples: usize) {
         for going in ahead.going {
             let entry = self.messages.entry((going.journey, going.target)).or_default();
-            entry.0 += u64::from(going.at <= now.plus_days(1));
-            entry.1 += 1;
-            if entry.2.len() < samples {
-                entry.2.push(customer);
-            }
+            entry.day += u64::from(going.at <= now.plus_days(1));
+            entry.week += 1;
+            entry.sample(customer, samples);
         }
         for reason in ahead.refused {
             *self.refused.entry(reason.as_str().to_owned()).or_default() += 1;
@@ -248,10 +351,10 @@ impl Tally {
         }
     }
 
-    fn count_inside(&mut self, book: &Book, snapshot: &Snapshot, decision: &Decision) {
-        let phase = decision.phase.as_ref().or(snapshot.phase.as_ref());
+    fn count_inside(&mut self, book: &Book, snapshot: &Snapshot, decision: Option<&Decision>) {
+        let phase = decision.and_then(|d| d.phase.as_ref()).or(snapshot.phase.as_ref());
         let phase = phase.filter(|p| p.lifecycle == *book.lifecycle.id);
-        let segments = decision.segments.as_ref().unwrap_or(&snapshot.segments);
+        let segments = decision.and_then(|d| d.segments.as_ref()).unwrap_or(&snapshot.segments);
         for journey in book.journeys.iter().filter(|j| j.mode != Mode::Off) {
             let since = match &journey.start {
                 Start::Phase(wanted) => phase.filter(|p| p.phase == *wanted).map(|p| p.since),
@@ -261,7 +364,8 @@ impl Tally {
                 Start::Left(_) | Start::Event { .. } | Start::Schedule { .. } | Start::Date { .. } => None,
             };
             let Some(since) = since else { continue };
-            let runs = snapshot.runs.iter().chain(&decision.runs);
+            let decided = decision.map_or(&[][..], |d| &d.runs);
+            let runs = snapshot.runs.iter().chain(decided);
             let has_run = runs
                 .filter(|r| r.journey == journey.root())
                 .any(|r| r.state == RunState::Live || r.started_at >= since);
@@ -286,16 +390,18 @@ impl Tally {
         let messages: Vec<PlannedMessage> = self
             .messages
             .into_iter()
-            .map(|((journey, target), (count_24h, count_7d, samples))| PlannedMessage {
+            .map(|((journey, target), counted)| PlannedMessage {
                 journey,
                 target,
-                count_24h,
-                count_7d,
-                samples,
+                count_before: counted.before,
+                count_24h: counted.day,
+                count_7d: counted.week,
+                samples: counted.samples,
             })
             .collect();
         Plan {
             at,
+            played_from: None,
             customers: self.customers,
             due: self.due,
             moves: self
@@ -308,6 +414,7 @@ impl Tally {
                 .into_iter()
                 .map(|(journey, (customers, samples))| PlannedStart { journey, customers, samples })
                 .collect(),
+            new_journeys: self.new_journeys,
             due_24h: messages.iter().map(|m| m.count_24h).sum(),
             due_7d: messages.iter().map(|m| m.count_7d).sum(),
             messages,
@@ -333,12 +440,13 @@ impl Tally {
     }
 }
 
-/// The week ahead of many, on as many threads as there are processors.
+/// The way of many from `now` to `at` and the week ahead of it, on as many threads as there are processors.
 async fn look_ahead(
     book: &Arc<Book>,
     snapshots: &Arc<Vec<Snapshot>>,
     now: At,
-) -> Result<Vec<Forecast>, RuntimeError> {
+    at: At,
+) -> Result<Vec<(Way, Forecast)>, RuntimeError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = snapshots.len().div_ceil(threads).max(64);
     let parts = (0..snapshots.len()).step_by(share).map(|start| {
@@ -346,7 +454,12 @@ async fn look_ahead(
         tokio::task::spawn_blocking(move || {
             let some = &snapshots[start..(start + share).min(snapshots.len())];
             let look = |snapshot| {
-                let looked = AssertUnwindSafe(|| forecast(&book, snapshot, now, now.plus_days(7)));
+                let looked = AssertUnwindSafe(|| {
+                    let way = if now < at { play(&book, snapshot, now, at) } else { Way::default() };
+                    let from = way.arrived.as_ref().unwrap_or(snapshot);
+                    let ahead = forecast(&book, from, at, at.plus_days(7));
+                    (way, ahead)
+                });
                 catch_unwind(looked).unwrap_or_default()
             };
             some.iter().map(look).collect::<Vec<_>>()

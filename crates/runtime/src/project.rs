@@ -155,14 +155,23 @@ impl Project {
         for journey in &self.book.journeys {
             let body = journey.place.rsplit_once(':').map(|(file, _)| self.base_dir.join(file));
             let body = body.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-            let at = |named: &str, message: String, help: Option<String>| {
-                in_journey(&journey.place, &body, named, message, help)
+            // How often a key of the journey's steps has named a thing so far: nodes are in the file's order.
+            let mut counts: BTreeMap<(&str, String), usize> = BTreeMap::new();
+            let mut nth = |key: &'static str, named: &str| {
+                let count = counts.entry((key, named.to_owned())).or_default();
+                *count += 1;
+                (key, *count - 1)
+            };
+            let at = |place: (&str, usize), named: &str, message: String, help: Option<String>| {
+                in_journey(&journey.place, &body, place, named, message, help)
             };
             for node in &journey.nodes {
                 match &node.verb {
                     zyklus_engine::playbook::Verb::Send(send) => {
                         sends_mail |= send.channel == zyklus_model::Channel::Email;
-                        for template in [Some(&send.template), send.fallback.as_ref()].into_iter().flatten() {
+                        let named = [("send", Some(&send.template)), ("fallback", send.fallback.as_ref())];
+                        for (key, template) in named.into_iter().filter_map(|(key, t)| Some((key, t?))) {
+                            let place = nth(key, template);
                             if !self.templates.has(template) {
                                 let near = self.templates.nearest(template);
                                 let help = near.map_or_else(
@@ -171,7 +180,7 @@ impl Project {
                                 );
                                 let text =
                                     format!("journey `{}`: there is no template \"{template}\"", journey.id);
-                                problems.push(at(template, text, Some(help)));
+                                problems.push(at(place, template, text, Some(help)));
                             } else if send.purpose != Purpose::Marketing
                                 && self.templates.is_marketing(template)
                             {
@@ -181,7 +190,7 @@ impl Project {
                                     journey.id
                                 );
                                 let help = "take `purpose` out: advertising needs consent, and only marketing asks for it";
-                                problems.push(at(template, text, Some(help.into())));
+                                problems.push(at(place, template, text, Some(help.into())));
                             } else if send.purpose == Purpose::Marketing
                                 && send.channel == zyklus_model::Channel::Email
                             {
@@ -192,13 +201,14 @@ impl Project {
                                         journey.id
                                     );
                                     let help = "add <mj-include path=\"footer\" /> to every language of the template, or {{ unsubscribe_url }} to a .txt";
-                                    problems.push(at(template, text, Some(help.into())));
+                                    problems.push(at(place, template, text, Some(help.into())));
                                 }
                             }
                         }
                     }
                     zyklus_engine::playbook::Verb::Call { connector, action, .. } => {
                         let target = format!("{connector}.{action}");
+                        let place = nth("call", &target);
                         let known = self.connectors.iter().find(|c| c.id == *connector);
                         let manifest = known.and_then(|c| c.manifest(registry));
                         if known.is_none() {
@@ -208,14 +218,19 @@ impl Project {
                             );
                             let help =
                                 format!("add [connectors.{connector}] to {file}, or take the step out");
-                            problems.push(at(&target, text, Some(help)));
+                            problems.push(at(place, &target, text, Some(help)));
                         } else if let Some(manifest) = manifest
                             && !manifest.actions.iter().any(|a| a.name == *action)
                         {
                             let known: Vec<&str> = manifest.actions.iter().map(|a| a.name.as_str()).collect();
                             let text =
                                 format!("journey `{}`: `{connector}` has no action `{action}`", journey.id);
-                            problems.push(at(&target, text, Some(format!("it has {}", known.join(", ")))));
+                            problems.push(at(
+                                place,
+                                &target,
+                                text,
+                                Some(format!("it has {}", known.join(", "))),
+                            ));
                         }
                     }
                     _ => {}
@@ -369,6 +384,7 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path, options: &ConfigOptions
     root.finish(source);
     let shop = shop?;
     settings.zone = shop.zone.clone();
+    settings.rates.clone_from(&rates);
     Some(Head { store_url, past_days, shop, rates, model, settings, plugin_folder, allow_unpinned })
 }
 
@@ -505,6 +521,7 @@ fn template_problem(problem: TemplateProblem) -> Problem {
         message: problem.message,
         help: (!problem.help.is_empty()).then_some(problem.help),
         is_warning: false,
+        is_secret: false,
     }
 }
 
@@ -517,19 +534,39 @@ fn connector_problem(problem: ConfigProblem) -> Problem {
         message: format!("{}: {}", problem.path, problem.message),
         help: problem.help,
         is_warning: false,
+        is_secret: problem.is_secret,
     }
 }
 
-/// A mistake in a journey's step: where the file, from the journey's line on, names what it is about.
-fn in_journey(place: &str, body: &str, named: &str, message: String, help: Option<String>) -> Problem {
+/// A mistake in a journey's step: where, from the journey's line on, a key names what it is about for the `nth` time.
+fn in_journey(
+    place: &str,
+    body: &str,
+    (key, nth): (&str, usize),
+    named: &str,
+    message: String,
+    help: Option<String>,
+) -> Problem {
     let (file, line) = place.rsplit_once(':').unwrap_or((place, "1"));
     let before: usize =
         body.split_inclusive('\n').take(line.parse::<usize>().unwrap_or(1) - 1).map(str::len).sum();
-    let rest = body.get(before..).unwrap_or_default();
-    let quoted = [format!("\"{named}\""), format!("'{named}'")];
-    let start = before + quoted.iter().find_map(|quoted| rest.find(quoted.as_str())).unwrap_or(0);
+    let start = namings(body, before, key, named).nth(nth).unwrap_or(before);
     let mut problem =
         Problem::at(&file.into(), body, start..(start + named.len() + 2).min(body.len()), message);
     problem.help = help;
     problem
+}
+
+/// Where `key = "named"` stands in a text from an offset on: the offset of each quotation mark, without comments.
+fn namings(body: &str, from: usize, key: &str, named: &str) -> impl Iterator<Item = usize> {
+    let rest = body.get(from..).unwrap_or_default();
+    rest.match_indices(named).filter_map(move |(found, _)| {
+        let (before, behind) = (&rest[..found], &rest[found + named.len()..]);
+        let quote = before.chars().next_back().filter(|c| matches!(c, '"' | '\''))?;
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let keyed = line[..line.len() - 1].trim_end().strip_suffix('=')?.trim_end().strip_suffix(key)?;
+        let is_whole = keyed.chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '-');
+        (behind.starts_with(quote) && is_whole && !line.trim_start().starts_with('#'))
+            .then_some(from + found - 1)
+    })
 }

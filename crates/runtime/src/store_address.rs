@@ -26,6 +26,7 @@ pub(crate) fn read_store_url<'a>(
                 "{ env = \"ZYKLUS_STORE\" }, { file = \"PATH\" } or { credential = \"NAME\" }"
             );
             source.problem_help(value.span(), "a secret must not stand in the configuration itself", help);
+            source.problems.iter_mut().rev().take(1).for_each(|problem| problem.is_secret = true);
             return None;
         }
         return Some(place_store(&url, base_dir));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
 use zyklus_model::{At, Currency, CustomerRef, Money, OrderRecord, OrderState, Origin, Rates, Record};
-use zyklus_runtime::{Plan, evaluate, plan, starter_files};
+use zyklus_runtime::{Plan, PlannedNew, Window, backtest, evaluate, plan, plan_from, starter_files};
 use zyklus_store::{Ingest, OpenOptions, Store};
 
 fn at(seconds: i64) -> At {
@@ -165,4 +165,84 @@ async fn a_plan_says_when_the_holdout_of_all_marketing_is_drawn_anew_and_not_whe
     let redrawn = planned(20, 1).await.redrawn_globally.unwrap();
     // About a fifth of 80 each; a few are drawn both times.
     assert!((4..=30).contains(&redrawn.released) && (4..=30).contains(&redrawn.held), "{redrawn:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_names_a_new_journey_and_what_begins_it() {
+    let text = "[journeys.new-arrivals]\nlabel = { en = \"New\" }\nstart = { event = \"order.placed\" }\n\
+                mode = \"shadow\"\nsteps = [{ send = \"hello\" }]\n\
+                [journeys.loyal]\nlabel = { en = \"Loyal\" }\nstart = { phase = \"retain\" }\nsteps = [{ send = \"hello\" }]\n\
+                [journeys.none]\nlabel = { en = \"None\" }\nstart = { event = \"order.placed\" }\nmode = \"off\"\n\
+                steps = [{ send = \"hello\" }]\n";
+    let mut book = book(text, Settings::default());
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    assert!(plan(&store, &book, at(60), 3).await.unwrap().new_journeys.is_empty(), "all of them have run");
+    book.active_from.clear();
+    let new = plan(&store, &book, at(60), 3).await.unwrap().new_journeys;
+    let row = |journey: &str, mode: &str, begins_with: &str| PlannedNew {
+        journey: journey.to_owned(),
+        mode: mode.to_owned(),
+        begins_with: begins_with.to_owned(),
+    };
+    assert_eq!(
+        new,
+        [
+            row("loyal", "live", "entering the phase retain"),
+            row("new-arrivals", "shadow", "the next order.placed"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backtest_lets_journeys_of_every_mode_go_live_but_those_switched_off() {
+    let journey = |mode: &str| {
+        format!(
+            "[journeys.in-{mode}]\nlabel = {{ en = \"New\" }}\nstart = {{ event = \"order.placed\" }}\nmode = \"{mode}\"\n\
+             steps = [{{ send = \"{mode}\", purpose = \"service\" }}]\n"
+        )
+    };
+    let text: String = ["live", "shadow", "test", "off"].map(journey).concat();
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    take(&store, (0..4).map(|n| order(&format!("c{n}"), 3_000)).collect()).await;
+    let window = Window { from: at(-1_000), to: at(86_400) };
+    let books = vec![("playbooks".to_owned(), book(&text, Settings::default()))];
+    let side = backtest(&store, books, window, &|_| {}).await.unwrap().sides.remove(0);
+    let rows: Vec<(&str, u64, u64)> =
+        side.journeys.iter().map(|row| (row.journey.as_str(), row.started, row.messages)).collect();
+    assert_eq!(rows, [("in-live", 4, 4), ("in-off", 0, 0), ("in-shadow", 4, 4), ("in-test", 4, 4)]);
+    assert_eq!((side.messages, side.only_shown), (12, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_later_day_plays_forward_and_misses_nothing() {
+    let text = "[journeys.care]\nlabel = { en = \"Care\" }\nstart = { event = \"order.placed\" }\n\
+                steps = [{ wait = \"3d\" }, { send = \"one\", purpose = \"service\" }, { wait = \"5d\" }, \
+                { send = \"two\", purpose = \"service\" }]\n";
+    let book = book(text, Settings::default());
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir).await;
+    take(&store, (0..3).map(|n| order(&format!("c{n}"), 3_000)).collect()).await;
+    let rows = |planned: &Plan| -> Vec<(String, u64, u64, u64)> {
+        let row = |m: &zyklus_runtime::plan::PlannedMessage| {
+            (m.target.clone(), m.count_before, m.count_24h, m.count_7d)
+        };
+        planned.messages.iter().map(row).collect()
+    };
+    // Nobody is in the journey yet: it starts on the way, writes on the way, and once more in the week after.
+    let today = at(60);
+    let later = today.plus_days(7).plus_seconds(43_200);
+    let planned = plan_from(&store, &book, today, later, 3).await.unwrap();
+    assert_eq!((planned.at, planned.played_from), (later, Some(today)));
+    assert_eq!(rows(&planned), [("one".to_owned(), 3, 0, 0), ("two".to_owned(), 0, 3, 3)]);
+    assert!(planned.refused.is_empty(), "{:?}", planned.refused);
+    assert_eq!(planned.starts.iter().map(|start| start.customers).sum::<u64>(), 3);
+    // A day that is over when the mails have gone counts them as gone.
+    let planned = plan_from(&store, &book, today, today.plus_days(30), 3).await.unwrap();
+    assert_eq!(rows(&planned), [("one".to_owned(), 3, 0, 0), ("two".to_owned(), 3, 0, 0)]);
+    // Now, and what lies behind, is taken as it is.
+    for at in [today, today.plus_days(-1)] {
+        assert_eq!(plan_from(&store, &book, today, at, 3).await.unwrap().played_from, None);
+    }
 }

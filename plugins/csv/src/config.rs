@@ -104,6 +104,8 @@ pub(crate) enum Delimiter {
 pub(crate) struct Table {
     pub(crate) stream: Stream,
     pub(crate) path: PathBuf,
+    /// The path as the configuration has it.
+    pub(crate) shown: String,
     pub(crate) delimiter: Delimiter,
     /// `None` = the first line names them.
     pub(crate) columns: Option<Vec<String>>,
@@ -214,6 +216,7 @@ impl TableConfig {
         Ok(Table {
             stream,
             path: base.join(self.path.trim()),
+            shown: self.path.trim().to_owned(),
             delimiter,
             columns,
             date_format: self.date_format.clone(),

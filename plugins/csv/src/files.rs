@@ -119,7 +119,11 @@ pub(crate) fn list(table: &Table) -> Result<Vec<Found>> {
             ErrorKind::Permission => "may not be read; give the daemon's user permission",
             _ => "cannot be read",
         };
-        let mut error = Error::new(kind, format!("`{shown}` {advice}")).with_detail(e.to_string());
+        let mut error = Error::new(kind, format!("`{}` {advice}", table.shown));
+        // What the system says adds nothing to what is said of a file that is not there.
+        if kind == ErrorKind::Transient {
+            error = error.with_detail(e.to_string());
+        }
         error.field = Some(field.clone());
         error
     };

@@ -495,3 +495,68 @@ fn what_comes_with_later_versions() {
     out += &group(&[("programmes", "[coupons.hello-5]\npercent = 5\n".to_owned())], "programmes.toml");
     shot("later", &out);
 }
+
+/// The lines that problems of this playbook are said to stand in.
+fn lines(playbook: &str) -> Vec<String> {
+    let said = said(&[("playbooks/p.toml", playbook)]);
+    said.lines().filter(|line| line.starts_with("playbooks/")).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_of_two_equal_mistakes_is_said_where_it_stands() {
+    let text = "[journeys.hello]\nlabel = { en = \"Hello\" }\nstart = { event = \"customer.created\" }\nsteps = [\n  \
+                # { send = \"gone\" },\n  { send = \"gone\", id = \"gone\" },\n  { wait = \"1d\" },\n  \
+                { if = \"sent('gone')\", then = [\n    { send = \"welcome-1\" },\n    { send = 'gone', id = \"second\" },\n  ] },\n  \
+                { send = \"welcome-1\", id = \"third\", purpose = \"service\" },\n  \
+                { send = \"review-request\", fallback = \"gone\" },\n]\n";
+    let at: Vec<String> =
+        lines(text).iter().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect();
+    let expected = ["6:12", "10:14", "12:12", "13:41"].map(|place| format!("playbooks/p.toml:{place}"));
+    assert_eq!(at, expected, "{:#?}", lines(text));
+}
+
+#[test]
+fn what_people_write_is_answered_with_what_they_mean() {
+    for (playbook, answer) in [
+        (steps("{ wait = 30 }, { tag = \"a\" }"), "write a text with a unit: \"30d\""),
+        (steps("{ tag = \"a\", for = 30 }"), "write a text with a unit: \"30d\""),
+        (steps("{ wait = \"1 month\" }, { tag = \"a\" }"), "is not a stretch of time; write \"1mo\""),
+        (keys("late = \"week\""), "is not a stretch of time; write \"7d\""),
+        (
+            steps(
+                "{ split = \"s\", ways = [{ name = \"a\", weight = 0.5, steps = [] }, { name = \"b\", steps = [] }] }",
+            ),
+            "weights are whole numbers that count against each other",
+        ),
+        (
+            starts("{ event = \"order.placed\", where = \"event.total >= '100 EUR'\" }"),
+            "`event.total` is a number, compared with a text; write the number without quotation marks and currency: 100",
+        ),
+        (
+            starts("{ event = \"order.placed\", where = \"event.total == 'much'\" }"),
+            "`event.total` is a number",
+        ),
+        (
+            starts("{ event = \"page.viewed\", where = \"event.price < '20.5'\" }"),
+            "`event.price` is a number",
+        ),
+    ] {
+        let said = lines(&playbook);
+        assert!(said.iter().any(|line| line.contains(answer)), "{answer}\n{playbook}\n{said:#?}");
+    }
+    // A text that is none is compared as one.
+    for fine in ["event.kind == '5'", "event.day >= '2026-01-01'", "event.currency == 'EUR'"] {
+        let playbook = starts(&format!("{{ event = \"page.viewed\", where = \"{fine}\" }}"));
+        assert!(lines(&playbook).is_empty(), "{fine}: {:#?}", lines(&playbook));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_as_the_configuration_names_it() {
+    let text = format!(
+        "{ZYKLUS}\n[connectors.files]\ntype = \"csv\"\n[connectors.files.orders]\npath = \"data/none.csv\"\ncurrency = \"EUR\"\n"
+    );
+    let said = said(&[("zyklus.toml", &text)]);
+    let line = said.lines().find(|line| line.contains("none.csv` does not exist")).unwrap();
+    assert!(line.ends_with("`data/none.csv` does not exist; create it or correct `path`"), "{line}");
+}

@@ -81,3 +81,23 @@ fn asked(condition: &str) -> Vec<(usize, &str)> {
     });
     found.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KNOWN;
+
+    #[test]
+    fn the_guide_lists_what_each_event_has() {
+        let guide = include_str!("../../../../config/README.md");
+        let (_, table) = guide.split_once("| event | `event.…` |").expect("the table");
+        for (event, fields) in KNOWN {
+            let (family, word) = event.split_once('.').expect("two words");
+            let row = table.lines().find(|line| line.starts_with(&format!("| `{family}."))).expect(event);
+            let (names, listed) = row[2..].split_once(" | ").expect("two cells");
+            assert!(names.contains(&format!(".{word}`")), "{event}: {row}");
+            for field in fields.iter().filter(|field| **field != "name") {
+                assert!(listed.contains(&format!("`{field}`")), "{event} has `{field}`: {row}");
+            }
+        }
+    }
+}

@@ -3,13 +3,13 @@
 
 use serde_json::{Value as Json, json};
 use zyklus_model::{
-    At, Cart, CartLine, Channel, Consent, ConsentState, Currency, Customer, CustomerId, Delivery, DeliveryId,
+    At, Cart, CartLine, Channel, Consent, ConsentState, Customer, CustomerId, Delivery, DeliveryId,
     DeliveryKind, DeliveryState, Email, Event, EventId, Feedback, FeedbackId, LegalBasis, Mark, MarkKind,
-    Money, Order, OrderId, OrderLine, OrderState, Origin, Purpose, Refund, Snapshot, Tag,
+    Money, Order, OrderId, OrderLine, OrderState, Origin, Purpose, Rates, Refund, Snapshot, Tag,
 };
 
 use super::given::object;
-use super::{Fact, Who};
+use super::{Amount, Fact, Who};
 
 /// The system that facts of tests come from.
 const SHOP: &str = "shop";
@@ -50,13 +50,14 @@ fn consent(channel: Channel, purpose: Purpose, state: ConsentState, at: At) -> C
 pub(super) struct Maker {
     /// 10 to the power of the reporting currency's decimals.
     scale: f64,
+    rates: Rates,
     origin: Origin,
     numbers: u32,
 }
 
 impl Maker {
-    pub(super) fn new(decimals: u8) -> Self {
-        Maker { scale: 10f64.powi(i32::from(decimals)), origin: Origin::Live, numbers: 0 }
+    pub(super) fn new(decimals: u8, rates: Rates) -> Self {
+        Maker { scale: 10f64.powi(i32::from(decimals)), rates, origin: Origin::Live, numbers: 0 }
     }
 
     pub(super) fn put(&mut self, snapshot: &mut Snapshot, fact: &Fact, at: At, origin: Origin) {
@@ -89,11 +90,14 @@ impl Maker {
             Fact::Cart { cart, total, products, is_open } => {
                 let cart = self.cart(cart, *total, products, *is_open, at);
                 if *is_open {
-                    let data = object(&[
+                    let mut data = object(&[
                         ("cart_id", json!(cart.external_id)),
-                        ("total", json!(cart.total.amount_minor as f64 / self.scale)),
+                        ("currency", json!(cart.total.currency.code())),
                         ("product_ids", json!(products)),
                     ]);
+                    if let Some(minor) = cart.total_reporting_minor {
+                        data.insert("total".to_owned(), json!(minor as f64 / self.scale));
+                    }
                     let event = self.event("cart.updated", data, at);
                     snapshot.events.push(event);
                 }
@@ -178,9 +182,27 @@ impl Maker {
         format!("{what}-{}", self.numbers)
     }
 
-    fn money(&self, amount: Option<f64>) -> Money {
-        let minor = (amount.unwrap_or(TOTAL) * self.scale).round() as i64;
-        Money::new(minor, Currency::EUR)
+    fn money(&self, amount: Option<Amount>) -> Money {
+        match amount.unwrap_or(Amount::Plain(TOTAL)) {
+            Amount::Plain(major) => Money::new((major * self.scale).round() as i64, self.rates.reporting),
+            Amount::Money(money) => money,
+        }
+    }
+
+    /// What goes back of an order, in its currency's minor units; `None` when there is no rate to tell it by.
+    fn back(&self, amount: Option<Amount>, order: &Order) -> Option<i64> {
+        let total = order.total;
+        match amount {
+            None => Some(total.amount_minor),
+            Some(Amount::Plain(major)) => {
+                Some((major * 10f64.powi(i32::from(total.currency.exponent()))).round() as i64)
+            }
+            Some(Amount::Money(money)) if money.currency == total.currency => Some(money.amount_minor),
+            Some(Amount::Money(money)) => {
+                let (back, of) = (self.rates.convert(money)?, order.total_reporting_minor?);
+                Some((total.amount_minor as f64 * back as f64 / of as f64).round() as i64)
+            }
+        }
     }
 
     fn event(&mut self, name: &str, data: serde_json::Map<String, Json>, at: At) -> Event {
@@ -189,7 +211,7 @@ impl Maker {
         Event { id, name, occurred_at: at, received_at: at, origin: self.origin, data }
     }
 
-    fn order(&mut self, id: Option<&str>, total: Option<f64>, at: At) -> Order {
+    fn order(&mut self, id: Option<&str>, total: Option<Amount>, at: At) -> Order {
         let number = id.map_or_else(|| self.number("order"), str::to_owned);
         let total = self.money(total);
         Order {
@@ -200,7 +222,7 @@ impl Maker {
             state: OrderState::Placed,
             placed_at: at,
             total,
-            total_reporting_minor: Some(total.amount_minor),
+            total_reporting_minor: self.rates.convert(total),
             refunds: Vec::new(),
             lines: Vec::new(),
             item_count: 1,
@@ -217,7 +239,7 @@ impl Maker {
         snapshot: &mut Snapshot,
         kind: MarkKind,
         id: Option<&str>,
-        amount: Option<f64>,
+        amount: Option<Amount>,
         at: At,
     ) {
         let known = match id {
@@ -230,11 +252,10 @@ impl Maker {
             snapshot.orders.len() - 1
         });
         let refund = (kind == MarkKind::Refunded).then(|| self.number("refund"));
-        let minor = amount.map(|amount| self.money(Some(amount)).amount_minor);
+        let back = self.back(amount, &snapshot.orders[index]);
         let order = &mut snapshot.orders[index];
         order.marks.push(Mark { kind, at, received_at: at, origin: self.origin });
-        if let Some(external_id) = refund {
-            let amount_minor = minor.unwrap_or(order.total.amount_minor);
+        if let (Some(external_id), Some(amount_minor)) = (refund, back) {
             order.refunds.push(Refund { external_id, at, amount_minor, reason: None });
         }
         if kind == MarkKind::Cancelled {
@@ -242,7 +263,7 @@ impl Maker {
         }
     }
 
-    fn cart(&self, id: &str, total: Option<f64>, products: &[String], is_open: bool, at: At) -> Cart {
+    fn cart(&self, id: &str, total: Option<Amount>, products: &[String], is_open: bool, at: At) -> Cart {
         let total = self.money(total);
         let line = |product: &String| CartLine {
             product: Some(product.clone()),
@@ -258,7 +279,7 @@ impl Maker {
             is_open,
             updated_at: at,
             total,
-            total_reporting_minor: Some(total.amount_minor),
+            total_reporting_minor: self.rates.convert(total),
             lines: products.iter().map(line).collect(),
             url: None,
         }

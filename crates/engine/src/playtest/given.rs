@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use zyklus_model::{Channel, ConsentState, Currency, FeedbackKind, MarkKind, Money, Purpose, nearest};
 
 use super::file::texts;
-use super::{Fact, Given, Moment};
+use super::{Amount, Fact, Given, Moment};
 use crate::playbook_file::event_name;
 use crate::settings::CHANNELS;
 use crate::source::{Source, Table};
@@ -206,28 +206,21 @@ fn read_feedback<'a>(source: &mut Source<'a>, table: &mut Table<'_, 'a>, kind: F
     Some(Fact::Feedback { kind, score, text, product })
 }
 
-/// An amount: a number, or a text as `"49.90 EUR"` or `"49.90"`. The currency is taken for the reporting one.
-fn amount<'a>(source: &mut Source<'a>, table: &mut Table<'_, 'a>, key: &'static str) -> Option<f64> {
+/// An amount: a number, or a text as `"49.90 EUR"` or `"49.90"`.
+fn amount<'a>(source: &mut Source<'a>, table: &mut Table<'_, 'a>, key: &'static str) -> Option<Amount> {
     let value = table.take(key)?;
     let path = table.join(key);
-    match value.get_ref() {
-        DeValue::String(text) => {
-            let (number, currency) = text.split_once(' ').unwrap_or((text, "EUR"));
-            let money = currency
-                .parse::<Currency>()
-                .and_then(|currency| Money::parse(number, currency).map(|money| (money, currency)));
-            match money {
-                Ok((money, currency)) => {
-                    Some(money.amount_minor as f64 / 10f64.powi(i32::from(currency.exponent())))
-                }
-                Err(error) => {
-                    source.problem(value.span(), format!("`{path}`: {error}"));
-                    None
-                }
-            }
-        }
-        _ => source.number_of(&path, value),
-    }
+    let DeValue::String(text) = value.get_ref() else {
+        return source.number_of(&path, value).map(Amount::Plain);
+    };
+    let read = match text.split_once(' ') {
+        Some((number, currency)) => currency
+            .parse::<Currency>()
+            .and_then(|currency| Money::parse(number, currency).map(Amount::Money)),
+        // Whose decimals are not known here: only that it is an amount.
+        None => Money::parse(text, Currency::EUR).map(|money| Amount::Plain(money.major())),
+    };
+    read.map_err(|error| source.problem(value.span(), format!("`{path}`: {error}"))).ok()
 }
 
 /// The data of an event as a JSON object, from pairs.

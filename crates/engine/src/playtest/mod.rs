@@ -22,7 +22,7 @@ use jiff::ToSpan;
 use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
-use zyklus_model::{At, Channel, ConsentState, FeedbackKind, MarkKind, Purpose};
+use zyklus_model::{At, Channel, ConsentState, FeedbackKind, MarkKind, Money, Purpose};
 
 use crate::problem::Problem;
 use crate::wait::{Length, Unit, local, time_of_day};
@@ -169,7 +169,16 @@ pub struct Given {
     pub told: String,
 }
 
-/// What can be given. Amounts are in the reporting currency's major units.
+/// What something costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Amount {
+    /// Major units of the reporting currency; of a refund, of its order's.
+    Plain(f64),
+    /// In a currency of its own.
+    Money(Money),
+}
+
+/// What can be given.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
     /// Only the clock gets there.
@@ -179,7 +188,7 @@ pub enum Fact {
         /// Its id.
         order: Option<String>,
         /// What it costs.
-        total: Option<f64>,
+        total: Option<Amount>,
         /// Products bought.
         products: Vec<String>,
         /// Their categories.
@@ -196,14 +205,14 @@ pub enum Fact {
         /// Of which order.
         order: Option<String>,
         /// For a refund: how much; `None` = all of it.
-        amount: Option<f64>,
+        amount: Option<Amount>,
     },
     /// A cart is touched, emptied or ordered.
     Cart {
         /// Its id.
         cart: String,
         /// What it would cost.
-        total: Option<f64>,
+        total: Option<Amount>,
         /// What is in it.
         products: Vec<String>,
         /// Whether something is still in it.

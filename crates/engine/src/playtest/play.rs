@@ -81,7 +81,7 @@ pub(super) fn play(staged: &Book, test: &Playtest, start: At, zone: &TimeZone, s
     given.sort_by_key(|(at, _)| *at);
     let first = given.iter().find(|(_, g)| g.fact != Fact::Clock).map_or(start, |(at, _)| *at);
     let since = test.who.since.map_or_else(|| first.min(start), |since| since.at(start, zone)).min(start);
-    let mut maker = Maker::new(staged.decimals);
+    let mut maker = Maker::new(staged.decimals, staged.settings.rates.clone());
     let mut seen: Vec<Seen> = Vec::new();
     let mut life = Life::unseen(customer(&test.who, since), start);
     let (before, after): (Vec<_>, Vec<_>) = given.into_iter().partition(|(at, _)| *at < start);

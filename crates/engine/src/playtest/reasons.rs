@@ -189,6 +189,9 @@ fn why_not_started(
             "a run of it was going on and another one waited already (`overlap = \"queue\"`)".to_owned()
         }
         Some(Outside::GroupTaken { journey }) => format!("`{journey}` of the same group goes on"),
+        Some(Outside::DoesNotFit { explained, .. }) => {
+            return vec![format!("{} never began: `where` does not hold", journey.id), explained.to_string()];
+        }
         Some(Outside::DoesNotQualify { explained }) => {
             return vec![format!("{} never began: `when` does not hold", journey.id), explained.to_string()];
         }

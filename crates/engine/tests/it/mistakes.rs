@@ -123,12 +123,16 @@ fn a_wrong_length_of_time_says_how_to_write_one() {
             "`{path}`: \"{text}\" is not a stretch of time; write a whole number and s, m, h, d, w, mo or y, as in \"2h\" or \"14d\""
         )
     };
-    wrong(&steps("{ wait = »\"3 days\" },"), &message("journeys.j.steps[1].wait", "3 days"), None);
+    wrong(
+        &steps("{ wait = »\"3 days\" },"),
+        "`journeys.j.steps[1].wait`: \"3 days\" is not a stretch of time; write \"3d\"",
+        None,
+    );
     wrong(&steps("{ wait = »\"1.5h\" },"), &message("journeys.j.steps[1].wait", "1.5h"), None);
     wrong(
         &steps("{ wait = »3 },"),
-        "`journeys.j.steps[1].wait` is a whole number, not a text",
-        Some("put it in quotation marks"),
+        "`journeys.j.steps[1].wait` is a number without a unit",
+        Some("write a text with a unit: \"3d\""),
     );
     wrong(
         &steps("{ wait = »\"-2h\" },"),

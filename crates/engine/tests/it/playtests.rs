@@ -304,3 +304,69 @@ fn tests_are_no_part_of_a_journeys_definition() {
     let without = book("").expect("right");
     assert_eq!(with.journeys, without.journeys);
 }
+
+/// A journey for orders of 100 and more, and one for carts of as much; what a test of it gives, without its `[[tests]]`.
+fn in_currencies(given: &str, expect: &str) -> Verdict {
+    let text = format!(
+        r#"
+[journeys.big]
+label = {{ en = "Big" }}
+start = {{ event = "order.placed", where = "event.total >= 100.0" }}
+steps = [{{ send = "thanks" }}, {{ wait = "3d" }}, {{ if = "orders.refund_share > 0.4", then = [{{ tag = "half" }}] }}]
+[journeys.full]
+label = {{ en = "Full" }}
+start = {{ event = "cart.updated", where = "event.total >= 100.0" }}
+steps = [{{ send = "full" }}]
+[[tests]]
+name = "it"
+given = [{given}]
+expect = [{expect}]
+"#
+    );
+    let (playbook, _) = Playbook::parse("play.toml", &text, &BTreeMap::new()).expect("a playbook");
+    let mut settings = Settings::default();
+    settings.rates.rates.insert("USD".parse().expect("a currency"), 0.5);
+    let book = Book::assemble(lifecycle(LIFECYCLE), vec![playbook], settings, 2).expect("a book");
+    run(&book, &book.tests[0])
+}
+
+#[test]
+fn amounts_are_converted_as_the_store_converts_them() {
+    for fact in ["event = \"order.placed\"", "cart = \"c1\""] {
+        let (sent, given) = (if fact.starts_with("cart") { "full" } else { "thanks" }, |total: &str| {
+            format!("{{ at = \"0h\", {fact}, total = {total} }}")
+        });
+        let goes = format!("{{ at = \"0h\", send = \"{sent}\" }}");
+        for total in ["100", "\"100\"", "\"100 EUR\"", "\"200 USD\""] {
+            let verdict = in_currencies(&given(total), &goes);
+            assert!(verdict.passed, "{total}\n{verdict}");
+        }
+        // 120 dollars are 60 euros, and what has no rate is worth nothing that could be compared.
+        for total in ["\"120 USD\"", "\"1000 JPY\"", "99.99"] {
+            let verdict = in_currencies(&given(total), "{ nothing = true }");
+            assert!(verdict.passed, "{total}\n{verdict}");
+        }
+    }
+}
+
+#[test]
+fn a_refund_is_in_the_orders_currency_or_converted_to_it() {
+    for (amount, is_half) in [
+        ("100", true),
+        ("\"100 USD\"", true),
+        ("\"50 EUR\"", true),
+        ("\"30 EUR\"", false),
+        ("\"900 JPY\"", false),
+    ] {
+        let given = format!(
+            "{{ at = \"0h\", event = \"order.placed\", total = \"200 USD\" }}, {{ at = \"1d\", event = \"order.refunded\", amount = {amount} }}"
+        );
+        let tagged = if is_half { ", { at = \"3d\", tag = \"half\" }" } else { "" };
+        let verdict = in_currencies(&given, &format!("{{ at = \"0h\", send = \"thanks\" }}{tagged}"));
+        assert!(verdict.passed, "{amount}\n{verdict}");
+        if !is_half {
+            let wrong = "{ at = \"0h\", send = \"thanks\" }, { at = \"3d\", tag = \"half\" }";
+            assert!(!in_currencies(&given, wrong).passed, "{amount}");
+        }
+    }
+}

@@ -40,9 +40,12 @@ fn whoever_has_been_in_it_is_told_whether_they_enter_again() {
     let mut world = World::new(&one("reenter = \"after 30d\""));
     world.event("go", json!({}));
     world.go("2026-03-05T10:00:00+01:00");
-    check(&world, "NotStarted");
+    check(&world, "Reentry { again_at: Some(");
     world.event("go", json!({}));
     check(&world, "Reentry { again_at: Some(");
+    world.go("2026-05-05T10:00:00+01:00");
+    world.pass(1);
+    check(&world, "NotStarted");
     let mut world = World::new(&one("reenter = \"never\""));
     world.event("go", json!({}));
     world.go("2026-03-05T10:00:00+01:00");
@@ -163,4 +166,38 @@ fn lengths_that_cannot_be_are_refused() {
         zyklus_engine::Settings::default().read_caps(&mut source, caps);
         assert!(source.problems[0].to_string().contains(words), "{}", source.problems[0]);
     }
+}
+
+#[test]
+fn a_finished_run_that_only_recorded_leaves_a_trace_and_keeps_out_as_any_other() {
+    for mode in ["shadow", "test"] {
+        let mut world = World::new(&one(&format!("reenter = \"after 180d\"\nmode = \"{mode}\"")));
+        world.event("go", json!({}));
+        world.go("2026-03-08T10:00:00+01:00");
+        let told = why(&world.book, &world.snapshot, world.now).outside.remove(0);
+        assert!(matches!(told.because, Outside::Reentry { again_at: Some(_) }), "{mode}: {:?}", told.because);
+        assert!(told.last_run.is_some() && told.last_run_recorded, "{mode}: {told:?}");
+        assert_eq!(
+            told.last_run_acted.last().unwrap(),
+            &("send:mail".to_owned(), "shadow".to_owned()),
+            "{mode}"
+        );
+    }
+}
+
+#[test]
+fn the_last_event_that_did_not_fit_is_told_of_with_its_values() {
+    let text = "[journeys.one]\nlabel = { en = \"One\" }\n\
+                start = { event = \"go\", where = \"event.total >= 100.0\" }\nsteps = [{ send = \"mail\" }]\n";
+    let mut world = World::new(text);
+    check(&world, "NotStarted");
+    world.event_at("go", json!({ "total": 120.0 }), at("2026-02-01T10:00:00Z"), Origin::History);
+    check(&world, "BeforeActive");
+    world.event("go", json!({ "total": 99.99 }));
+    let Outside::DoesNotFit { happened_at, explained } = outside(&world) else {
+        panic!("{:?}", outside(&world))
+    };
+    assert_eq!(happened_at, world.now);
+    let text = explained.to_string();
+    assert!(text.contains("event.total >= 100.0") && text.contains("99.99"), "{text}");
 }

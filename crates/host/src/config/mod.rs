@@ -398,7 +398,9 @@ impl Reader<'_> {
                     Some(text).filter(|_| fetch)
                 }
                 Err((message, help)) => {
-                    self.report(pointer, message, help);
+                    let mut problem = self.problem(pointer, message, help);
+                    problem.is_secret = true;
+                    self.problems.push(problem);
                     None
                 }
             };
@@ -446,11 +448,11 @@ impl Reader<'_> {
                     "is not an http or https address"
                 }
                 Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                    self.report(
-                        &pointer,
-                        "an address must not carry a user name or password".into(),
-                        Some("use the connector's own keys for them".into()),
-                    );
+                    let help = "use the connector's own keys for them".to_owned();
+                    let message = "an address must not carry a user name or password".to_owned();
+                    let mut problem = self.problem(&pointer, message, Some(help));
+                    problem.is_secret = true;
+                    self.problems.push(problem);
                     continue;
                 }
                 Ok(_) => continue,

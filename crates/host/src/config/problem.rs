@@ -22,13 +22,16 @@ pub struct ConfigProblem {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether what stands at the place is a secret, and must not be shown.
+    pub is_secret: bool,
 }
 
 impl ConfigProblem {
     /// A problem at a place.
     pub fn at(source: &Source<'_>, path: String, span: Range<usize>, message: String) -> Self {
         let (line, column) = source.line_column(span.start);
-        ConfigProblem { file: source.file.to_owned(), path, line, column, span, message, help: None }
+        let (file, help) = (source.file.to_owned(), None);
+        ConfigProblem { file, path, line, column, span, message, help, is_secret: false }
     }
 
     /// Adds what to do.

@@ -2,7 +2,7 @@
 //! everything the guards let through. Writes nothing, reads no clock, and forgets each customer once counted.
 //!
 //! At the beginning of the window the shop is as if it had just been connected: what was known is history, nobody is
-//! in a journey, nothing was sent, and the journeys go live. From then on every fact arrives live, in the order in
+//! in a journey, nothing was sent, and the journeys go live, whatever their mode. From then on every fact arrives live, in the order in
 //! which it became known.
 
 mod history;
@@ -71,10 +71,14 @@ pub async fn backtest(
     Ok(Backtest::new(window, &calendar, &named, tallies))
 }
 
-/// The book as it is at the beginning of the window: all its journeys go live then.
+/// The book as it is at the beginning of the window: all its journeys but those switched off go live then, also those
+/// in shadow or test mode.
 pub fn goes_live(book: &mut Book, window: Window) {
-    let live = book.journeys.iter().filter(|journey| journey.mode != Mode::Off);
-    book.active_from = live.map(|journey| (journey.root().to_owned(), window.from)).collect();
+    book.active_from.clear();
+    for journey in book.journeys.iter_mut().filter(|journey| journey.mode != Mode::Off) {
+        journey.mode = Mode::Live;
+        book.active_from.insert(journey.root().to_owned(), window.from);
+    }
 }
 
 async fn read(

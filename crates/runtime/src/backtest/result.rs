@@ -45,7 +45,7 @@ pub struct Side {
     pub messages: u64,
     /// Actions that would have been done.
     pub actions: u64,
-    /// Messages and actions that were only recorded: shadow mode, test mode, held-out customers.
+    /// Messages and actions that were only recorded, for held-out customers.
     pub only_shown: u64,
     /// Runs started.
     pub started: u64,
@@ -96,7 +96,7 @@ pub struct JourneyFigures {
     pub journey: String,
     /// Runs started.
     pub started: u64,
-    /// Of these, only recording: shadow mode and held-out customers.
+    /// Of these, only recording: held-out customers.
     pub only_recording: u64,
     /// Goals reached.
     pub goals: u64,

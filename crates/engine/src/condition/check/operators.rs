@@ -32,6 +32,18 @@ impl Lowering<'_> {
         if !fits {
             return Err(self.mismatch(left, right, equality, span));
         }
+        for (amount, text) in [(left, right), (right, left)] {
+            if let Some(Value::Text(text)) = self.literal(text)
+                && self.is_amount(amount, text, equality)
+            {
+                let message = format!("`{}` is a number, compared with a text", self.written(amount));
+                let number = text.split(' ').find(|word| word.parse::<f64>().is_ok()).unwrap_or("100.0");
+                let help = format!(
+                    "write the number without quotation marks and currency: {number}; amounts are in the shop's currency"
+                );
+                return Err(ConditionError::new(span, message).help(help));
+            }
+        }
         if equality {
             for (one, other) in [(left, right), (right, left)] {
                 if let Some(text) = self.literal(other).cloned() {
@@ -173,6 +185,15 @@ impl Lowering<'_> {
                 ))
             }
         }
+    }
+
+    /// Whether a field of an event, whose types nobody knows, must be an amount where it is compared with this text.
+    fn is_amount(&self, field: NodeId, text: &str, equality: bool) -> bool {
+        let Op::Entry(FieldId::Event, path) = &self.node(field).op else { return false };
+        let is_currency = |word: &str| word.len() == 3 && word.bytes().all(|b| b.is_ascii_uppercase());
+        let looks_so = text.split(' ').all(|word| word.parse::<f64>().is_ok() || is_currency(word))
+            && text.split(' ').any(|word| word.parse::<f64>().is_ok());
+        path.len() == 1 && (&*path[0] == "total" || (looks_so && !equality))
     }
 
     fn is_key(&self, id: NodeId) -> bool {

@@ -11,7 +11,7 @@ use zyklus_engine::playbook::Mode;
 use zyklus_engine::settings::{CapWindow, FrequencyCap, GlobalHoldout, QuietHours};
 use zyklus_engine::wait::Length;
 use zyklus_engine::{Book, Lifecycle, Settings};
-use zyklus_model::{At, Channel};
+use zyklus_model::{At, Channel, Currency, Rates};
 
 use super::lives::{customer, somebody};
 use super::model::{Model, Per};
@@ -116,6 +116,7 @@ fn settings(model: &Model, kind: Kind) -> Settings {
         holdout: GlobalHoldout { share: if is_pair { 0 } else { house.global_holdout }, epoch: 0 },
         quiet: house.quiet.map(quiet).into_iter().collect(),
         existing_customers: house.existing_customers,
+        rates: Rates::only(Currency::EUR),
         // Of the two only the first is a tester.
         test_recipients: ["person0@example.com".to_owned()].into(),
         seed: if is_pair { holding_seed().to_owned() } else { "zyklus".to_owned() },
