@@ -51,7 +51,11 @@ pub(crate) fn write(name: &str, lang: PluginLanguage, sdk: Option<&Path>) -> Res
         Some(sdk) => std::path::absolute(sdk)?.canonicalize()?.display().to_string(),
         None => String::new(),
     };
-    let words = Words::of(name);
+    let mut words = Words::of(name);
+    if lang == PluginLanguage::C {
+        // There, the name is part of identifiers everywhere.
+        words.plain.clone_from(&words.snake);
+    }
     for (file, text) in files {
         let path = root.join(file.replace(old, &words.snake));
         if let Some(folder) = path.parent() {
