@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test that is how a failure is reported, helpers included")]
 
 mod as_of;
+mod authors;
 mod backtest;
 mod cdnow;
 mod changes;

@@ -13,7 +13,7 @@ use zyklus_tests::zyklus::Zyklus;
 use crate::daemon::stop;
 
 /// Builds a connector as a library, as plugins/README.md says.
-fn library(name: &str) -> PathBuf {
+pub(crate) fn library(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -34,7 +34,7 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 /// Puts a library into a folder's plugins.
-fn install(library: &Path, dir: &Path, name: &str) {
+pub(crate) fn install(library: &Path, dir: &Path, name: &str) {
     let plugins = dir.join("plugins");
     std::fs::create_dir_all(&plugins).unwrap();
     chmod(&plugins, 0o755);
@@ -89,7 +89,7 @@ const zy_plugin *zyklus_plugin_v1(void) {
     text.replace("VERSION", version)
 }
 
-fn write_config(dir: &Path, connectors: &str) {
+pub(crate) fn write_config(dir: &Path, connectors: &str) {
     let text = format!("[shop]\nname = \"S\"\ncurrency = \"USD\"\ntime_zone = \"UTC\"\n{connectors}");
     std::fs::write(dir.join("zyklus.toml"), text).unwrap();
 }
@@ -166,7 +166,7 @@ async fn every_connector_of_ours_is_a_plugin_and_looks_the_same() {
 }
 
 /// Waits until the log says so.
-async fn said(log: &Path, words: &str, times: usize) {
+pub(crate) async fn said(log: &Path, words: &str, times: usize) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         let text = std::fs::read_to_string(log).unwrap_or_default();

@@ -314,6 +314,39 @@ pub(crate) enum PluginCommand {
         /// The library.
         file: PathBuf,
     },
+    /// Write a project of a connector that builds, and passes the kit.
+    New {
+        /// What it is called: a folder of this name is made.
+        name: String,
+        /// In which language.
+        #[arg(long, value_enum, default_value_t = PluginLanguage::Rust)]
+        lang: PluginLanguage,
+        /// The folder of the SDK, crates/connect in Zyklus's sources; for Rust.
+        #[arg(long, required_if_eq("lang", "rust"))]
+        sdk: Option<PathBuf>,
+    },
+    /// Run the kit's cases over a library, inside this process and in one of its own; or over a built-in connector.
+    Test {
+        /// The library, or the type of a built-in connector.
+        what: String,
+        /// What the cases need to know of it.
+        #[arg(long, default_value = "kit.toml")]
+        kit: PathBuf,
+        /// Let the library's process open sockets of its own.
+        #[arg(long)]
+        network: bool,
+        /// Only the cases with this in their names.
+        filter: Option<String>,
+    },
+}
+
+/// What a plugin is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PluginLanguage {
+    /// Rust, with the SDK.
+    Rust,
+    /// C99, with one header.
+    C,
 }
 
 #[derive(Debug, Subcommand)]

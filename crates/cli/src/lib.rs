@@ -14,6 +14,7 @@ mod problems;
 pub mod schema;
 mod show;
 mod sync;
+mod template;
 mod told;
 
 use std::process::ExitCode;

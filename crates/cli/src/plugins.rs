@@ -1,11 +1,13 @@
 //! `zyklus plugin`: what libraries there are, which of them may be loaded, and what one is.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde_json::Value;
-use zyklus_host::plugin::{Lock, prepare, prepare_unpinned};
-use zyklus_host::{ConnectorConfig, LibrarySettings, Plugin, PluginOptions};
+use zyklus_connect::testkit::{Arguments, Form, Kit, run_trials};
+use zyklus_host::plugin::{ChildCommand, Lock, prepare, prepare_unpinned};
+use zyklus_host::{ConnectorConfig, HostForm, Isolation, LibrarySettings, Plugin, PluginOptions};
 use zyklus_runtime::Project;
 
 use crate::Failure;
@@ -17,6 +19,11 @@ pub(crate) fn run(config: &Path, command: PluginCommand) -> Done {
         PluginCommand::List => list(&*load(config, false)?),
         PluginCommand::Lock => lock(&*load(config, false)?),
         PluginCommand::Check { file } => check(&file),
+        PluginCommand::New { name, lang, sdk } => {
+            let root = crate::template::write(&name, lang, sdk.as_deref())?;
+            print(&format!("{}: a project that builds; its README.md says how to go on.\n", root.display()))
+        }
+        PluginCommand::Test { what, kit, network, filter } => test(&what, &kit, network, filter),
     }
 }
 
@@ -121,4 +128,21 @@ fn check(file: &Path) -> Done {
     let keys = manifest.config_schema.get("properties").and_then(Value::as_object);
     text += &named("keys", keys.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).collect());
     print(&text)
+}
+
+/// The kit over every form there is of it.
+fn test(what: &str, kit: &Path, network: bool, filter: Option<String>) -> Done {
+    let kit = Kit::read(kit).map_err(|problem| anyhow!(problem))?;
+    let registry = crate::registry();
+    let mut forms: Vec<Arc<dyn Form>> = Vec::new();
+    if registry.manifest(what).is_some() {
+        forms.push(Arc::new(HostForm::built_in(registry, what)?));
+    } else {
+        for isolation in [Isolation::InProcess, Isolation::Process] {
+            let form = HostForm::library(Path::new(what), isolation, network, ChildCommand::this_program());
+            forms.push(Arc::new(form.map_err(|e| anyhow!(words(e)))?));
+        }
+    }
+    let arguments = Arguments { filter, ..Arguments::default() };
+    if run_trials(&arguments, kit, forms) { Ok(()) } else { Err(Failure::No) }
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use zyklus_model::{Channel, Purpose};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::http::{HttpError, HttpErrorKind, HttpResponse};
+use crate::manifest::Dedup;
 
 /// A command with the key that makes repeating it recognisable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,39 @@ pub enum Outcome<R> {
 }
 
 impl<R> Outcome<R> {
+    /// How a command ended that was one HTTP request: a success is `done`, which `of` makes a result of; a refusal is
+    /// final or not by its status; no connection is certainly not done; no answer is unknown, and so is an answer of
+    /// 5xx, unless the other system recognises the repeat (`dedup`).
+    pub fn of_request(
+        answer: Result<HttpResponse, HttpError>,
+        dedup: Dedup,
+        of: impl FnOnce(&HttpResponse) -> R,
+    ) -> Self {
+        let is_safe = dedup == Dedup::Native;
+        match answer {
+            Ok(response) => match response.refusal() {
+                None => Outcome::Done(of(&response)),
+                Some(error) => match error.kind {
+                    ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Unsupported => {
+                        Outcome::Rejected(error)
+                    }
+                    ErrorKind::Transient if !is_safe && response.status != 503 => Outcome::Unknown(error),
+                    _ => Outcome::Retry(error),
+                },
+            },
+            Err(error) => match error.kind {
+                HttpErrorKind::Connect => Outcome::Retry(Error::from(error).unreachable()),
+                HttpErrorKind::Refused | HttpErrorKind::NotRecorded => Outcome::Rejected(error.into()),
+                HttpErrorKind::NoAnswer | HttpErrorKind::TooLarge | HttpErrorKind::Cancelled if is_safe => {
+                    Outcome::Retry(error.into())
+                }
+                HttpErrorKind::NoAnswer | HttpErrorKind::TooLarge | HttpErrorKind::Cancelled => {
+                    Outcome::Unknown(error.into())
+                }
+            },
+        }
+    }
+
     /// The failure, if it is one.
     pub fn error(&self) -> Option<&Error> {
         match self {
@@ -144,4 +179,39 @@ pub struct Member {
     pub add: bool,
     /// Who; the connector hashes as its system demands.
     pub to: Recipient,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(answer: Result<u16, HttpErrorKind>, dedup: Dedup) -> &'static str {
+        let answer = answer
+            .map(|status| HttpResponse { status, headers: Default::default(), body: Vec::new() })
+            .map_err(|kind| HttpError { kind, message: String::new() });
+        match Outcome::of_request(answer, dedup, |_| ()) {
+            Outcome::Done(()) => "done",
+            Outcome::Rejected(_) => "rejected",
+            Outcome::Retry(_) => "retry",
+            Outcome::Unknown(_) => "unknown",
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_tried_again_only_where_a_repeat_is_recognised() {
+        for (answer, recognised, not) in [
+            (Ok(201), "done", "done"),
+            (Ok(422), "rejected", "rejected"),
+            (Ok(401), "retry", "retry"),
+            (Ok(429), "retry", "retry"),
+            (Ok(503), "retry", "retry"),
+            (Ok(500), "retry", "unknown"),
+            (Err(HttpErrorKind::Connect), "retry", "retry"),
+            (Err(HttpErrorKind::NoAnswer), "retry", "unknown"),
+            (Err(HttpErrorKind::Refused), "rejected", "rejected"),
+        ] {
+            assert_eq!(ended(answer, Dedup::Native), recognised, "{answer:?}");
+            assert_eq!(ended(answer, Dedup::None), not, "{answer:?}");
+        }
+    }
 }

@@ -81,6 +81,43 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
+    /// What an answer that is no success means, with the other system's words; `None` = 2xx. 401 is `auth`, 403
+    /// `permission`, 404 and 410 `not_found`, 429 `rate_limited`, 408, 425 and 5xx `transient`, the rest `invalid`. A
+    /// `Retry-After` in seconds is kept.
+    pub fn refusal(&self) -> Option<Error> {
+        let (kind, message) = match self.status {
+            200..=299 => return None,
+            401 => (
+                ErrorKind::Auth,
+                "the other system does not know these credentials; look at the configuration",
+            ),
+            403 => (ErrorKind::Permission, "these credentials may not do this; give them the right to"),
+            404 | 410 => (ErrorKind::NotFound, "the other system has no such thing"),
+            429 => (ErrorKind::RateLimited, "the other system wants to be asked more slowly"),
+            408 | 425 | 500..=599 => (ErrorKind::Transient, "the other system is not well; it may be later"),
+            _ => (ErrorKind::Invalid, "the other system refuses what it was asked"),
+        };
+        let words: String = String::from_utf8_lossy(&self.body).chars().take(200).collect();
+        let mut error = Error::new(kind, message).with_code(self.status.to_string());
+        if !words.trim().is_empty() {
+            error = error.with_detail(words);
+        }
+        if let Some(seconds) =
+            self.headers.get("retry-after").and_then(|text| text.trim().parse::<u64>().ok())
+        {
+            error = error.after(seconds.saturating_mul(1_000));
+        }
+        Some(error)
+    }
+
+    /// Itself where it is a success, else its [`HttpResponse::refusal`].
+    ///
+    /// # Errors
+    /// What the status means.
+    pub fn success(self) -> Result<Self, Error> {
+        self.refusal().map_or(Ok(self), Err)
+    }
+
     /// The body as JSON; what is not JSON is an [`ErrorKind::Transient`] failure quoting its beginning, for a
     /// shop behind a broken proxy answers HTML today and JSON tomorrow.
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
@@ -143,4 +180,34 @@ impl From<HttpError> for Error {
 pub trait Http: Send + Sync + 'static {
     /// Sends one request. Waits for the connector's rate limit first; honours `Retry-After`.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16) -> HttpResponse {
+        let headers = [("retry-after".to_owned(), "7".to_owned())].into_iter().collect();
+        HttpResponse { status, headers, body: b"no".to_vec() }
+    }
+
+    #[test]
+    fn a_status_says_whether_trying_again_helps() {
+        assert_eq!(answered(204).refusal(), None);
+        for (status, kind) in [
+            (401, ErrorKind::Auth),
+            (403, ErrorKind::Permission),
+            (404, ErrorKind::NotFound),
+            (422, ErrorKind::Invalid),
+            (302, ErrorKind::Invalid),
+            (429, ErrorKind::RateLimited),
+            (503, ErrorKind::Transient),
+        ] {
+            let error = answered(status).success().unwrap_err();
+            assert_eq!(
+                (error.kind, error.retry_after_ms, error.detail.as_deref()),
+                (kind, Some(7_000), Some("no"))
+            );
+        }
+    }
 }

@@ -17,7 +17,10 @@ pub mod mail;
 pub mod manifest;
 pub mod read;
 pub mod secret;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod token;
+pub mod verify;
 pub mod webhook;
 
 use async_trait::async_trait;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use zyklus_model::{At, Record};
 
+use crate::error::{Error, ErrorKind};
+
 /// Where reading stands, in the connector's own words. Stored by the host together with the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -59,6 +61,33 @@ pub struct Page {
     pub total: Option<u64>,
     /// What follows.
     pub next: Next,
+}
+
+impl Page {
+    /// A page with more behind it.
+    pub fn more(records: Vec<Record>, cursor: impl Into<serde_json::Value>) -> Self {
+        Page { records, rejects: Vec::new(), total: None, next: Next::More { cursor: Cursor(cursor.into()) } }
+    }
+
+    /// The last page for the moment.
+    pub fn caught_up(records: Vec<Record>, cursor: impl Into<serde_json::Value>) -> Self {
+        let next = Next::CaughtUp { cursor: Cursor(cursor.into()), poll_after_ms: None };
+        Page { records, rejects: Vec::new(), total: None, next }
+    }
+}
+
+impl ReadRequest {
+    /// The cursor as the connector's own type; `None` for the first page.
+    ///
+    /// # Errors
+    /// It is none of this connector's: an older version wrote it, or somebody else.
+    pub fn cursor_as<T: serde::de::DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        let Some(Cursor(value)) = &self.cursor else { return Ok(None) };
+        serde_json::from_value(value.clone()).map(Some).map_err(|e| {
+            let message = format!("the cursor of `{}` is not one of this connector's", self.stream);
+            Error::new(ErrorKind::Invalid, message).with_detail(e.to_string())
+        })
+    }
 }
 
 /// What follows a page.

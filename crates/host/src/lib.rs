@@ -45,6 +45,8 @@
 
 pub mod config;
 mod error;
+#[cfg(feature = "testkit")]
+mod forms;
 mod host;
 pub mod http;
 mod opened;
@@ -56,6 +58,8 @@ mod task;
 
 pub use config::{ConfigOptions, ConfigProblem, ConnectorConfig, HostSettings, Source};
 pub use error::HostError;
+#[cfg(feature = "testkit")]
+pub use forms::HostForm;
 pub use host::{Host, HostOptions};
 pub use http::HostHttp;
 pub use opened::{Limits, Opened};
