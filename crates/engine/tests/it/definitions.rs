@@ -168,3 +168,18 @@ fn the_defaults_of_a_file_hold_for_its_journeys_and_are_overridden_by_them() {
     assert_eq!(priorities, [70, 20]);
     assert!(book.journeys.iter().all(|j| j.reenter.is_some()));
 }
+
+#[test]
+fn phases_that_demand_each_other_move_nobody() {
+    let circle = LIFECYCLE
+        .replace("orders.days_since_last > 90 && orders.count > 0", "phase.id == 'loyal'")
+        .replace("orders.count >= 3", "phase.id == 'lapsed' || orders.count >= 3");
+    let mut world = World::unseen(&circle, "");
+    world.settle();
+    for _ in 0..3 {
+        world.order(1_000);
+        world.pass(86_400);
+    }
+    assert_eq!(world.phase(), "buyer");
+    assert_eq!(world.transitions.len(), 2);
+}

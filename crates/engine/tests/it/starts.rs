@@ -547,21 +547,6 @@ fn another_lifecycle_tells_the_past_anew_and_starts_nothing() {
 }
 
 #[test]
-fn phases_that_demand_each_other_move_nobody() {
-    let circle = LIFECYCLE
-        .replace("orders.days_since_last > 90 && orders.count > 0", "phase.id == 'loyal'")
-        .replace("orders.count >= 3", "phase.id == 'lapsed' || orders.count >= 3");
-    let mut world = World::unseen(&circle, "");
-    world.settle();
-    for _ in 0..3 {
-        world.order(1_000);
-        world.pass(86_400);
-    }
-    assert_eq!(world.phase(), "buyer");
-    assert_eq!(world.transitions.len(), 2);
-}
-
-#[test]
 fn who_comes_to_qualify_by_time_alone_within_the_patience_is_let_in_then() {
     for condition in ["when = \"cart.hours_idle >= 1\"", ""] {
         let filter = if condition.is_empty() { ", where = \"cart.hours_idle >= 1\"" } else { "" };
