@@ -419,3 +419,20 @@ fn r10_a_run_that_finishes_is_over_by_its_own_exit_and_not_by_the_new_one() {
     day(&mut world, 10);
     assert_eq!(world.sent(), ["a 03-03 10:00"]);
 }
+
+#[test]
+fn r10_a_goal_that_comes_to_end_runs_ends_those_that_have_reached_it() {
+    let goal = |stay: bool| {
+        let goal = "{ when = \"event.name == 'order.placed'\", within = \"30d\"";
+        text(&format!("goal = {goal}, stay = {stay} }}\nsteps = [{{ wait = \"5d\" }}, {{ send = \"a\" }}]"))
+    };
+    let mut world = World::new(&goal(true));
+    world.event("go", json!({}));
+    world.pass(60);
+    world.order(1_000);
+    assert_eq!(world.ends(), [None]);
+    world.edit(&goal(false));
+    assert_eq!(world.ends(), [Some(RunEnd::Goal)]);
+    day(&mut world, 20);
+    assert!(world.sent().is_empty());
+}
