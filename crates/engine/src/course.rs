@@ -37,14 +37,16 @@ impl Course<'_> {
         }
     }
 
-    /// Whether a run has reached the journey's goal and that is not noted yet.
+    /// Whether a run has reached the journey's goal and nothing has come of it yet.
     pub(crate) fn reaches_goal(&self, journey: &Journey, run: &Run) -> Verdict {
         let mut found = Verdict { value: false, revisit_at: None };
         let Some(goal) = &journey.goal else { return found };
         let until = goal.within.after(run.started_at, self.zone);
         // Late events count if they arrive within a week after the window.
         let accepted = until.plus_days(7);
-        if self.now > accepted || run.acted.iter().any(|(step, _)| step == GOAL_STEP) {
+        // Noted once, unless the goal has come to end the runs that it did not end when they reached it.
+        let is_noted = run.acted.iter().any(|(step, _)| step == GOAL_STEP);
+        if self.now > accepted || is_noted && (goal.stay || !run.state.goes_on()) {
             return found;
         }
         if goal.when.reads().contains(Group::Event) {

@@ -362,6 +362,8 @@ pub(super) fn entry(
     }
     let mut live = earlier.iter().filter(|r| r.state.goes_on()).peekable();
     let is_running = live.peek().is_some();
+    // What happened before the run that goes on began was no start while it did.
+    let is_older = live.any(|r| occurrence.at < r.started_at);
     match journey.overlap {
         Overlap::Ignore if is_running => return Some(KeptOut::Running),
         // What was ignored while a run went on stays ignored when it is over.
@@ -372,9 +374,7 @@ pub(super) fn entry(
             }
         }
         // What happened before a run began does not begin it anew.
-        Overlap::Restart if is_running => {
-            return live.any(|r| occurrence.at < r.started_at).then_some(KeptOut::Running);
-        }
+        Overlap::Restart if is_running => return is_older.then_some(KeptOut::Running),
         Overlap::Queue => {
             // One waits. What came while it did is refused, and stays so when its turn has come.
             let heard = occurrence.received_at.max(occurrence.at);
@@ -383,11 +383,11 @@ pub(super) fn entry(
                 let waits = r.state == RunState::Queued || (since <= heard && heard < r.started_at);
                 waits.then_some(KeptOut::QueueFull(since))
             });
-            if full.is_some() || is_running {
+            if full.is_some() || is_running && !is_older {
                 return full;
             }
         }
-        Overlap::Parallel if is_running => return None,
+        Overlap::Parallel if is_running && !is_older => return None,
         Overlap::Restart | Overlap::Parallel => {}
     }
     let last = earlier.iter().map(|r| r.started_at).max()?;

@@ -4,7 +4,7 @@
 use serde_json::json;
 use zyklus_engine::playbook::Playbook;
 use zyklus_engine::{Journey, Mode};
-use zyklus_model::{DeliveryState, Run, RunEnd, RunState};
+use zyklus_model::{DeliveryState, Origin, Run, RunEnd, RunState};
 
 use crate::world::{World, shipped, starter};
 
@@ -418,4 +418,42 @@ fn r10_a_run_that_finishes_is_over_by_its_own_exit_and_not_by_the_new_one() {
     world.edit(&new);
     day(&mut world, 10);
     assert_eq!(world.sent(), ["a 03-03 10:00"]);
+}
+
+#[test]
+fn r10_a_goal_that_comes_to_end_runs_ends_those_that_have_reached_it() {
+    let goal = |stay: bool| {
+        let goal = "{ when = \"event.name == 'order.placed'\", within = \"30d\"";
+        text(&format!("goal = {goal}, stay = {stay} }}\nsteps = [{{ wait = \"5d\" }}, {{ send = \"a\" }}]"))
+    };
+    let mut world = World::new(&goal(true));
+    world.event("go", json!({}));
+    world.pass(60);
+    world.order(1_000);
+    assert_eq!(world.ends(), [None]);
+    world.edit(&goal(false));
+    assert_eq!(world.ends(), [Some(RunEnd::Goal)]);
+    day(&mut world, 20);
+    assert!(world.sent().is_empty());
+}
+
+#[test]
+fn another_file_or_zone_does_not_bring_back_an_hour_that_has_passed() {
+    let text = |hour: &str| {
+        format!(
+            "[journeys.j]\nlabel = {{ en = \"J\" }}\nreenter = \"always\"\nstart = {{ schedule = \"daily {hour}\" }}\nsteps = [{{ send = \"hello\" }}]"
+        )
+    };
+    let mut world = World::new(&text("18:00"));
+    world.go("2026-03-03T12:00:00+01:00");
+    world.edit(&text("09:00"));
+    world.go("2026-03-04T12:00:00+01:00");
+    assert_eq!(world.sent(), ["hello 03-02 18:00", "hello 03-04 09:00"], "nine had passed on the third");
+    // Nine in Apia was at nine in the evening in Berlin.
+    world.commit(Origin::Live, |s| s.customer.time_zone = Some("Pacific/Apia".into()));
+    world.go("2026-03-04T22:00:00+01:00");
+    assert_eq!(world.sent().last().map(String::as_str), Some("hello 03-04 21:00"));
+    world.commit(Origin::Live, |s| s.customer.time_zone = Some("Africa/Cairo".into()));
+    world.go("2026-03-05T07:00:00+01:00");
+    assert_eq!(world.sent().len(), 3, "nine in Cairo had passed before they moved there");
 }

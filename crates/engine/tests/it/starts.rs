@@ -161,27 +161,6 @@ fn a_monthly_schedule_takes_the_last_day_of_a_short_month() {
 }
 
 #[test]
-fn another_file_or_zone_does_not_bring_back_an_hour_that_has_passed() {
-    let text = |hour: &str| {
-        format!(
-            "[journeys.j]\nlabel = {{ en = \"J\" }}\nreenter = \"always\"\nstart = {{ schedule = \"daily {hour}\" }}\nsteps = [{{ send = \"hello\" }}]"
-        )
-    };
-    let mut world = World::new(&text("18:00"));
-    world.go("2026-03-03T12:00:00+01:00");
-    world.edit(&text("09:00"));
-    world.go("2026-03-04T12:00:00+01:00");
-    assert_eq!(world.sent(), ["hello 03-02 18:00", "hello 03-04 09:00"], "nine had passed on the third");
-    // Nine in Apia was at nine in the evening in Berlin.
-    world.commit(Origin::Live, |s| s.customer.time_zone = Some("Pacific/Apia".into()));
-    world.go("2026-03-04T22:00:00+01:00");
-    assert_eq!(world.sent().last().map(String::as_str), Some("hello 03-04 21:00"));
-    world.commit(Origin::Live, |s| s.customer.time_zone = Some("Africa/Cairo".into()));
-    world.go("2026-03-05T07:00:00+01:00");
-    assert_eq!(world.sent().len(), 3, "nine in Cairo had passed before they moved there");
-}
-
-#[test]
 fn a_schedule_from_before_the_customer_was_known_starts_nothing() {
     let mut world = World::unseen(
         LIFECYCLE,

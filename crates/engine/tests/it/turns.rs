@@ -66,6 +66,24 @@ fn r06_a_goal_of_the_live_run_gives_the_turn_to_the_queued_one() {
 }
 
 #[test]
+fn r06_what_was_refused_does_not_come_in_behind_the_run_that_was_let_in() {
+    for overlap in ["queue", "parallel\"\nkey = \"event.name"] {
+        let text = format!(
+            "reenter = \"after 5d\"\noverlap = \"{overlap}\"\nsteps = [{{ send = \"one\" }}, {{ wait = \"1d\" }}]"
+        );
+        let mut world = with(&text);
+        world.event("go", json!({}));
+        world.go("2026-03-07T10:00:00+01:00");
+        // Five days are over for the one, and were not for the other.
+        world.event_at("go", json!({}), world.now.plus_seconds(-60), Origin::Live);
+        world.event("go", json!({}));
+        world.pass(300);
+        world.commit(Origin::Live, |_| {});
+        assert_eq!(world.snapshot.runs.len(), 2, "{overlap}");
+    }
+}
+
+#[test]
 fn r06_parallel_runs_of_one_key_go_on_side_by_side() {
     let mut world =
         with("key = \"event.id\"\noverlap = \"parallel\"\nsteps = [{ wait = \"1d\" }, { send = \"one\" }]");

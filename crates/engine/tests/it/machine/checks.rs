@@ -97,8 +97,9 @@ impl Court<'_> {
         let run = told.delivery.run.expect("every delivery here is a run's");
         let before = record.went.insert((run, told.delivery.step.clone()), told.at);
         assert_eq!(before, None, "property 3: a step of a run went twice: {told:#?}");
-        // Rule R20: nor does what the other half's run has sent since this one began.
-        let Some(run) = told.run.as_ref().filter(|_| told.both) else { return };
+        // Rule R20: nor does what the other half's run has sent since this one began, if they came together.
+        let came_with_half = |run: &&Run| told.both && !self.side.begun_as_one.contains(&run.id);
+        let Some(run) = told.run.as_ref().filter(came_with_half) else { return };
         let is_parallel = self.journey(&run.journey).is_some_and(|j| j.overlap == "parallel");
         let owner = self.side.owner(Some(run.id));
         let its = record.sent.iter().map(|place| &self.side.told[*place]).find(|other| {

@@ -1,7 +1,7 @@
 //! Two customers as the daemon sees them: lives under a book, told what they are told, made one and taken apart as the
 //! store does it, and brought back after a crash from what was written down. Judges nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use zyklus_engine::playbook::Mode;
@@ -103,6 +103,8 @@ pub(crate) struct Side {
     away: Option<Life>,
     /// For whom each run began.
     owners: BTreeMap<RunId, usize>,
+    /// Runs that began while the two were one.
+    pub(crate) begun_as_one: BTreeSet<RunId>,
     pub(crate) is_awake: bool,
     pub(crate) known: u32,
     pub(crate) told: Vec<Told>,
@@ -121,8 +123,17 @@ impl Side {
             lives.push(Life::new(snapshot, model.now));
         }
         let owners = BTreeMap::new();
-        let mut side =
-            Side { style, book, lives, away: None, owners, is_awake: true, known: 2, told: Vec::new() };
+        let mut side = Side {
+            style,
+            book,
+            lives,
+            away: None,
+            owners,
+            begun_as_one: BTreeSet::new(),
+            is_awake: true,
+            known: 2,
+            told: Vec::new(),
+        };
         side.pass(model.now);
         side
     }
@@ -284,15 +295,16 @@ impl Side {
             Some(at) if at <= to.max(now.plus_micros(MOMENT)) => at.max(now),
             _ => return false,
         };
-        life.now = at;
-        if life.snapshot.mark.due_at <= at {
+        // As in the daemon's round: what is to be looked at a microsecond later is looked at before anything is claimed.
+        let due_at = life.snapshot.mark.due_at;
+        if due_at <= at.plus_micros(1) {
+            life.now = at.max(due_at);
             self.evaluate(who);
         } else {
+            life.now = at;
             self.dispatch(who);
         }
-        if at <= now.plus_micros(MOMENT) {
-            self.lives[who].now = now;
-        }
+        self.lives[who].now = if at <= now.plus_micros(MOMENT) { now } else { at };
         true
     }
 
@@ -300,8 +312,12 @@ impl Side {
         let before = self.lives[who].snapshot.runs.clone();
         let book = Arc::clone(&self.book);
         self.watched(who, before, |life, watch| life.evaluate(&book, watch));
+        let is_one = self.is_one();
         for run in &self.lives[who].snapshot.runs {
-            self.owners.entry(run.id).or_insert(who);
+            let owners = &mut self.owners;
+            if owners.insert(run.id, owners.get(&run.id).copied().unwrap_or(who)).is_none() && is_one {
+                self.begun_as_one.insert(run.id);
+            }
         }
     }
 

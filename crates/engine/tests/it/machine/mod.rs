@@ -88,6 +88,7 @@ impl StateMachineTest for Machine {
     type Reference = Reference;
 
     fn init_test(model: &Model) -> Machine {
+        count("case");
         let first = Arc::new(book(model, Kind::Everybody, None));
         let alone = |kind| {
             let mut side = Side::new(Style::Plain, Arc::new(book(model, kind, None)), model);
@@ -402,7 +403,7 @@ fn the_ten_properties() {
         Ok::<(), TestCaseError>(())
     });
     if let Err(failure) = outcome {
-        panic!("{failure}");
+        panic!("after {:?} cases, shrinking among them: {failure}", tally().get("case"));
     }
     let tally = tally();
     println!("{tally:?}");

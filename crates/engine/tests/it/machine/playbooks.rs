@@ -157,7 +157,12 @@ fn written(steps: &[Step], taken: &mut BTreeSet<String>) -> String {
                 let until = until.as_ref().map_or(String::new(), |c| format!(", until = \"{}\"", c.text()));
                 format!("{{ wait = \"{length}\", id = \"{id}\"{at}{until} }}")
             }
-            Step::Send { more, .. } => format!("{{ send = \"{id}\", id = \"{id}\"{more} }}"),
+            Step::Send { more, .. } => {
+                // A day would be over to the microsecond when the next day's cap begins.
+                let is_plain = !more.contains("expires") && !more.contains("purpose");
+                let expires = if is_plain { ", expires = \"26h\"" } else { "" };
+                format!("{{ send = \"{id}\", id = \"{id}\"{more}{expires} }}")
+            }
             Step::Call { .. } => format!("{{ call = \"x.{id}\", id = \"{id}\" }}"),
             Step::Tag { number, on: true } => format!("{{ tag = \"t{number}\", for = \"5d\", id = \"{id}\" }}"),
             Step::Tag { number, on: false } => format!("{{ untag = \"t{number}\", id = \"{id}\" }}"),
