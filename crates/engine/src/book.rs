@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use zyklus_insight::learned::Learned;
 use zyklus_model::{At, CustomerId, Run, nearest};
 
 use crate::condition::{Condition, Group, Named};
@@ -28,6 +29,9 @@ pub struct Book {
     pub active_from: BTreeMap<String, At>,
     /// Products that cannot be bought now, by their id in the shop.
     pub sold_out: BTreeSet<String>,
+    /// What was learned of the shop, and from which instant on it counts, earliest first. The daemon has what it learned
+    /// last; whoever replays the past has one after another.
+    pub learned: Arc<[(At, Arc<Learned>)]>,
     /// What journeys were before, by the hash that runs keep (rule R10); those no run needs may be missing.
     pub definitions: BTreeMap<String, Arc<Journey>>,
     /// Who may be let into a journey (by root id) although they came before it (rule R18).
@@ -73,6 +77,7 @@ impl Book {
             decimals,
             active_from: BTreeMap::new(),
             sold_out: BTreeSet::new(),
+            learned: Arc::from([]),
             definitions: BTreeMap::new(),
             admitted: BTreeMap::new(),
             tests,

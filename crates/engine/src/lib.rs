@@ -19,6 +19,7 @@ pub mod holdout;
 pub mod keys;
 pub mod lifecycle;
 pub mod lint;
+pub mod outlook;
 pub mod phase;
 mod place;
 pub mod playbook;

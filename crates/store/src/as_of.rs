@@ -145,6 +145,10 @@ const STANDING_COLUMNS: &str = "e.customer_id, e.lifecycle, e.definition, e.phas
      e.phase_previous, e.phase_moves, e.phase_live, e.phase_has_live, e.segments";
 
 impl AsOf {
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// As of when.
     pub fn at(&self) -> At {
         self.at

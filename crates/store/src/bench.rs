@@ -64,7 +64,8 @@ pub async fn insert_bare(from: &Path, to: &Path) -> Result<BareInsert> {
     let mut source =
         SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(from).read_only(true)).await?;
     let layout: Vec<(String,)> = sqlx::query_as(LAYOUT).fetch_all(&mut source).await?;
-    let all = format!("SELECT {COLUMNS} FROM orders ORDER BY rowid");
+    // The order they came in: the rows of a file are named by their lines.
+    let all = format!("SELECT {COLUMNS} FROM orders ORDER BY LENGTH(external_id), external_id");
     let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(all)).fetch_all(&mut source).await?;
     source.close().await?;
     let options = SqliteConnectOptions::new()

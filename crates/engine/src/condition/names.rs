@@ -11,8 +11,6 @@ use super::schema::{FIELDS, FieldId, Group, Type};
 
 /// Names that later versions bring.
 const LATER: &[&str] = &[
-    "prediction",
-    "predictions",
     "loyalty",
     "referral",
     "coupon",
@@ -20,7 +18,6 @@ const LATER: &[&str] = &[
     "recommend",
     "replenish",
     "survey",
-    "customer.value",
 ];
 
 /// What a dotted path means.

@@ -75,6 +75,8 @@ pub enum Group {
     Journeys,
     /// Products of the shop.
     Products,
+    /// What the shop's models say of the customer, and what they hold it against.
+    Prediction,
     /// The event that started the run; in a goal, the later event.
     Event,
     /// The run's key.
@@ -85,7 +87,7 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the reference.
-    pub const ALL: [Group; 13] = [
+    pub const ALL: [Group; 14] = [
         Group::Customer,
         Group::Orders,
         Group::Cart,
@@ -96,6 +98,7 @@ impl Group {
         Group::Phase,
         Group::Journeys,
         Group::Products,
+        Group::Prediction,
         Group::Event,
         Group::Key,
         Group::Run,
@@ -261,6 +264,17 @@ fields! {
     PhaseDays "phase.days" Int Phase Counts "days" "whole days in it";
     PhasePrevious "phase.previous" Text Phase No "" "the phase before; absent in the first";
 
+    PredictionIsKnown "prediction.is_known" Bool Prediction No "" "there is a model of the shop, and the customer has ordered; where it is false, the other predictions are absent";
+    PredictionPOrder "prediction.p_order" Double Prediction Expires "0 to 1" "the chance of at least one order within the next `shop.horizon_days`, in whole hundredths";
+    PredictionPOrder365d "prediction.p_order_365d" Double Prediction Expires "0 to 1" "the chance of at least one order within a year, in whole hundredths";
+    PredictionOrders365d "prediction.orders_365d" Double Prediction Expires "orders" "the orders to be expected within a year, in two digits";
+    PredictionOverduePercentile "prediction.overdue_percentile" Int Prediction Counts "percent" "how many of 100 waits from one order to the next are shorter than the customer's present one: their own waits and, as three more, the shop's";
+    CustomerValueExpected "customer.value.expected" Double Prediction Expires "reporting currency" "what the orders to be expected within a year are worth today, in two digits; absent without a model";
+
+    ShopBaseRate "shop.base_rate" Double Prediction No "0 to 1" "the share of all customers who ordered within the last `shop.horizon_days`, as of the last learning; absent without a model";
+    ShopHorizonDays "shop.horizon_days" Int Prediction No "days" "within so many days 80 of 100 orders are followed by the next, but at least 30 and at most 180; absent without a model";
+    ShopNewDays "shop.new_days" Int Prediction No "days" "within so many days half of all first orders are followed by a second; absent without a model, and where fewer ever are";
+
     Event "event" Map Event No "" "the event that started the run, in a goal the later one: `event.name`, `event.total`, …";
     Key "key" Text Key No "" "the run's key";
     RunStartedAt "run.started_at" Instant Run No "" "when the run started";
@@ -297,6 +311,7 @@ impl Scope {
             Group::Key => !matches!(self, Scope::Phase | Scope::Segment | Scope::StartWhere | Scope::Key),
             Group::Run => matches!(self, Scope::Goal | Scope::Exit | Scope::If | Scope::Until),
             Group::Products
+            | Group::Prediction
             | Group::Customer
             | Group::Orders
             | Group::Cart

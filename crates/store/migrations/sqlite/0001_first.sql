@@ -21,7 +21,7 @@ CREATE TABLE customer (
     merged_into BLOB,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX customer_id ON customer (id);
 CREATE INDEX customer_email ON customer (email) WHERE email IS NOT NULL;
 CREATE INDEX customer_merged ON customer (merged_into) WHERE merged_into IS NOT NULL;
@@ -67,7 +67,7 @@ CREATE TABLE consent (
     received_at INTEGER NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX consent_id ON consent (id);
 CREATE INDEX consent_address ON consent (address_hash) WHERE address_hash IS NOT NULL;
 
@@ -83,7 +83,7 @@ CREATE TABLE suppression (
     at INTEGER NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX suppression_id ON suppression (id);
 CREATE INDEX suppression_address ON suppression (address_hash) WHERE address_hash IS NOT NULL;
 
@@ -109,7 +109,7 @@ CREATE TABLE orders (
     content_hash INTEGER NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX orders_id ON orders (id);
 CREATE INDEX orders_number ON orders (number);
 CREATE INDEX orders_unrated ON orders (currency) WHERE total_reporting_minor IS NULL;
@@ -130,7 +130,7 @@ CREATE TABLE cart (
     content_hash INTEGER NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX cart_id ON cart (id);
 CREATE INDEX cart_unrated ON cart (currency) WHERE total_reporting_minor IS NULL;
 
@@ -183,7 +183,7 @@ CREATE TABLE feedback (
     content_hash INTEGER NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX feedback_id ON feedback (id);
 
 CREATE TABLE event (
@@ -198,7 +198,7 @@ CREATE TABLE event (
     data TEXT NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX event_id ON event (id);
 
 CREATE TABLE tag (
@@ -253,7 +253,7 @@ CREATE TABLE run (
     event TEXT NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX run_id ON run (id);
 CREATE UNIQUE INDEX run_occurrence ON run (source_customer_id, journey, run_key, occurrence);
 
@@ -286,7 +286,7 @@ CREATE TABLE delivery (
     payload TEXT NOT NULL,
     written_at INTEGER NOT NULL,
     PRIMARY KEY (bucket, customer_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX delivery_id ON delivery (id);
 CREATE INDEX delivery_pending ON delivery (due_at, id) WHERE state = 'pending';
 CREATE INDEX delivery_urgent ON delivery (due_at, id) WHERE state = 'pending' AND purpose = 'transactional';
@@ -389,6 +389,24 @@ CREATE TABLE definition (
     kind TEXT NOT NULL,
     body TEXT NOT NULL,
     at INTEGER NOT NULL
+);
+
+-- What was learned of the shop as a whole, each night anew. A version stays as long as the past is kept, so that
+-- decisions of then can be explained. Which products go together is kept of the last night only.
+CREATE TABLE learned (
+    at INTEGER NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL
+);
+
+CREATE TABLE related (
+    system TEXT NOT NULL,
+    product TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    other TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    score REAL NOT NULL,
+    PRIMARY KEY (system, product, kind, place)
 );
 
 CREATE TABLE audit (

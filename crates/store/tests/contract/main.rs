@@ -11,6 +11,7 @@ mod evaluating;
 mod handing;
 mod identities;
 mod ingest;
+mod learned;
 mod make;
 mod merged;
 mod outbox;

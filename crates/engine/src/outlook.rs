@@ -1,0 +1,132 @@
+//! What the shop's models say of one customer on a day, in steps that a condition can wait for. Never fits a model and
+//! never reads a clock.
+//!
+//! A day is a calendar day of the shop's zone, and orders of one day are one purchase, as in the models. Figures move
+//! from day to day while no order comes, so each is given in steps (a hundredth of a chance, two digits of an amount):
+//! the next step is far away, and nobody is looked at every midnight.
+
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{Span as Length, ToSpan};
+use zyklus_insight::learned::Learned;
+use zyklus_insight::rfm::{Day, History, Rfm};
+use zyklus_insight::span::Span;
+use zyklus_model::At;
+
+use crate::wait::local;
+
+/// Steps are looked for so many days ahead; then it is looked again.
+const FURTHEST: i32 = 3_660;
+/// Figures that may rise again are looked at day by day, so many days ahead.
+const NEXT_DAYS: i32 = 400;
+
+const FIRST_DAY: Date = jiff::civil::date(1970, 1, 1);
+
+/// The calendar day an instant lies in, counted from 1970-01-01.
+pub fn day_of(at: At, zone: &TimeZone) -> Day {
+    let date = at.timestamp().to_zoned(zone.clone()).date();
+    date.since(FIRST_DAY).map_or(0, |span: Length| span.get_days())
+}
+
+/// When a day begins.
+pub fn start_of(day: Day, zone: &TimeZone) -> At {
+    let date = FIRST_DAY.checked_add(i64::from(day).days());
+    date.map_or(At::MAX, |date| local(date, Time::midnight(), zone))
+}
+
+/// A figure, and the first later day on which it may be another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Stepped<T> {
+    pub(crate) value: T,
+    pub(crate) until: Day,
+}
+
+/// One customer on one day.
+#[derive(Debug)]
+pub(crate) struct Outlook<'b> {
+    pub(crate) learned: &'b Learned,
+    history: History,
+    today: Day,
+}
+
+impl<'b> Outlook<'b> {
+    /// Of the orders that count, as day and net amount in minor units; nothing without any.
+    pub(crate) fn new(learned: &'b Learned, orders: Vec<(Day, i64)>, today: Day) -> Option<Self> {
+        Some(Outlook { learned, history: History::new(orders)?, today })
+    }
+
+    /// The summary as of today.
+    pub(crate) fn rfm(&self) -> Option<Rfm> {
+        self.history.rfm(self.today)
+    }
+
+    /// The chance of an order within `span`, in hundredths.
+    pub(crate) fn chance(&self, span: Span) -> Option<Stepped<f64>> {
+        self.falling(|rfm| Some(hundredth(self.learned.any_order(rfm, span))))
+    }
+
+    /// Expected orders within `span`, in two digits.
+    pub(crate) fn orders(&self, span: Span) -> Option<Stepped<f64>> {
+        self.falling(|rfm| Some(two_digits(self.learned.purchase.model.expected_orders(rfm, span))))
+    }
+
+    /// What the orders of a year are worth today, in minor units, in two digits.
+    pub(crate) fn value(&self) -> Option<Stepped<f64>> {
+        self.falling(|rfm| self.learned.value(rfm).map(two_digits))
+    }
+
+    /// Of 100 waits, how many are shorter than the one going on.
+    pub(crate) fn overdue(&self) -> Option<Stepped<i64>> {
+        let on = |day| self.learned.cadence.overdue(&self.history, day).map(|share| (share * 100.0) as i64);
+        let value = on(self.today)?;
+        // The longer the wait, the more are shorter.
+        Some(Stepped { value, until: turn(self.today, |day| on(day) != Some(value)) })
+    }
+
+    fn falling(&self, figure: impl Fn(&Rfm) -> Option<f64>) -> Option<Stepped<f64>> {
+        let on = |day| self.history.rfm(day).and_then(|rfm| figure(&rfm));
+        let value = on(self.today)?;
+        let is_other = |day| on(day) != Some(value);
+        let until = if self.learned.only_falls() {
+            turn(self.today, is_other)
+        } else {
+            let mut days = self.today + 1..=self.today + NEXT_DAYS;
+            days.find(|day| is_other(*day)).unwrap_or(self.today + NEXT_DAYS)
+        };
+        Some(Stepped { value, until })
+    }
+}
+
+/// The first day after `today` on which something holds that holds for ever after; ten years later at the latest.
+fn turn(today: Day, holds: impl Fn(Day) -> bool) -> Day {
+    let (mut before, mut step) = (today, 1);
+    let mut after = loop {
+        let day = today + step;
+        if holds(day) {
+            break day;
+        }
+        before = day;
+        if step >= FURTHEST {
+            return day;
+        }
+        step = (step * 2).min(FURTHEST);
+    };
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        if holds(middle) { after = middle } else { before = middle }
+    }
+    after
+}
+
+fn hundredth(chance: f64) -> f64 {
+    (chance * 100.0).floor() / 100.0
+}
+
+/// Down to two digits: 1,234 is 1,200, and 0.0123 is 0.012.
+fn two_digits(value: f64) -> f64 {
+    if !value.is_normal() || value < 0.0 {
+        return 0.0;
+    }
+    let step = 10f64.powi(value.log10().floor() as i32 - 1);
+    (value / step).floor() * step
+}

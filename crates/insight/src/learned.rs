@@ -1,0 +1,112 @@
+//! All that is learned of a shop as a whole in one night, as figures that can be stored, and what they say of one
+//! customer on a day. Never keeps a customer: whoever asks brings the customer's own orders.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cadence::{Basis, Cadence, base_rate};
+use crate::predict::{Forecaster, Prediction, Question, discounted_orders};
+use crate::purchase::fit::{Budget, Fit, Kind, Options, fit};
+use crate::purchase::{BaseRates, Grouping, Model};
+use crate::rfm::{Day, History, Rfm};
+use crate::span::{DiscountRate, Discounting, Span};
+use crate::spend::fit::{SpendFit, fit as fit_spend};
+use crate::spend::gamma_gamma::Spends;
+
+/// A year, as far as customers' values are concerned.
+pub const YEAR: u32 = 365;
+/// What money loses in worth in a year: what a small shop pays for a loan.
+const YEARLY_DISCOUNT: f64 = 0.1;
+
+/// What one night's learning leaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// The last day that was looked at.
+    pub until: Day,
+    /// Customers with orders.
+    pub customers: u64,
+    /// Their purchases: orders of one day are one.
+    pub purchases: u64,
+    /// How often customers order again, and whether.
+    pub purchase: Fit,
+    /// What an order is worth.
+    pub spend: SpendFit,
+    /// How long customers wait between orders.
+    pub cadence: Cadence,
+    /// Within which time a customer should order again.
+    pub horizon: Span,
+    /// How the horizon came about.
+    pub basis: Basis,
+    /// The share of customers that did order within the last horizon; nothing if there were none before it.
+    pub base_rate: Option<f64>,
+}
+
+impl Learned {
+    /// Of all customers, as of the end of the day `until`; nothing if nobody had ordered by then.
+    pub fn of(histories: &[History], until: Day, kind: Kind, budget: Budget) -> Option<Self> {
+        let cadence = Cadence::observe(histories, until);
+        let (horizon, basis) = cadence.horizon();
+        let mut grouping = Grouping::new();
+        let mut summaries = Vec::with_capacity(histories.len());
+        let mut purchases = 0;
+        for rfm in histories.iter().filter_map(|history| history.rfm(until)) {
+            grouping.add(&rfm);
+            purchases += u64::from(rfm.repeats()) + 1;
+            summaries.push(rfm);
+        }
+        if summaries.is_empty() {
+            return None;
+        }
+        let spend = fit_spend(&Spends::of_weighted(summaries.iter().map(|rfm| (rfm, 1.0))), budget);
+        let customers = summaries.len() as u64;
+        drop(summaries);
+        let before = until.saturating_sub(horizon.as_days().round() as Day);
+        let then = histories.iter().filter_map(|history| {
+            Some((history.rfm(before)?, history.orders_between(before, until)))
+        });
+        let base = BaseRates::observed(then, horizon);
+        let purchase = fit(&grouping.finish(), &Options { kind, budget, base, ..Options::default() });
+        let base_rate = base_rate(histories, until, horizon);
+        Some(Learned { until, customers, purchases, purchase, spend, cadence, horizon, basis, base_rate })
+    }
+
+    /// What customers are asked about: the shop's horizon, and the value of the year to come.
+    pub fn question(&self) -> Question {
+        Question {
+            horizon: self.horizon,
+            value_horizon: Span::of_days(YEAR),
+            rate: yearly_discount(),
+            discounting: Discounting::Continuous,
+        }
+    }
+
+    /// One customer's forecast in full.
+    pub fn predict(&self, rfm: &Rfm) -> Prediction {
+        Forecaster::new(&self.purchase, &self.spend, self.question()).predict(rfm)
+    }
+
+    /// The chance of at least one order within `span`.
+    pub fn any_order(&self, rfm: &Rfm, span: Span) -> f64 {
+        self.purchase.model.any_order(rfm, span).clamp(0.0, 1.0)
+    }
+
+    /// What the customer's orders of the year to come are worth today, in minor units; nothing if the shop's orders say
+    /// nothing of what one is worth.
+    pub fn value(&self, rfm: &Rfm) -> Option<f64> {
+        let spend = self.spend.model.expected_spend(rfm).filter(|spend| spend.is_finite())?;
+        let question = self.question();
+        let model = &self.purchase.model;
+        let orders =
+            discounted_orders(model, rfm, question.value_horizon, question.rate, question.discounting);
+        Some((spend * orders).max(0.0)).filter(|value| value.is_finite())
+    }
+
+    /// Whether a customer's figures only ever fall while no order comes. Counted base rates jump from one class of
+    /// recency to the next.
+    pub fn only_falls(&self) -> bool {
+        !matches!(self.purchase.model, Model::Base(_))
+    }
+}
+
+fn yearly_discount() -> DiscountRate {
+    DiscountRate::per_year(YEARLY_DISCOUNT).unwrap_or(DiscountRate::NONE)
+}

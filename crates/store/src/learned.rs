@@ -1,0 +1,195 @@
+//! What is learned of the shop as a whole: what learning reads, and what it leaves. Never learns.
+
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use uuid::Uuid;
+use zyklus_model::{At, CustomerId, OrderId};
+
+use crate::arg::{Stamp, args};
+use crate::as_of::AsOf;
+use crate::column::{Doc, columns};
+use crate::detail::OrderDetail;
+use crate::direct::Direct;
+use crate::error::Result;
+use crate::open::Store;
+use crate::report::page;
+use crate::tx::{Dialect, Sql};
+
+/// Products whose relations are looked up in one statement.
+const SOME: usize = 200;
+
+/// What learning needs of an order that was placed and not cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Purchase {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Our id.
+    pub id: OrderId,
+    /// When it was placed.
+    pub placed_at: At,
+    /// What remains of it after refunds, in minor units of the reporting currency; `None` while there is no rate.
+    pub net_reporting: Option<i64>,
+    /// The system the products are of.
+    pub system: String,
+    /// Products of its lines, each with how many pieces.
+    pub products: Vec<(String, i64)>,
+}
+
+/// That one product goes with another.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Related {
+    /// The system both are of.
+    pub system: String,
+    /// The product.
+    pub product: String,
+    /// What they have to do with each other: a word of whoever learned it.
+    pub kind: String,
+    /// The one that goes with it.
+    pub other: String,
+    /// How often that was seen.
+    pub times: i64,
+    /// How closely; the larger the closer.
+    pub score: f64,
+}
+
+columns!(PurchaseRow {
+    customer_id: Uuid,
+    id: Uuid,
+    placed_at: Stamp,
+    net_reporting_minor: Option<i64>,
+    system: String,
+    detail: Doc<OrderDetail>,
+});
+
+columns!(RelatedRow { system: String, product: String, kind: String, other: String, times: i64, score: f64 });
+
+impl Store {
+    /// Orders placed until an instant that were not cancelled, in the order of the customers' keys, after one of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn purchases_page(
+        &self,
+        until: At,
+        after: Option<(CustomerId, OrderId)>,
+        limit: u32,
+    ) -> Result<Vec<Purchase>> {
+        let head = "SELECT customer_id, id, placed_at, net_reporting_minor, system, detail FROM orders \
+                    WHERE state = 'placed' AND placed_at <= ";
+        let build = |dialect| {
+            let mut sql = Sql::new(dialect, head);
+            sql.bind(until);
+            page(&mut sql, after, limit);
+            sql
+        };
+        let rows: Vec<PurchaseRow> = self.rows_of(build).await?;
+        let purchase = |row: PurchaseRow| Purchase {
+            customer: CustomerId::from_uuid(row.customer_id),
+            id: OrderId::from_uuid(row.id),
+            placed_at: row.placed_at.0,
+            net_reporting: row.net_reporting_minor,
+            system: row.system,
+            products: row
+                .detail
+                .0
+                .lines
+                .into_iter()
+                .filter_map(|line| Some((line.product?, line.quantity)))
+                .collect(),
+        };
+        Ok(rows.into_iter().map(purchase).collect())
+    }
+
+    /// The rows of one statement, by the shortest way there is.
+    async fn rows_of<T: Direct + 'static>(&self, build: impl FnOnce(Dialect) -> Sql) -> Result<Vec<T>> {
+        use crate::tx::Rows as _;
+        if let Some(direct) = self.direct() {
+            let sql = build(Dialect::Sqlite);
+            return direct.read(move |reader| block_on(reader.rows(sql))).await;
+        }
+        let mut tx = self.peek().await?;
+        let sql = build(tx.dialect());
+        tx.rows(sql).await
+    }
+
+    /// Keeps what was learned as of an instant, and which products go together in place of what was known of that.
+    ///
+    /// # Errors
+    /// The database's; then nothing of it was kept.
+    pub async fn keep_learned(&self, at: At, body: String, related: Vec<Related>) -> Result<()> {
+        let kept = Arc::new((body, related));
+        self.write(move |tx| {
+            let kept = Arc::clone(&kept);
+            Box::pin(async move {
+                let (body, related) = &*kept;
+                let sql = "INSERT INTO learned (at, body) VALUES ($1, $2) \
+                           ON CONFLICT (at) DO UPDATE SET body = excluded.body";
+                tx.execute(sql, args![at, body]).await?;
+                tx.execute("DELETE FROM related", args![]).await?;
+                let mut place = 0;
+                let mut before: Option<&Related> = None;
+                let rows = related.iter().map(|r| {
+                    let same = before.is_some_and(|b| {
+                        (&b.system, &b.product, &b.kind) == (&r.system, &r.product, &r.kind)
+                    });
+                    place = if same { place + 1 } else { 0 };
+                    before = Some(r);
+                    args![&r.system, &r.product, &r.kind, place, &r.other, r.times, Some(r.score)]
+                });
+                let head = "INSERT INTO related (system, product, kind, place, other, times, score)";
+                tx.insert(head, rows.collect::<Vec<_>>(), "").await.map(drop)
+            })
+        })
+        .await
+    }
+
+    /// What was learned last, and as of when.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn learned(&self) -> Result<Option<(At, String)>> {
+        self.learned_by(At::MAX).await
+    }
+
+    async fn learned_by(&self, at: At) -> Result<Option<(At, String)>> {
+        let sql = "SELECT at, body FROM learned WHERE at <= $1 ORDER BY at DESC LIMIT 1";
+        let row: Option<(Stamp, String)> = self.peek().await?.first(sql, args![at]).await?;
+        Ok(row.map(|(at, body)| (at.0, body)))
+    }
+
+    /// What goes with some products of a system, closest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn related(&self, system: &str, products: &[&str]) -> Result<Vec<Related>> {
+        let mut tx = self.peek().await?;
+        let mut all = Vec::new();
+        for some in products.chunks(SOME) {
+            let head = "SELECT system, product, kind, other, times, score FROM related WHERE system = ";
+            let mut sql = Sql::new(tx.dialect(), head);
+            sql.bind(system).push(" AND product IN ").list(some.iter().copied());
+            sql.push(" ORDER BY product, kind, place");
+            let rows: Vec<RelatedRow> = tx.rows(sql).await?;
+            all.extend(rows.into_iter().map(|r| Related {
+                system: r.system,
+                product: r.product,
+                kind: r.kind,
+                other: r.other,
+                times: r.times,
+                score: r.score,
+            }));
+        }
+        Ok(all)
+    }
+}
+
+impl AsOf {
+    /// What had been learned last by then, and as of when.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn learned(&self) -> Result<Option<(At, String)>> {
+        self.store().learned_by(self.at()).await
+    }
+}

@@ -1,0 +1,103 @@
+//! What learning reads, and what it leaves.
+
+use std::collections::HashMap;
+
+use zyklus_model::{LineRecord, OrderRecord, OrderState, Record};
+use zyklus_store::Related;
+
+use crate::common::Bed;
+use crate::make::{account, minute, order, take};
+
+on_both![
+    purchases_come_customer_by_customer_and_only_those_that_count,
+    what_was_learned_last_counts_and_what_was_known_then_can_be_asked,
+    relations_are_replaced_and_keep_their_order,
+    what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place,
+];
+
+async fn purchases_come_customer_by_customer_and_only_those_that_count(bed: Bed) {
+    let line = |product: Option<&str>, quantity| LineRecord {
+        product: product.map(str::to_owned),
+        title: "x".into(),
+        quantity,
+        ..LineRecord::default()
+    };
+    let bought = |id: &str, who: &str, minutes| OrderRecord {
+        lines: vec![line(Some("tea"), 2), line(None, 1), line(Some("pot"), 1)],
+        ..order(id, account(who, ""), minutes)
+    };
+    let mut records: Vec<Record> = (0..9i64)
+        .map(|n| Record::Order(bought(&n.to_string(), &(n % 3).to_string(), -n)))
+        .collect();
+    let cancelled = OrderRecord { state: OrderState::Cancelled, ..bought("c", "0", -20) };
+    records.extend([Record::Order(cancelled), Record::Order(bought("later", "1", 7))]);
+    take(&bed.store, "a", records).await;
+
+    let (mut after, mut found) = (None, Vec::new());
+    loop {
+        let some = bed.store.purchases_page(minute(0), after, 2).await.unwrap();
+        let Some(last) = some.last() else { break };
+        after = Some((last.customer, last.id));
+        found.extend(some);
+    }
+    assert_eq!(found.len(), 9, "{found:#?}");
+    let mut of: HashMap<_, Vec<usize>> = HashMap::new();
+    for (place, purchase) in found.iter().enumerate() {
+        of.entry(purchase.customer).or_default().push(place);
+        assert_eq!((purchase.net_reporting, purchase.system.as_str()), (Some(1000), "a"));
+        assert_eq!(purchase.products, [("tea".to_owned(), 2), ("pot".to_owned(), 1)]);
+    }
+    assert_eq!(of.len(), 3);
+    assert!(of.values().all(|places| places[2] - places[0] == 2), "a customer's come together: {of:?}");
+}
+
+async fn what_was_learned_last_counts_and_what_was_known_then_can_be_asked(bed: Bed) {
+    let store = &bed.store;
+    assert_eq!(store.learned().await.unwrap(), None);
+    take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
+    store.keep_learned(minute(10), "one".into(), Vec::new()).await.unwrap();
+    store.keep_learned(minute(20), "two".into(), Vec::new()).await.unwrap();
+    store.keep_learned(minute(20), "two, again".into(), Vec::new()).await.unwrap();
+    assert_eq!(store.learned().await.unwrap(), Some((minute(20), "two, again".into())));
+    let then = store.as_of(minute(19)).await.unwrap();
+    assert_eq!(then.learned().await.unwrap(), Some((minute(10), "one".into())));
+    assert_eq!(store.as_of(minute(9)).await.unwrap().learned().await.unwrap(), None);
+}
+
+async fn relations_are_replaced_and_keep_their_order(bed: Bed) {
+    let store = &bed.store;
+    let related = |product: &str, other: &str, times, score| Related {
+        system: "a".into(),
+        product: product.into(),
+        kind: "together".into(),
+        other: other.into(),
+        times,
+        score,
+    };
+    store.keep_learned(minute(1), "x".into(), vec![related("old", "tea", 1, 1.0)]).await.unwrap();
+    let many: Vec<Related> = (0..700).map(|n| related(&format!("p{n}"), "tea", n, 0.5)).collect();
+    let mut all = vec![related("tea", "pot", 7, 2.5), related("tea", "cup", 9, 2.25)];
+    all.extend(many);
+    store.keep_learned(minute(2), "y".into(), all.clone()).await.unwrap();
+    assert_eq!(store.related("a", &["tea", "old"]).await.unwrap(), all[..2]);
+    assert_eq!(store.related("b", &["tea"]).await.unwrap(), []);
+    assert_eq!(store.related("a", &[]).await.unwrap(), []);
+    let names: Vec<String> = (0..700).map(|n| format!("p{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert_eq!(store.related("a", &names).await.unwrap().len(), 700);
+}
+
+async fn what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place(bed: Bed) {
+    let store = &bed.store;
+    take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
+    let day = |days: i64| minute(days * 24 * 60);
+    for days in [1, 2, 3, 50] {
+        store.keep_learned(day(days), format!("of day {days}"), Vec::new()).await.unwrap();
+    }
+    store.housekeep(day(40), 30).await.unwrap();
+    let then = store.as_of(day(10)).await.unwrap();
+    assert_eq!(then.learned().await.unwrap(), Some((day(3), "of day 3".into())));
+    store.housekeep(day(33), 30).await.unwrap();
+    assert_eq!(store.as_of(day(10)).await.unwrap().learned().await.unwrap().unwrap().0, day(3));
+    assert_eq!(store.learned().await.unwrap().unwrap().0, day(50));
+}
