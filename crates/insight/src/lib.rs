@@ -1,1 +1,12 @@
 //! Statistics and learning, pure. Never awaits, does I/O, reads a clock or draws randomness.
+
+pub mod cadence;
+mod matrix;
+mod optimise;
+pub mod predict;
+pub mod purchase;
+pub mod rfm;
+pub mod span;
+mod special;
+pub mod spend;
+pub mod validate;

@@ -1,0 +1,232 @@
+//! One customer's forecast, as plain figures that can be stored: orders within a horizon, the next order's date, what
+//! the customer will be worth.
+//!
+//! Never a figure that is not finite, and never a negative value: what cannot be said is absent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::purchase::fit::Fit;
+use crate::purchase::{Model, NextOrder};
+use crate::rfm::Rfm;
+use crate::span::{DiscountRate, Discounting, Span};
+use crate::special::{gauss_legendre, normal_quantile};
+use crate::spend::SpendModel;
+use crate::spend::fit::SpendFit;
+
+/// Shares at which the next order is dated: early, even, late.
+const EARLY: f64 = 0.1;
+const EVEN: f64 = 0.5;
+const LATE: f64 = 0.9;
+/// How sure the range of a customer's value is.
+const SURE: f64 = 0.9;
+/// More orders within a horizon than this are not told apart.
+const MOST_ORDERS: f64 = 2_000.0;
+/// Step in the logarithm of a parameter for the delta method.
+const NUDGE: f64 = 1e-4;
+const KNOTS: usize = 8;
+/// More steps than that a horizon does not have: 400 years of months.
+const MOST_STEPS: f64 = 5_000.0;
+
+/// What to forecast.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// For the chance and the number of orders.
+    pub horizon: Span,
+    /// For the value.
+    pub value_horizon: Span,
+    /// What money loses in worth.
+    pub rate: DiscountRate,
+    /// When money counts as having come.
+    pub discounting: Discounting,
+}
+
+/// One customer's forecast, from the end of the observation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The horizon of the next two figures, in days.
+    pub horizon_days: f64,
+    /// The chance of at least one order.
+    pub any_order: f64,
+    /// Expected orders.
+    pub expected_orders: f64,
+    /// Days after which the next order has come with a chance of 10 %; absent if it never has.
+    pub next_order_early_days: Option<f64>,
+    /// The same for 50 %.
+    pub next_order_days: Option<f64>,
+    /// The same for 90 %.
+    pub next_order_late_days: Option<f64>,
+    /// The chance that the customer has not left; of Pareto/NBD alone.
+    pub alive: Option<f64>,
+    /// What an order will be worth on average, in minor units.
+    pub expected_spend: Option<f64>,
+    /// What the customer will be worth.
+    pub value: Option<Clv>,
+}
+
+/// What a customer will be worth from now on, within a horizon, in minor units of today.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Clv {
+    /// The mean.
+    pub expected: f64,
+    /// What will come of it lies above this …
+    pub low: f64,
+    /// … and below this in nine of ten cases. Where no order at all is likely enough, `low` is 0 and the tenth case is
+    /// above; a customer who will probably never order again has a mean above 0 all the same, and `high` is no lower.
+    pub high: f64,
+}
+
+/// A shop's models and what they are asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Forecaster<'a> {
+    purchase: &'a Fit,
+    spend: &'a SpendFit,
+    question: Question,
+    knots: [(f64, f64); KNOTS],
+}
+
+/// Expected orders within `horizon`, each counting as much as 1 then is worth today. Continuous: ∫ e^(-δt) dE(t) =
+/// E(H) e^(-δH) + δ ∫ E(t) e^(-δt) dt; otherwise each step's orders at its end.
+pub fn discounted_orders(
+    model: &Model,
+    rfm: &Rfm,
+    horizon: Span,
+    rate: DiscountRate,
+    discounting: Discounting,
+) -> f64 {
+    discounted(model, rfm, horizon, rate, discounting, &gauss_legendre::<KNOTS>())
+}
+
+fn discounted(
+    model: &Model,
+    rfm: &Rfm,
+    horizon: Span,
+    rate: DiscountRate,
+    discounting: Discounting,
+    knots: &[(f64, f64)],
+) -> f64 {
+    let worth = |at: Span| model.expected_orders(rfm, at) * rate.factor(at);
+    let Some(step) = discounting.step() else {
+        if rate == DiscountRate::NONE {
+            return model.expected_orders(rfm, horizon);
+        }
+        let days = horizon.as_days();
+        let inside: f64 =
+            knots.iter().map(|(knot, weight)| weight * worth(Span::computed(knot * days))).sum();
+        return worth(horizon) + rate.force() * days * inside;
+    };
+    let steps = (horizon.as_days() / step.as_days()).ceil().min(MOST_STEPS) as u32;
+    let (mut sum, mut before) = (0.0, 0.0);
+    for i in 1..=steps {
+        let end = if i == steps { horizon } else { Span::computed(f64::from(i) * step.as_days()) };
+        let orders = model.expected_orders(rfm, end);
+        sum += (orders - before) * rate.factor(end);
+        before = orders;
+    }
+    sum
+}
+
+impl<'a> Forecaster<'a> {
+    /// For one night's customers.
+    pub fn new(purchase: &'a Fit, spend: &'a SpendFit, question: Question) -> Self {
+        Self { purchase, spend, question, knots: gauss_legendre() }
+    }
+
+    /// One customer's forecast.
+    pub fn predict(&self, rfm: &Rfm) -> Prediction {
+        let model = &self.purchase.model;
+        let horizon = self.question.horizon;
+        let date = |share| match model.next_order(rfm, share) {
+            NextOrder::In(span) => Some(span.as_days()),
+            NextOrder::Never => None,
+        };
+        let expected_spend = self.spend.model.expected_spend(rfm).filter(|spend| spend.is_finite());
+        Prediction {
+            horizon_days: horizon.as_days(),
+            any_order: model.any_order(rfm, horizon).clamp(0.0, 1.0),
+            expected_orders: model.expected_orders(rfm, horizon).max(0.0),
+            next_order_early_days: date(EARLY),
+            next_order_days: date(EVEN),
+            next_order_late_days: date(LATE),
+            alive: model.p_alive(rfm),
+            expected_spend,
+            value: expected_spend.and_then(|spend| self.value(rfm, spend)),
+        }
+    }
+
+    /// The range is that of the customer's own future, given the models, widened by what is not known of their
+    /// parameters. Own: the chances of 0, 1, 2 … orders are the model's, mixed over the customer's possible rates; what
+    /// so many orders are worth together has a known mean and variance of its logarithm under gamma-gamma; where there
+    /// are orders, the whole is taken as log-normal with the mean and variance of that mixture. Parameters: the variance
+    /// of the logarithm of the mean by the delta method is added. All money is discounted by the same mean factor.
+    fn value(&self, rfm: &Rfm, spend: f64) -> Option<Clv> {
+        let model = &self.purchase.model;
+        let Question { value_horizon: horizon, rate, discounting, .. } = self.question;
+        let orders = model.expected_orders(rfm, horizon);
+        let discounted = discounted(model, rfm, horizon, rate, discounting, &self.knots).max(0.0);
+        let expected = spend * discounted;
+        if !expected.is_finite() {
+            return None;
+        }
+        if orders <= 0.0 {
+            return Some(Clv { expected, low: 0.0, high: expected });
+        }
+        let most = (orders + 6.0 * orders.sqrt() + 8.0).min(MOST_ORDERS) as usize;
+        let counts = model.order_counts(rfm, horizon, most);
+        let none = counts.first().copied().unwrap_or(1.0).clamp(0.0, 1.0);
+        let (mut weight, mut mean, mut square) = (0.0, 0.0, 0.0);
+        for (number, chance) in counts.iter().enumerate().skip(1) {
+            if *chance < 1e-12 {
+                continue;
+            }
+            let (log, variance) = self.total_logs(rfm, number as f64);
+            weight += chance;
+            mean += chance * log;
+            square += chance * (log * log + variance);
+        }
+        let (low, high) = if weight > 0.0 {
+            let mean = mean / weight;
+            let own = (square / weight - mean * mean).max(0.0);
+            let spread = (own + self.parameter_variance(rfm, orders)).sqrt();
+            let factor = discounted / orders;
+            let at = |share: f64| {
+                // Of all futures, those without an order come first.
+                let among = (share - none) / (1.0 - none);
+                if among > 0.0 { factor * (mean + spread * normal_quantile(among)).exp() } else { 0.0 }
+            };
+            let out = 1.0 - SURE;
+            if none >= out / 2.0 { (0.0, at(SURE)) } else { (at(out / 2.0), at(1.0 - out / 2.0)) }
+        } else {
+            (0.0, 0.0)
+        };
+        let high = if high.is_finite() { high.max(expected) } else { f64::MAX };
+        Some(Clv { expected, low: low.min(expected), high })
+    }
+
+    fn total_logs(&self, rfm: &Rfm, orders: f64) -> (f64, f64) {
+        match &self.spend.model {
+            SpendModel::GammaGamma(model) => model.total_logs(rfm, orders),
+            SpendModel::Means(means) => means.total_logs(rfm, orders),
+            SpendModel::Unknown => (0.0, 0.0),
+        }
+    }
+
+    /// Variance of the logarithm of the expected value that comes from not knowing the parameters.
+    fn parameter_variance(&self, rfm: &Rfm, orders: f64) -> f64 {
+        let slope = |parameter| {
+            let moved = self.purchase.model.nudged(parameter, NUDGE);
+            let by = (moved.expected_orders(rfm, self.question.value_horizon) / orders).ln() / NUDGE;
+            if by.is_finite() { by } else { 0.0 }
+        };
+        let slopes: Vec<f64> = (0..self.purchase.covariance.len()).map(slope).collect();
+        let mut variance = delta(&self.purchase.covariance, &slopes);
+        if let SpendModel::GammaGamma(model) = &self.spend.model {
+            variance += delta(&self.spend.covariance, &model.spend_slopes(rfm));
+        }
+        if variance.is_finite() { variance.max(0.0) } else { 0.0 }
+    }
+}
+
+fn delta(covariance: &[Vec<f64>], slopes: &[f64]) -> f64 {
+    let row = |row: &Vec<f64>| row.iter().zip(slopes).map(|(entry, slope)| entry * slope).sum::<f64>();
+    covariance.iter().zip(slopes).map(|(entries, slope)| slope * row(entries)).sum()
+}
