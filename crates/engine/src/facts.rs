@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
-use zyklus_insight::learned::{Learned, YEAR};
-use zyklus_insight::span::Span as Length;
 use zyklus_model::{
     At, Cart, Channel, ConsentState, DAY_MICROS, Delivery, DeliveryKind, DeliveryState, Event, MarkKind,
     Order, OrderState, Origin, Purpose, Run, RunState, Snapshot,
@@ -14,8 +12,12 @@ use zyklus_model::{
 
 use crate::book::Book;
 use crate::condition::{FieldId, Fields, FunctionId, Timed, Value};
-use crate::outlook::{Outlook, Stepped, day_of, start_of};
+use crate::outlook::Outlook;
 use crate::playbook::SENT_BEFORE;
+
+mod predictions;
+
+use predictions::{a_year, whole_days};
 
 /// The run a condition is judged for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -330,55 +332,6 @@ fn order_data(order: &Order, name: &str, number: i64, scale: f64) -> Map<String,
     data
 }
 
-/// So far ahead a year's predictions look.
-const A_YEAR: Length = Length::of_days(YEAR);
-
-fn whole_days(length: Option<Length>) -> Value {
-    length.map_or(Value::Absent, |length| Value::Int(length.as_days().round() as i64))
-}
-
-impl<'s> View<'s> {
-    /// What is known of the shop at this view's instant, and when that is replaced.
-    fn learned(&self) -> (Option<&'s Learned>, Option<At>) {
-        let all: &'s [(At, Arc<Learned>)] = self.book.map_or(&[], |book| &book.learned);
-        let place = all.partition_point(|(at, _)| *at <= self.at);
-        let now = place.checked_sub(1).map(|last| &*all[last].1);
-        (now, all.get(place).map(|(at, _)| *at))
-    }
-
-    fn outlook(&self) -> Option<&Outlook<'s>> {
-        let made = self.outlook.get_or_init(|| {
-            let zone = &self.book?.settings.zone;
-            let learned = self.learned().0?;
-            let net = |order: &Order| {
-                let (total, refunded) = order.reporting_minor_at(self.at).unwrap_or_default();
-                (day_of(order.placed_at, zone), total - refunded)
-            };
-            Outlook::new(learned, self.visible_orders().map(net).collect(), day_of(self.at, zone))
-        });
-        made.as_ref()
-    }
-
-    /// Something that stays as long as what was learned.
-    fn learned_value(&self, value: impl FnOnce(&'s Learned) -> Value) -> Timed {
-        let (learned, next) = self.learned();
-        Timed::until(learned.map_or(Value::Absent, value), next)
-    }
-
-    /// Something that moves from day to day.
-    fn stepped<T>(
-        &self,
-        figure: impl FnOnce(&Outlook<'s>) -> Option<Stepped<T>>,
-        value: impl FnOnce(Option<T>) -> Value,
-    ) -> Timed {
-        let next = self.learned().1;
-        let stepped = self.outlook().and_then(figure);
-        let zone = self.book.map(|book| &book.settings.zone);
-        let moves = stepped.as_ref().zip(zone).map(|(stepped, zone)| start_of(stepped.until, zone));
-        Timed::until(value(stepped.map(|s| s.value)), next.into_iter().chain(moves).min())
-    }
-}
-
 impl Fields for View<'_> {
     fn field(&self, id: FieldId, now: At) -> Timed {
         let customer = &self.snapshot.customer;
@@ -504,8 +457,8 @@ impl Fields for View<'_> {
             FieldId::PredictionPOrder => {
                 self.stepped(|o| o.chance(o.learned.horizon), Value::maybe_double)
             }
-            FieldId::PredictionPOrder365d => self.stepped(|o| o.chance(A_YEAR), Value::maybe_double),
-            FieldId::PredictionOrders365d => self.stepped(|o| o.orders(A_YEAR), Value::maybe_double),
+            FieldId::PredictionPOrder365d => self.stepped(|o| o.chance(a_year()), Value::maybe_double),
+            FieldId::PredictionOrders365d => self.stepped(|o| o.orders(a_year()), Value::maybe_double),
             FieldId::PredictionOverduePercentile => {
                 self.stepped(Outlook::overdue, |percent| percent.map_or(Value::Absent, Value::Int))
             }

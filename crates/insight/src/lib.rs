@@ -1,6 +1,7 @@
 //! Statistics and learning, pure. Never awaits, does I/O, reads a clock or draws randomness.
 
 pub mod cadence;
+pub mod learned;
 mod matrix;
 mod optimise;
 pub mod predict;

@@ -16,9 +16,6 @@ use crate::open::Store;
 use crate::report::page;
 use crate::tx::{Dialect, Sql};
 
-/// Products whose relations are looked up in one statement.
-const SOME: usize = 200;
-
 /// What learning needs of an order that was placed and not cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purchase {
@@ -36,23 +33,6 @@ pub struct Purchase {
     pub products: Vec<(String, i64)>,
 }
 
-/// That one product goes with another.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Related {
-    /// The system both are of.
-    pub system: String,
-    /// The product.
-    pub product: String,
-    /// What they have to do with each other: a word of whoever learned it.
-    pub kind: String,
-    /// The one that goes with it.
-    pub other: String,
-    /// How often that was seen.
-    pub times: i64,
-    /// How closely; the larger the closer.
-    pub score: f64,
-}
-
 columns!(PurchaseRow {
     customer_id: Uuid,
     id: Uuid,
@@ -61,8 +41,6 @@ columns!(PurchaseRow {
     system: String,
     detail: Doc<OrderDetail>,
 });
-
-columns!(RelatedRow { system: String, product: String, kind: String, other: String, times: i64, score: f64 });
 
 impl Store {
     /// Orders placed until an instant that were not cancelled, in the order of the customers' keys, after one of them.
@@ -113,35 +91,43 @@ impl Store {
         tx.rows(sql).await
     }
 
-    /// Keeps what was learned as of an instant, and which products go together in place of what was known of that.
+    /// Keeps what was learned as of an instant. What was learned of its products takes the place of what was known of
+    /// them.
     ///
     /// # Errors
     /// The database's; then nothing of it was kept.
-    pub async fn keep_learned(&self, at: At, body: String, related: Vec<Related>) -> Result<()> {
-        let kept = Arc::new((body, related));
+    pub async fn keep_learned(&self, at: At, body: String, goods: String) -> Result<()> {
+        let kept = Arc::new((body, goods));
         self.write(move |tx| {
             let kept = Arc::clone(&kept);
             Box::pin(async move {
-                let (body, related) = &*kept;
-                let sql = "INSERT INTO learned (at, body) VALUES ($1, $2) \
-                           ON CONFLICT (at) DO UPDATE SET body = excluded.body";
-                tx.execute(sql, args![at, body]).await?;
-                tx.execute("DELETE FROM related", args![]).await?;
-                let mut place = 0;
-                let mut before: Option<&Related> = None;
-                let rows = related.iter().map(|r| {
-                    let same = before.is_some_and(|b| {
-                        (&b.system, &b.product, &b.kind) == (&r.system, &r.product, &r.kind)
-                    });
-                    place = if same { place + 1 } else { 0 };
-                    before = Some(r);
-                    args![&r.system, &r.product, &r.kind, place, &r.other, r.times, Some(r.score)]
-                });
-                let head = "INSERT INTO related (system, product, kind, place, other, times, score)";
-                tx.insert(head, rows.collect::<Vec<_>>(), "").await.map(drop)
+                tx.execute("UPDATE learned SET goods = NULL WHERE goods IS NOT NULL", args![]).await?;
+                let sql = "INSERT INTO learned (at, body, goods) VALUES ($1, $2, $3) \
+                           ON CONFLICT (at) DO UPDATE SET body = excluded.body, goods = excluded.goods";
+                tx.execute(sql, args![at, &kept.0, &kept.1]).await.map(drop)
             })
         })
         .await
+    }
+
+    /// When the shop was learned of last.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn learned_at(&self) -> Result<Option<At>> {
+        let sql = "SELECT at FROM learned ORDER BY at DESC LIMIT 1";
+        let row: Option<(Stamp,)> = self.peek().await?.first(sql, args![]).await?;
+        Ok(row.map(|(at,)| at.0))
+    }
+
+    /// What was learned last of the products, and as of when.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn learned_goods(&self) -> Result<Option<(At, String)>> {
+        let sql = "SELECT at, goods FROM learned WHERE goods IS NOT NULL ORDER BY at DESC LIMIT 1";
+        let row: Option<(Stamp, String)> = self.peek().await?.first(sql, args![]).await?;
+        Ok(row.map(|(at, goods)| (at.0, goods)))
     }
 
     /// What was learned last, and as of when.
@@ -156,31 +142,6 @@ impl Store {
         let sql = "SELECT at, body FROM learned WHERE at <= $1 ORDER BY at DESC LIMIT 1";
         let row: Option<(Stamp, String)> = self.peek().await?.first(sql, args![at]).await?;
         Ok(row.map(|(at, body)| (at.0, body)))
-    }
-
-    /// What goes with some products of a system, closest first.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn related(&self, system: &str, products: &[&str]) -> Result<Vec<Related>> {
-        let mut tx = self.peek().await?;
-        let mut all = Vec::new();
-        for some in products.chunks(SOME) {
-            let head = "SELECT system, product, kind, other, times, score FROM related WHERE system = ";
-            let mut sql = Sql::new(tx.dialect(), head);
-            sql.bind(system).push(" AND product IN ").list(some.iter().copied());
-            sql.push(" ORDER BY product, kind, place");
-            let rows: Vec<RelatedRow> = tx.rows(sql).await?;
-            all.extend(rows.into_iter().map(|r| Related {
-                system: r.system,
-                product: r.product,
-                kind: r.kind,
-                other: r.other,
-                times: r.times,
-                score: r.score,
-            }));
-        }
-        Ok(all)
     }
 }
 

@@ -52,7 +52,7 @@ pub use evaluation::Due;
 pub use handing::{HandOver, Handing, HandingClaim};
 pub use ingest::{CursorUpdate, Ingest, IngestReport, NewReject};
 pub use journeys::JourneyActivation;
-pub use learned::{Purchase, Related};
+pub use learned::Purchase;
 pub use open::{LeaseClock, OpenOptions, Store};
 pub use operator::OperatorWord;
 pub use outbox::{Claim, ClaimRequest, Claimed, Judgement};

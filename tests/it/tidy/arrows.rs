@@ -10,7 +10,7 @@ use super::{list, metadata, none, root, text};
 /// one's types may name that one too. `*` stands for everything but `xtask` and `tests`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("engine", &["model"]),
+    ("engine", &["insight", "model"]),
     ("insight", &["model"]),
     ("connect", &["model"]),
     ("store", &["model"]),

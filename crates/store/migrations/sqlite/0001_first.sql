@@ -392,21 +392,11 @@ CREATE TABLE definition (
 );
 
 -- What was learned of the shop as a whole, each night anew. A version stays as long as the past is kept, so that
--- decisions of then can be explained. Which products go together is kept of the last night only.
+-- decisions of then can be explained; which products go together (`goods`) is kept of the last night only.
 CREATE TABLE learned (
     at INTEGER NOT NULL PRIMARY KEY,
-    body TEXT NOT NULL
-);
-
-CREATE TABLE related (
-    system TEXT NOT NULL,
-    product TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    place INTEGER NOT NULL,
-    other TEXT NOT NULL,
-    times INTEGER NOT NULL,
-    score REAL NOT NULL,
-    PRIMARY KEY (system, product, kind, place)
+    body TEXT NOT NULL,
+    goods TEXT
 );
 
 CREATE TABLE audit (

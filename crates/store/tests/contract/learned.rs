@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use zyklus_model::{LineRecord, OrderRecord, OrderState, Record};
-use zyklus_store::Related;
 
 use crate::common::Bed;
 use crate::make::{account, minute, order, take};
@@ -11,7 +10,7 @@ use crate::make::{account, minute, order, take};
 on_both![
     purchases_come_customer_by_customer_and_only_those_that_count,
     what_was_learned_last_counts_and_what_was_known_then_can_be_asked,
-    relations_are_replaced_and_keep_their_order,
+    only_the_last_word_about_products_is_kept,
     what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place,
 ];
 
@@ -55,36 +54,25 @@ async fn what_was_learned_last_counts_and_what_was_known_then_can_be_asked(bed: 
     let store = &bed.store;
     assert_eq!(store.learned().await.unwrap(), None);
     take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
-    store.keep_learned(minute(10), "one".into(), Vec::new()).await.unwrap();
-    store.keep_learned(minute(20), "two".into(), Vec::new()).await.unwrap();
-    store.keep_learned(minute(20), "two, again".into(), Vec::new()).await.unwrap();
+    store.keep_learned(minute(10), "one".into(), String::new()).await.unwrap();
+    store.keep_learned(minute(20), "two".into(), String::new()).await.unwrap();
+    store.keep_learned(minute(20), "two, again".into(), String::new()).await.unwrap();
     assert_eq!(store.learned().await.unwrap(), Some((minute(20), "two, again".into())));
     let then = store.as_of(minute(19)).await.unwrap();
     assert_eq!(then.learned().await.unwrap(), Some((minute(10), "one".into())));
     assert_eq!(store.as_of(minute(9)).await.unwrap().learned().await.unwrap(), None);
 }
 
-async fn relations_are_replaced_and_keep_their_order(bed: Bed) {
+async fn only_the_last_word_about_products_is_kept(bed: Bed) {
     let store = &bed.store;
-    let related = |product: &str, other: &str, times, score| Related {
-        system: "a".into(),
-        product: product.into(),
-        kind: "together".into(),
-        other: other.into(),
-        times,
-        score,
-    };
-    store.keep_learned(minute(1), "x".into(), vec![related("old", "tea", 1, 1.0)]).await.unwrap();
-    let many: Vec<Related> = (0..700).map(|n| related(&format!("p{n}"), "tea", n, 0.5)).collect();
-    let mut all = vec![related("tea", "pot", 7, 2.5), related("tea", "cup", 9, 2.25)];
-    all.extend(many);
-    store.keep_learned(minute(2), "y".into(), all.clone()).await.unwrap();
-    assert_eq!(store.related("a", &["tea", "old"]).await.unwrap(), all[..2]);
-    assert_eq!(store.related("b", &["tea"]).await.unwrap(), []);
-    assert_eq!(store.related("a", &[]).await.unwrap(), []);
-    let names: Vec<String> = (0..700).map(|n| format!("p{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    assert_eq!(store.related("a", &names).await.unwrap().len(), 700);
+    assert_eq!((store.learned_at().await.unwrap(), store.learned_goods().await.unwrap()), (None, None));
+    store.keep_learned(minute(2), "y".into(), "tea".into()).await.unwrap();
+    // Learned by somebody whose clock is behind: the products are theirs, the shop's figures are those of later.
+    store.keep_learned(minute(1), "x".into(), "pots".into()).await.unwrap();
+    assert_eq!(store.learned_goods().await.unwrap(), Some((minute(1), "pots".into())));
+    assert_eq!(store.learned_at().await.unwrap(), Some(minute(2)));
+    store.keep_learned(minute(3), "z".into(), String::new()).await.unwrap();
+    assert_eq!(store.learned_goods().await.unwrap(), Some((minute(3), String::new())));
 }
 
 async fn what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place(bed: Bed) {
@@ -92,7 +80,7 @@ async fn what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place(bed: B
     take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
     let day = |days: i64| minute(days * 24 * 60);
     for days in [1, 2, 3, 50] {
-        store.keep_learned(day(days), format!("of day {days}"), Vec::new()).await.unwrap();
+        store.keep_learned(day(days), format!("of day {days}"), String::new()).await.unwrap();
     }
     store.housekeep(day(40), 30).await.unwrap();
     let then = store.as_of(day(10)).await.unwrap();

@@ -1,0 +1,63 @@
+//! What conditions read of what was learned of the shop: which version counts at the view's instant, what it says of the
+//! customer, and when that turns. Never learns.
+
+use std::sync::Arc;
+
+use zyklus_insight::learned::{Learned, YEAR};
+use zyklus_insight::span::Span as Length;
+use zyklus_model::{At, Order};
+
+use super::View;
+use crate::condition::{Timed, Value};
+use crate::outlook::{Outlook, Stepped, day_of, start_of};
+
+/// So far ahead a year's predictions look.
+pub(super) fn a_year() -> Length {
+    Length::of_days(YEAR)
+}
+
+pub(super) fn whole_days(length: Option<Length>) -> Value {
+    length.map_or(Value::Absent, |length| Value::Int(length.as_days().round() as i64))
+}
+
+impl<'s> View<'s> {
+    /// What is known of the shop at this view's instant, and when that is replaced.
+    fn learned(&self) -> (Option<&'s Learned>, Option<At>) {
+        let all: &'s [(At, Arc<Learned>)] = self.book.map_or(&[], |book| &book.learned);
+        let place = all.partition_point(|(at, _)| *at <= self.at);
+        let now = place.checked_sub(1).map(|last| &*all[last].1);
+        (now, all.get(place).map(|(at, _)| *at))
+    }
+
+    pub(super) fn outlook(&self) -> Option<&Outlook<'s>> {
+        let made = self.outlook.get_or_init(|| {
+            let zone = &self.book?.settings.zone;
+            let learned = self.learned().0?;
+            let net = |order: &Order| {
+                let (total, refunded) = order.reporting_minor_at(self.at).unwrap_or_default();
+                (day_of(order.placed_at, zone), total - refunded)
+            };
+            Outlook::new(learned, self.visible_orders().map(net).collect(), day_of(self.at, zone))
+        });
+        made.as_ref()
+    }
+
+    /// Something that stays as long as what was learned.
+    pub(super) fn learned_value(&self, value: impl FnOnce(&'s Learned) -> Value) -> Timed {
+        let (learned, next) = self.learned();
+        Timed::until(learned.map_or(Value::Absent, value), next)
+    }
+
+    /// Something that moves from day to day.
+    pub(super) fn stepped<T>(
+        &self,
+        figure: impl FnOnce(&Outlook<'s>) -> Option<Stepped<T>>,
+        value: impl FnOnce(Option<T>) -> Value,
+    ) -> Timed {
+        let next = self.learned().1;
+        let stepped = self.outlook().and_then(figure);
+        let zone = self.book.map(|book| &book.settings.zone);
+        let moves = stepped.as_ref().zip(zone).map(|(stepped, zone)| start_of(stepped.until, zone));
+        Timed::until(value(stepped.map(|s| s.value)), next.into_iter().chain(moves).min())
+    }
+}
