@@ -8,7 +8,7 @@ mod lift;
 mod power;
 mod thompson;
 
-pub use boundary::{Anytime, Boundary, Looks, Spending};
+pub use boundary::{Anytime, Boundary, Looks};
 pub use hours::{BestTime, HOURS, Preference, WeekCounts, best_time};
 pub use lift::{Arms, mean_lift, overall, overall_mean, share_lift};
 pub use power::{Needs, customers_for_mean, customers_for_share};

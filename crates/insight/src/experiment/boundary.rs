@@ -64,28 +64,11 @@ impl Anytime {
     }
 }
 
-/// How much of the permitted error is spent by when (Lan and DeMets 1983, Biometrika 70, 659).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Spending {
-    /// Hardly any early, like O'Brien and Fleming: 4 − 4 Φ(z(1 − α/4)/√t). Wide intervals at first, and at the end nearly
-    /// those of a single look.
-    Late,
-    /// As much early as late, like Pocock: α ln(1 + (e − 1) t).
-    Even,
-}
-
-impl Spending {
-    fn spent(self, t: f64, miss: f64) -> f64 {
-        match self {
-            Spending::Late => 4.0 * normal_below(normal(miss / 4.0) / t.sqrt()),
-            Spending::Even => miss * ((std::f64::consts::E - 1.0) * t).ln_1p(),
-        }
-    }
-}
-
 /// Repeated confidence intervals at planned looks (Jennison and Turnbull 1989, JRSS B 51, 305): together they hold the
-/// truth at the level, whatever is looked at and whenever it is stopped.
+/// truth at the level, whatever is looked at and whenever it is stopped. The permitted error α is spent as Lan and DeMets
+/// (1983, Biometrika 70, 659) have it after O'Brien and Fleming: by the share t of the customers, 4 − 4 Φ(z(1 − α/4)/√t).
+/// So the intervals are wide at first, and at the end hardly wider than those of a single look. Spending it evenly, after
+/// Pocock, is not on offer: it relies on the first days' averages being normal, which a few orders' values are not.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Looks {
     level: Level,
@@ -102,7 +85,7 @@ impl Looks {
     ///
     /// # Errors
     /// [`Unknown::Empty`] without looks, [`Unknown::Impossible`] if they do not rise from 0 to 1.
-    pub fn new(shares: &[f64], spending: Spending, level: Level) -> Result<Self, Unknown> {
+    pub fn new(shares: &[f64], level: Level) -> Result<Self, Unknown> {
         let first = *shares.first().ok_or(Unknown::Empty)?;
         let rising = shares.windows(2).all(|pair| pair[0] < pair[1]);
         if !(rising && first > 0.0 && shares.iter().all(|share| *share <= 1.0)) {
@@ -112,7 +95,7 @@ impl Looks {
         let mut reach = Vec::with_capacity(shares.len());
         let mut spent = 0.0;
         for share in shares {
-            let total = spending.spent(*share, level.miss());
+            let total = spent_by(*share, level.miss());
             reach.push(walk.advance(*share, total - spent));
             spent = total;
         }
@@ -123,15 +106,20 @@ impl Looks {
     ///
     /// # Errors
     /// [`Unknown::Empty`] for none.
-    pub fn evenly(count: usize, spending: Spending, level: Level) -> Result<Self, Unknown> {
+    pub fn evenly(count: usize, level: Level) -> Result<Self, Unknown> {
         let shares: Vec<f64> = (1..=count).map(|at| at as f64 / count as f64).collect();
-        Self::new(&shares, spending, level)
+        Self::new(&shares, level)
     }
 
     /// Standard errors to either side at each look.
     pub fn reach(&self) -> &[f64] {
         &self.reach
     }
+}
+
+/// The error spent when the share `t` of the customers has been seen.
+fn spent_by(t: f64, miss: f64) -> f64 {
+    4.0 * normal_below(normal(miss / 4.0) / t.sqrt())
 }
 
 /// The Brownian motion that has not crossed yet, as weights at points (Armitage, McPherson and Rowe 1969, JRSS A 132,

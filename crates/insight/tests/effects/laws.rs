@@ -1,7 +1,7 @@
 //! Properties that hold for any data.
 
 use proptest::prelude::*;
-use zyklus_insight::experiment::{Looks, Spending};
+use zyklus_insight::experiment::Looks;
 use zyklus_insight::interval::{Answers, Level, Moments, Tally, mean, median, nps, share, share_difference};
 use zyklus_insight::survival::{Spell, curve, incidence};
 
@@ -137,8 +137,8 @@ proptest! {
             sum += step;
             shares.push(f64::from(sum) / total);
         }
-        let all = Looks::new(&shares, Spending::Even, L).unwrap();
-        let some = Looks::new(&shares[..shares.len() - 1], Spending::Even, L).unwrap();
+        let all = Looks::new(&shares, L).unwrap();
+        let some = Looks::new(&shares[..shares.len() - 1], L).unwrap();
         prop_assert_eq!(&all.reach()[..shares.len() - 1], some.reach());
         // More than a single look asks for, however they lie.
         prop_assert!(all.reach().iter().all(|reach| *reach > L.z()));

@@ -3,12 +3,12 @@
 //!
 //! `ZYKLUS_SIMULATIONS` sets how many shops are simulated to see whether intervals hold the truth; 1,000 without it.
 
-//mod charts;
-//mod cohorts;
-//mod coverage;
+mod charts;
+mod cohorts;
+mod coverage;
 mod dice;
-//mod experiments;
-//mod figures;
+mod experiments;
+mod figures;
 mod intervals;
 mod laws;
 mod survival;
