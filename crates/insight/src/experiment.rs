@@ -10,6 +10,6 @@ mod thompson;
 
 pub use boundary::{Anytime, Boundary, Looks};
 pub use hours::{BestTime, HOURS, Preference, WeekCounts, best_time};
-pub use lift::{Arms, mean_lift, overall, overall_mean, share_lift};
+pub use lift::{Arms, ENOUGH_BUYERS, mean_lift, overall, overall_mean, share_lift};
 pub use power::{Needs, customers_for_mean, customers_for_share};
 pub use thompson::{ArmShare, EventArm, ValueArm, pick_event, pick_value, shares_by_event, shares_by_value};

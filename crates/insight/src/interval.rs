@@ -8,7 +8,7 @@ mod share;
 
 use serde::{Serialize, Serializer};
 
-pub use mean::{Moments, mean, mean_difference, median, ratio, ratio_of_means};
+pub use mean::{Moments, mean, mean_difference, mean_difference_at, median, ratio, ratio_of_means};
 pub use nps::{Answers, nps};
 pub use share::{Tally, share, share_at, share_difference, share_difference_at};
 

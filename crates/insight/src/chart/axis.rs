@@ -30,6 +30,17 @@ impl Scale {
         let last = (self.high / step + 1e-9).floor() as i64;
         (first..=last.min(first.saturating_add(50))).map(|at| at as f64 * step).collect()
     }
+
+    /// At most about `count` round values whose labels have room beside each other.
+    pub(super) fn fitting(&self, count: usize, label: Label<'_>) -> Vec<f64> {
+        let fits = |ticks: &Vec<f64>| {
+            let half = |tick: f64| width(&label(tick)) / 2.0;
+            ticks
+                .windows(2)
+                .all(|pair| self.at(pair[1]) - self.at(pair[0]) > half(pair[0]) + half(pair[1]) + 6.0)
+        };
+        (2..=count).rev().map(|count| self.ticks(count)).find(fits).unwrap_or_else(|| self.ticks(1))
+    }
 }
 
 fn round_step(rough: f64) -> f64 {
@@ -89,7 +100,8 @@ impl Plot {
             svg.line((self.left, y), (self.right, y), 0.15);
             svg.text((self.left - 6.0, y + SIZE / 3.0), Anchor::End, &label(*tick));
         }
-        svg.upright((SIZE, 0.5 * (self.top + self.bottom)), name);
+        let room = left_of(ticks, label) - SIZE;
+        svg.upright((self.left - room, 0.5 * (self.top + self.bottom)), name);
     }
 }
 

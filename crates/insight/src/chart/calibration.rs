@@ -1,7 +1,7 @@
 //! Predicted against seen, by decile: points on the diagonal mean that a predicted 30 % is one.
 
 use super::axis::{Plot, Scale, left_of, range, rounded};
-use super::svg::{LINE, Num, SIZE, Svg, Text, WIDTH, tone};
+use super::svg::{Anchor, LINE, Num, SIZE, Svg, Text, WIDTH, tone, wrapped};
 use super::{Frame, Label};
 use crate::interval::Estimate;
 
@@ -55,9 +55,9 @@ pub fn calibration(chart: &Calibration<'_>) -> String {
         Text(chart.diagonal)
     ));
     // Words beside the line's end, where the plot is over.
-    for (row, line) in words(chart.diagonal, WIDTH - plot.right - 12.0).iter().enumerate() {
+    for (row, line) in wrapped(chart.diagonal, WIDTH - plot.right - 12.0, 8).iter().enumerate() {
         let at = (plot.right + 8.0, plot.top + SIZE / 3.0 + LINE * row as f64);
-        svg.note(at, super::svg::Anchor::Start, line);
+        svg.note(at, Anchor::Start, line);
     }
     for bucket in buckets {
         let (at, seen) = (x.at(bucket.predicted), &bucket.seen);
@@ -70,29 +70,15 @@ pub fn calibration(chart: &Calibration<'_>) -> String {
             (chart.value)(seen.high()),
             seen.n()
         );
-        let fill = if seen.is_weak() { "currentColor" } else { tone(0) };
+        // Few cases: hollow.
+        let (fill, edge) = if seen.is_weak() { ("none", "currentColor") } else { (tone(0), "none") };
         svg.push(format_args!(
-            "<circle cx=\"{}\" cy=\"{}\" r=\"5\" fill=\"{fill}\"><title>{}</title></circle>",
+            "<circle cx=\"{}\" cy=\"{}\" r=\"5\" fill=\"{fill}\" stroke=\"{edge}\"><title>{}</title></circle>",
             Num(at),
             Num(y.at(seen.value())),
             Text(&hint)
         ));
     }
-    plot.below(&mut svg, &x, &ticks, chart.value, chart.x_axis);
+    plot.below(&mut svg, &x, &x.fitting(5, chart.value), chart.value, chart.x_axis);
     svg.end()
-}
-
-/// Broken between words to fit into `room`.
-fn words(text: &str, room: f64) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if super::svg::width(&format!("{line} {word}")) <= room => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }

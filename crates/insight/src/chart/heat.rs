@@ -101,9 +101,11 @@ pub fn heat_map(chart: &HeatMap<'_>) -> String {
                     Num(ROW - 2.0)
                 ));
             }
-            // Too narrow for the number: the hint has it.
+            // Too narrow for the number even in small letters: the hint has it.
             if width(&said) <= side {
                 svg.text((x + side / 2.0, line), Anchor::Middle, &said);
+            } else if 0.8 * width(&said) <= side {
+                svg.small((x + side / 2.0, line - 1.0), &said);
             }
         }
     }

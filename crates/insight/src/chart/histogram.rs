@@ -79,6 +79,6 @@ pub fn histogram(chart: &Histogram<'_>) -> String {
         };
         svg.text((from, line + SIZE - 2.0), anchor, &text);
     }
-    plot.below(&mut svg, &x, &x.ticks(7), chart.x, chart.x_axis);
+    plot.below(&mut svg, &x, &x.fitting(8, chart.x), chart.x, chart.x_axis);
     svg.end()
 }

@@ -113,6 +113,17 @@ impl Svg {
         ));
     }
 
+    /// Text four fifths as large, its middle at the point.
+    pub(super) fn small(&mut self, (x, y): (f64, f64), text: &str) {
+        self.push(format_args!(
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\" font-size=\"{}\">{}</text>",
+            Num(x),
+            Num(y),
+            Num(0.8 * SIZE),
+            Text(text)
+        ));
+    }
+
     /// Text that runs upwards, its middle at the point.
     pub(super) fn upright(&mut self, (x, y): (f64, f64), text: &str) {
         self.push(format_args!(
@@ -237,6 +248,22 @@ pub(super) fn fitted(text: &str, room: f64) -> String {
         }
     }
     format!("{}…", short.trim_end())
+}
+
+/// Broken between words into at most `lines` lines that fit into `room`; what is left over is cut.
+pub(super) fn wrapped(text: &str, room: f64, lines: usize) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let full = found.len() >= lines;
+        match found.last_mut() {
+            Some(line) if full || width(&format!("{line} {word}")) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => found.push(word.to_owned()),
+        }
+    }
+    found.iter().map(|line| fitted(line, room)).collect()
 }
 
 /// The widest of some texts, at most `most`.

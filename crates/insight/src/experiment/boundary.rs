@@ -111,11 +111,31 @@ impl Looks {
         Self::new(&shares, level)
     }
 
+    /// The looks taken so far, by how many customers' outcomes were known at each, of so many planned. A look at which
+    /// nobody was new is the one before it. Whoever plans too few stops there: nothing is left to be spent.
+    ///
+    /// # Errors
+    /// [`Unknown::Empty`] without looks, [`Unknown::Impossible`] if a number falls, is zero, or exceeds the plan.
+    pub fn so_far(known: &[u64], planned: u64, level: Level) -> Result<Self, Unknown> {
+        let mut different = known.to_vec();
+        different.dedup();
+        let shares: Vec<f64> = different.iter().map(|known| *known as f64 / planned as f64).collect();
+        let looks = Self::new(&shares, level)?;
+        let mut reach = Vec::with_capacity(known.len());
+        for (group, same) in known.chunk_by(|one, other| one == other).zip(looks.reach) {
+            reach.extend(group.iter().map(|_| same));
+        }
+        Ok(Self { level, reach })
+    }
+
     /// Standard errors to either side at each look.
     pub fn reach(&self) -> &[f64] {
         &self.reach
     }
 }
+
+/// So many standard deviations nobody goes in one step.
+const FAR: f64 = 12.0;
 
 /// The error spent when the share `t` of the customers has been seen.
 fn spent_by(t: f64, miss: f64) -> f64 {
@@ -138,7 +158,8 @@ impl Walk {
             let beyond = |(at, weight): &(f64, f64)| {
                 weight * (normal_below((at - bound) / spread) + normal_below((-at - bound) / spread))
             };
-            self.points.iter().map(beyond).sum()
+            let near = |(at, _): &&(f64, f64)| bound - at.abs() < FAR * spread;
+            self.points.iter().filter(near).map(beyond).sum()
         };
         let (mut low, mut high) = (0.0, 12.0 * time.sqrt());
         for _ in 0..44 {
@@ -152,7 +173,8 @@ impl Walk {
         let bound = 0.5 * (low + high);
         let density = |to: f64| -> f64 {
             let from = |(at, weight): &(f64, f64)| weight * normal_density((to - at) / spread) / spread;
-            self.points.iter().map(from).sum()
+            let near = |(at, _): &&(f64, f64)| (to - at).abs() < FAR * spread;
+            self.points.iter().filter(near).map(from).sum()
         };
         // Beyond 8 standard deviations there is nothing to carry on. Gauss and Legendre's nodes in equal panels.
         let reach = bound.min(8.0 * time.sqrt());

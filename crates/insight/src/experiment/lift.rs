@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::Boundary;
-use crate::interval::{Estimate, Figure, Moments, Tally, Unknown, mean_difference, share_difference_at};
+use crate::interval::{Estimate, Figure, Moments, Tally, Unknown, mean_difference_at, share_difference_at};
 
 /// The same of both arms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -25,29 +25,34 @@ pub fn share_lift(arms: Arms<Tally>, boundary: Boundary<'_>) -> Figure {
     share_difference_at(arms.treated, arms.held, reach, boundary.level())
 }
 
+/// How many buyers of equal size it takes in either arm before what they spend can be compared. The mean of fewer is not
+/// near enough to normal: looked at daily from the first order on, an interval that is to miss in 5 of 100 small shops
+/// missed in 10; from the tenth on, in 6.
+pub const ENOUGH_BUYERS: u64 = 10;
+
 /// What a treated customer brings in more than a held-out one, in the unit of the values, zeros of those who bought
-/// nothing included. Looked at once, Welch's interval; else the normal one with the boundary's reach.
+/// nothing included; Welch's interval for as many standard errors as `boundary` asks for.
 ///
 /// # Errors
-/// [`Unknown::Empty`] or [`Unknown::TooFew`] if an arm has fewer than two, [`Unknown::NoSpread`] if no value differs
-/// from another.
+/// [`Unknown::Empty`] if an arm has nobody, [`Unknown::TooFew`] if one has fewer than [`ENOUGH_BUYERS`], by
+/// [`Moments::contributors`].
 pub fn mean_lift(arms: &Arms<Moments>, boundary: Boundary<'_>) -> Figure {
-    let Boundary::Once(level) = boundary else {
-        let reach = boundary.reach(arms.treated.n().saturating_add(arms.held.n()))?;
-        let error = arms.treated.error()? + arms.held.error()?;
-        if error <= 0.0 {
-            return Err(Unknown::NoSpread);
-        }
-        let (treated, held) = (mean_of(&arms.treated)?, mean_of(&arms.held)?);
-        let (value, half) = (treated - held, reach * error.sqrt());
-        let n = arms.treated.n().min(arms.held.n());
-        return Estimate::new(value, value - half, value + half, boundary.level(), n);
-    };
-    mean_difference(&arms.treated, &arms.held, level)
+    let reach = boundary.reach(arms.treated.n().saturating_add(arms.held.n()))?;
+    enough(&arms.treated)?;
+    enough(&arms.held)?;
+    mean_difference_at(&arms.treated, &arms.held, reach, boundary.level())
 }
 
-fn mean_of(values: &Moments) -> Result<f64, Unknown> {
-    values.mean().ok_or(Unknown::Impossible)
+fn enough(values: &Moments) -> Result<(), Unknown> {
+    let buyers = values.contributors();
+    match values.n() {
+        0 => Err(Unknown::Empty),
+        _ if buyers.is_nan() => Err(Unknown::Impossible),
+        _ if buyers < ENOUGH_BUYERS as f64 => {
+            Err(Unknown::TooFew { n: buyers as u64, needed: ENOUGH_BUYERS })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The lift over several journeys, per treated customer: each journey's weighted by how many it treated. Takes their
@@ -74,8 +79,12 @@ pub fn overall(journeys: &[Arms<Tally>], boundary: Boundary<'_>) -> Figure {
 /// As [`overall`], of values.
 ///
 /// # Errors
-/// As [`overall`].
+/// As [`overall`]; [`Unknown::TooFew`] if all journeys together have fewer than [`ENOUGH_BUYERS`] in an arm.
 pub fn overall_mean(journeys: &[Arms<Moments>], boundary: Boundary<'_>) -> Figure {
+    let all =
+        |arm: fn(&Arms<Moments>) -> Moments| journeys.iter().map(arm).fold(Moments::default(), Moments::plus);
+    enough(&all(|arms| arms.treated))?;
+    enough(&all(|arms| arms.held))?;
     let parts = journeys.iter().filter_map(|arms| {
         let value = arms.treated.mean()? - arms.held.mean()?;
         let error = arms.treated.error().ok()? + arms.held.error().ok()?;

@@ -77,6 +77,14 @@ impl Moments {
         (self.n > 1 && variance.is_finite()).then_some(variance)
     }
 
+    /// How many values of equal size would add up to as much with as much spread, if the rest were zero: Kish's
+    /// effective number (1965, Survey Sampling, 11.7), (Σv)²/Σv². Of a few buyers among many, about the buyers.
+    pub fn contributors(&self) -> f64 {
+        let n = self.n as f64;
+        let squares = self.squares + n * self.mean * self.mean;
+        if squares > 0.0 { (n * self.mean).powi(2) / squares } else { 0.0 }
+    }
+
     /// The variance of their mean, or why there is none.
     pub(crate) fn error(&self) -> Result<f64, Unknown> {
         match self.n {
@@ -102,12 +110,20 @@ pub fn mean(values: &Moments, level: Level) -> Figure {
 /// # Errors
 /// As [`mean`], and [`Unknown::NoSpread`] if no value differs from another.
 pub fn mean_difference(one: &Moments, other: &Moments, level: Level) -> Figure {
+    mean_difference_at(one, other, level.z(), level)
+}
+
+/// As [`mean_difference`], as surely as a normal estimate with `z` standard errors to either side.
+///
+/// # Errors
+/// As [`mean_difference`].
+pub fn mean_difference_at(one: &Moments, other: &Moments, z: f64, level: Level) -> Figure {
     let (a, b) = (one.error()?, other.error()?);
     if a + b <= 0.0 {
         return Err(Unknown::NoSpread);
     }
     let df = (a + b).powi(2) / (a * a / (one.n as f64 - 1.0) + b * b / (other.n as f64 - 1.0));
-    let half = (a + b).sqrt() * student(level, df);
+    let half = (a + b).sqrt() * -quantile::student(quantile::normal_below(-z), df);
     let value = one.mean - other.mean;
     Estimate::new(value, value - half, value + half, level, one.n.min(other.n))
 }

@@ -23,17 +23,17 @@ pub(crate) fn normal(p: f64) -> f64 {
     invert(normal_below, normal_density, p, -39.0, 0.0)
 }
 
-/// Student's t quantile for `df` > 0 degrees of freedom.
+/// Student's t quantile for `df` > 0 degrees of freedom. As exact in the lower tail as [`normal`] is.
 pub(crate) fn student(p: f64, df: f64) -> f64 {
-    if p < 0.5 {
+    if p > 0.5 {
         return -student(1.0 - p, df);
     }
     if df > 1e7 {
         return normal(p);
     }
-    // P(T > t) = I_{df/(df+t²)}(df/2, 1/2) / 2 (Abramowitz and Stegun 1964, 26.7.1); found by its x, not by t.
-    let x = beta(2.0 * (1.0 - p), df / 2.0, 0.5);
-    (df * (1.0 - x) / x).sqrt()
+    // P(T < −t) = I_{df/(df+t²)}(df/2, 1/2) / 2 (Abramowitz and Stegun 1964, 26.7.1); found by its x, not by t.
+    let x = beta(2.0 * p, df / 2.0, 0.5);
+    -(df * (1.0 - x) / x).sqrt()
 }
 
 /// The regularised incomplete beta function I_x(a, b): Lentz's continued fraction (Press et al. 2007, 6.4.5).

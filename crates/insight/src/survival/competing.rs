@@ -80,6 +80,8 @@ struct Sums {
     all: [f64; 3],
     own: f64,
     both: [f64; 2],
+    /// The lower edge before all had left by this exit, when there is no spread to see any more.
+    lowest: f64,
 }
 
 impl Sums {
@@ -103,16 +105,16 @@ impl Sums {
         let f = self.share;
         let variance = f * f * self.all[0] - 2.0 * f * self.all[1] + self.all[2] + self.own
             - 2.0 * (f * self.both[0] - self.both[1]);
-        let (low, high) = band(f, variance.max(0.0), z);
+        let (low, high) = if f < 1.0 { band(f, variance.max(0.0), z) } else { (self.lowest, 1.0) };
+        self.lowest = low;
         IncidencePoint { days: moment.days, share: f.clamp(0.0, 1.0), low, high }
     }
 }
 
-/// F to the power of exp(± z √V / (F ln F)).
+/// F to the power of exp(± z √V / (F ln F)), below one.
 fn band(share: f64, variance: f64, z: f64) -> (f64, f64) {
-    if share <= 0.0 || share >= 1.0 {
-        let end = share.clamp(0.0, 1.0);
-        return (end, end);
+    if share <= 0.0 {
+        return (0.0, 0.0);
     }
     let ln = share.ln();
     let off = (z * variance.sqrt() / (share * -ln)).exp();

@@ -76,11 +76,16 @@ pub fn curve<E: Copy>(spells: &[Spell<E>], level: Level) -> Result<Curve, Unknow
     let n = moments.first().ok_or(Unknown::Empty)?.at_risk;
     let z = level.z();
     let (mut share, mut greenwood) = (1.0, 0.0);
+    // When the last ones leave, Greenwood sees no spread; the edge stays where it was, or is Wilson's.
+    let mut highest = share_of(Tally::new(0, n)?, level)?.high();
     let step = |moment: &Moment| {
         let (there, left) = (moment.at_risk as f64, moment.left() as f64);
         share *= 1.0 - left / there;
         greenwood += left / (there * (there - left));
-        let (low, high) = band(share, greenwood, z);
+        let (low, high) = if share > 0.0 { band(share, greenwood, z) } else { (0.0, highest) };
+        if share < 1.0 {
+            highest = high;
+        }
         Step {
             days: moment.days,
             at_risk: moment.at_risk,
@@ -94,9 +99,9 @@ pub fn curve<E: Copy>(spells: &[Spell<E>], level: Level) -> Result<Curve, Unknow
     Ok(Curve { level, n, unusable, steps: moments.iter().map(step).collect() })
 }
 
-/// exp(−exp(ln(−ln S) ± z √V / ln S)), V being Greenwood's sum; at both ends of the scale there is no spread to tell.
+/// exp(−exp(ln(−ln S) ± z √V / ln S)), V being Greenwood's sum; above zero.
 fn band(share: f64, greenwood: f64, z: f64) -> (f64, f64) {
-    if share <= 0.0 || share >= 1.0 {
+    if share >= 1.0 {
         return (share, share);
     }
     let ln = share.ln();
@@ -145,13 +150,11 @@ impl Curve {
         if days.is_nan() || (ended && share > 0.0) {
             return Err(Unknown::TooYoung { days: self.known_for() });
         }
-        // Where nobody has left yet, or nobody is left, Greenwood sees no spread: Wilson's interval does.
-        let (low, high) = if share >= 1.0 {
-            (share_of(Tally::new(0, self.at_risk(days))?, self.level)?.complement().low(), high)
-        } else if share <= 0.0 {
-            (low, share_of(Tally::new(0, self.n)?, self.level)?.high())
+        // Where nobody has left yet, Greenwood sees no spread either.
+        let low = if share >= 1.0 {
+            share_of(Tally::new(0, self.at_risk(days))?, self.level)?.complement().low()
         } else {
-            (low, high)
+            low
         };
         Estimate::new(share, low, high, self.level, self.n)
     }

@@ -142,7 +142,10 @@ fn cohorts_are_a_heat_map() {
         n: 12,
         cells: (0..24).map(|k| HeatCell { value: (k != 3).then_some(0.1), complete: k < 23 }).collect(),
     };
-    check("heat-wide", &heat_map(&HeatMap { rows: vec![long], ..chart }));
+    check(
+        "heat-wide",
+        &heat_map(&HeatMap { rows: vec![long], value: &|share| number(100.0 * share, 1), ..chart }),
+    );
 }
 
 #[test]
@@ -237,12 +240,13 @@ fn lifts() -> Vec<Bar<'static>> {
             Tally::new(held.0, held.1).unwrap(),
             L,
         ),
+        note: if held.1 < 30 { "n = 25" } else { "n = 1.000" },
     };
     vec![
         lift("Willkommen", (230, 1_800), (70, 900)),
         lift("Rückgewinnung Abwanderungsgefährdeter", (80, 1_000), (20, 200)),
         lift("Warenkorb-Erinnerung", (60, 400), (2, 25)),
-        Bar { label: "Bald leer", figure: Err(Unknown::Empty) },
+        Bar { label: "Bald leer", figure: Err(Unknown::Empty), note: "" },
     ]
 }
 
@@ -269,8 +273,10 @@ fn words_are_escaped_and_nonsense_is_left_out() {
     let evil = |_: f64| "<b>".to_owned();
     let empty = Bars { frame: hostile, axis: "", value: &evil, unknown: "", bars: vec![] };
     check("empty", &bars(&empty));
-    let one =
-        Bars { bars: vec![Bar { label: "<i>&</i>", figure: share(Tally::new(1, 2).unwrap(), L) }], ..empty };
+    let one = Bars {
+        bars: vec![Bar { label: "<i>&</i>", figure: share(Tally::new(1, 2).unwrap(), L), note: "<" }],
+        ..empty
+    };
     well_formed(&bars(&one));
     let odd = |low, high| Bin { low, high, count: 3 };
     let chart = Histogram {

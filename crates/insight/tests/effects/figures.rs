@@ -144,7 +144,7 @@ fn win_back_is_what_the_ghosts_did_not_do() {
 
 #[test]
 fn revenue_per_recipient_stands_beside_what_was_gained() {
-    let values = |high: f64| Moments::of((0..100).map(|at| if at % 10 == 0 { high } else { 0.0 }));
+    let values = |high: f64| Moments::of((0..300).map(|at| if at % 10 == 0 { high } else { 0.0 }));
     let arms = Arms { treated: values(5_000.0), held: values(4_500.0) };
     let found = per_recipient(&values(5_000.0), &arms, Boundary::Once(L));
     near(found.attributed_minor.unwrap().value(), 500.0);

@@ -3,6 +3,8 @@
 //!
 //! `ZYKLUS_SIMULATIONS` sets how many shops are simulated to see whether intervals hold the truth; 1,000 without it.
 
+#![expect(clippy::unwrap_used, reason = "in a test that is how a failure is reported, helpers included")]
+
 mod charts;
 mod cohorts;
 mod coverage;
