@@ -16,7 +16,7 @@ pub use calibration::{Bucket, Calibration, calibration};
 pub use curves::{CurvePoint, Curves, Series, curves};
 pub use flow::{Flow, FlowChart, FlowNode, flow};
 pub use heat::{HeatCell, HeatMap, HeatRow, heat_map};
-pub use histogram::{Bin, Histogram, Marker, histogram};
+pub use histogram::{Bin, Histogram, Marker, bins, histogram};
 
 /// What every chart has.
 #[derive(Debug, Clone, Copy)]

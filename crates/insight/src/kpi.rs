@@ -21,7 +21,7 @@ pub use buying::{
 };
 pub use churn::{Alive, Churn, churn_by_gap, churn_by_model};
 pub use effect::{Limits, PerRecipient, Rate, WinBack, per_recipient, rate, win_back};
-pub use flow::{Conversion, PhaseTimes, conversion, phase_times};
+pub use flow::{Conversion, Move, PhaseTimes, conversion, moved_between, phase_times, stays_in};
 pub use weakest::{Link, Transition, weakest_links};
 
 /// One order that counts.

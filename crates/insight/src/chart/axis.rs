@@ -66,6 +66,16 @@ pub(super) fn rounded((low, high): (f64, f64), count: usize) -> (f64, f64) {
     ((low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step)
 }
 
+/// Rising round values from below or at `low` to above or at `high`, at least two, about `count` steps apart.
+pub(super) fn edges((low, high): (f64, f64), count: usize) -> Vec<f64> {
+    let step = round_step((high - low) / count as f64);
+    let first = (low / step + 1e-9).floor();
+    let steps = ((high / step - 1e-9).ceil() - first).clamp(1.0, 1_000.0) as usize;
+    let edges: Vec<f64> = (0..=steps).map(|at| (first + at as f64) * step).collect();
+    // Values so large that a step is lost in them cannot be told apart.
+    if edges.windows(2).all(|pair| pair[0] < pair[1]) { edges } else { vec![low, low + low.abs().max(1.0)] }
+}
+
 /// Where the plot lies.
 #[derive(Clone, Copy)]
 pub(super) struct Plot {

@@ -1,6 +1,6 @@
 //! A histogram: how many customers have how much value. The caller chooses the bins; the tallest fills the plot.
 
-use super::axis::{Plot, Scale, left_of, range, rounded};
+use super::axis::{Plot, Scale, edges, left_of, range, rounded};
 use super::svg::{Anchor, LINE, SIZE, Svg, WIDTH, tone, width};
 use super::{Frame, Label};
 
@@ -40,6 +40,21 @@ pub struct Histogram<'a> {
     pub bins: Vec<Bin>,
     /// The lines.
     pub markers: Vec<Marker<'a>>,
+}
+
+/// About so many bins of equal, round width that hold all finite values; a value on an edge belongs to the upper bin.
+pub fn bins(values: &[f64], about: usize) -> Vec<Bin> {
+    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let Some(reach) = range(finite()) else { return Vec::new() };
+    let edges = edges(reach, about.clamp(1, 200));
+    let mut bins: Vec<Bin> =
+        edges.windows(2).map(|pair| Bin { low: pair[0], high: pair[1], count: 0 }).collect();
+    let last = bins.len() - 1;
+    for value in finite() {
+        let at = edges.partition_point(|edge| *edge <= value);
+        bins[at.saturating_sub(1).min(last)].count += 1;
+    }
+    bins
 }
 
 /// Draws it.

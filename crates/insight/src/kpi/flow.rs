@@ -1,11 +1,66 @@
 //! How customers move between phases: who gets from one to the next in time, and how long they stay. Those who are still
 //! waiting count as waiting, not as lost.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use zyklus_model::At;
 
 use crate::interval::{Figure, Level, Unknown, figure};
 use crate::survival::{Curve, Quantile, Spell, Stay, curve, incidence};
+
+/// A customer's coming into a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Move<P> {
+    /// Whose; one number a resolved customer.
+    pub customer: u64,
+    /// When.
+    pub at: At,
+    /// Into which phase.
+    pub to: P,
+}
+
+/// Each customer's moves by time. Of two at one instant the later one in the list counts as later.
+fn paths<P: Copy>(moves: &[Move<P>]) -> BTreeMap<u64, Vec<Move<P>>> {
+    let mut paths: BTreeMap<u64, Vec<Move<P>>> = BTreeMap::new();
+    for one in moves {
+        paths.entry(one.customer).or_default().push(*one);
+    }
+    for path in paths.values_mut() {
+        path.sort_by_key(|one| one.at);
+    }
+    paths
+}
+
+/// All stays in one phase. Moves from a phase into itself do not end a stay.
+pub fn stays_in<P: Copy + Eq>(phase: P, moves: &[Move<P>]) -> Vec<Stay<P>> {
+    let mut stays = Vec::new();
+    for mut path in paths(moves).into_values() {
+        path.dedup_by(|later, earlier| later.to == earlier.to);
+        for (at, one) in path.iter().enumerate().filter(|(_, one)| one.to == phase) {
+            let left = path.get(at + 1).map(|next| (next.at, next.to));
+            stays.push(Stay { entered: one.at, left });
+        }
+    }
+    stays
+}
+
+/// How many customers were in which phase at the first instant and in which at the second, what lies between left out;
+/// `None` is before a customer's first phase. Who had none at either is not counted.
+pub fn moved_between<P: Copy + Ord>(
+    moves: &[Move<P>],
+    (from, to): (At, At),
+) -> BTreeMap<(Option<P>, Option<P>), u64> {
+    let mut counts = BTreeMap::new();
+    for path in paths(moves).into_values() {
+        let phase_at = |at: At| path.iter().rev().find(|one| one.at <= at).map(|one| one.to);
+        let (before, after) = (phase_at(from), phase_at(to));
+        if before.is_some() || after.is_some() {
+            *counts.entry((before, after)).or_default() += 1;
+        }
+    }
+    counts
+}
 
 /// From one phase into another within some days.
 #[derive(Debug, Clone, PartialEq, Serialize)]

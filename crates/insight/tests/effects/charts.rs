@@ -3,7 +3,7 @@
 
 use zyklus_insight::chart::{
     Bar, Bars, Bin, Bucket, Calibration, CurvePoint, Curves, Flow, FlowChart, FlowNode, Frame, HeatCell,
-    HeatMap, HeatRow, Histogram, Marker, Series, bars, calibration, curves, flow, heat_map, histogram,
+    HeatMap, HeatRow, Histogram, Marker, Series, bars, bins, calibration, curves, flow, heat_map, histogram,
 };
 use zyklus_insight::interval::{Level, Tally, Unknown, share, share_difference};
 use zyklus_insight::survival::{Curve, Spell, curve};
@@ -167,6 +167,21 @@ fn values_are_a_histogram() {
         ],
     };
     check("histogram", &histogram(&chart));
+}
+
+#[test]
+fn bins_are_round_and_hold_every_value() {
+    let found = bins(&[3.0, 10.0, 19.9, 20.0, 87.0, f64::NAN], 8);
+    let shape: Vec<_> = found.iter().map(|bin| (bin.low, bin.high, bin.count)).collect();
+    assert_eq!(shape[..2], [(0.0, 20.0, 3), (20.0, 40.0, 1)]);
+    assert_eq!((shape.len(), shape[4]), (5, (80.0, 100.0, 1)));
+    assert_eq!(bins(&[f64::INFINITY], 8), []);
+    for odd in
+        [vec![5.0; 3], vec![1e300, 1.000_000_000_000_01e300], vec![-1e-300, 1e-300], vec![f64::MAX, f64::MIN]]
+    {
+        let held: u64 = bins(&odd, 8).iter().map(|bin| bin.count).sum();
+        assert_eq!(held, odd.len() as u64, "{odd:?}");
+    }
 }
 
 /// Waits with this mean, watched for 180 days at most.

@@ -3,10 +3,10 @@
 use zyklus_insight::experiment::{Arms, Boundary};
 use zyklus_insight::interval::{Level, Moments, Tally, Unknown};
 use zyklus_insight::kpi::{
-    Alive, Beat, BeatKind, Limits, Order, Split, Transition, active_seconds, average_order, churn_by_gap,
-    churn_by_model, confirmation_rate, conversion, csat, discount_rate, dwell, gap_curve, gap_days,
-    per_recipient, phase_times, purchase_frequency, rate, repeat_rate, response_rate, score,
-    second_order_curve, weakest_links, win_back,
+    Alive, Beat, BeatKind, Limits, Move, Order, Split, Transition, active_seconds, average_order,
+    churn_by_gap, churn_by_model, confirmation_rate, conversion, csat, discount_rate, dwell, gap_curve,
+    gap_days, moved_between, per_recipient, phase_times, purchase_frequency, rate, repeat_rate,
+    response_rate, score, second_order_curve, stays_in, weakest_links, win_back,
 };
 use zyklus_insight::survival::Stay;
 use zyklus_model::At;
@@ -57,6 +57,18 @@ fn conversion_does_not_count_who_is_still_waiting_as_lost() {
     let times = phase_times(&stays, (day(0), day(30)), day(20), L).unwrap();
     assert_eq!((times.n, times.quarter.days(), times.median.days()), (9, Some(4.0), Some(5.0)));
     assert_eq!(times.three_quarters.days(), None);
+}
+
+#[test]
+fn moves_make_stays_and_flows() {
+    let moves = [(1, 5, "active"), (1, 0, "new"), (1, 3, "new"), (2, 2, "new"), (1, 9, "new"), (3, 8, "new")]
+        .map(|(customer, at, to)| Move { customer, at: day(at), to });
+    let new = [stay(0, Some((5, "active"))), stay(9, None), stay(2, None), stay(8, None)];
+    assert_eq!(stays_in("new", &moves), new);
+    assert_eq!(stays_in("active", &moves), [stay(5, Some((9, "new")))]);
+    assert_eq!(stays_in("lost", &moves), []);
+    let flows: Vec<_> = moved_between(&moves, (day(1), day(8))).into_iter().collect();
+    assert_eq!(flows, [((None, Some("new")), 2), ((Some("new"), Some("active")), 1)]);
 }
 
 #[test]
