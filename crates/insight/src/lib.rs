@@ -1,6 +1,11 @@
 //! Statistics and learning, pure. Never awaits, does I/O, reads a clock or draws randomness.
 
 pub mod cadence;
+pub mod chart;
+pub mod cohort;
+pub mod experiment;
+pub mod interval;
+pub mod kpi;
 pub mod learned;
 mod matrix;
 mod optimise;
@@ -10,4 +15,5 @@ pub mod rfm;
 pub mod span;
 mod special;
 pub mod spend;
+pub mod survival;
 pub mod validate;
