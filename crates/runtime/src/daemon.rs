@@ -22,6 +22,7 @@ use crate::dispatch::{DispatchReport, Dispatcher, carries};
 use crate::error::RuntimeError;
 use crate::evaluate::{EvaluateReport, evaluate, sold_out};
 use crate::handing::LEASE_MICROS;
+use crate::learn::{is_behind, is_time, learn, put_learned};
 use crate::project::Project;
 use crate::reload::{Reload, keep_reloading};
 use crate::sync::sync;
@@ -32,6 +33,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long a loop rests after the store failed it.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How often it is asked whether it is time to learn, and how long that rests after it failed.
+const LEARN_AGAIN: Duration = Duration::from_secs(60);
+const AFTER_LEARNING_FAILED: Duration = Duration::from_secs(3_600);
 /// How often a connector that did not open is tried again: at first, and at most after that.
 const OPEN_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How long work under way may take after stopping was asked.
@@ -142,6 +146,7 @@ impl Daemon {
         let tasks = shared.tasks.clone();
         tasks.spawn(keep_deciding(shared.clone()));
         tasks.spawn(keep_settling(shared.clone()));
+        tasks.spawn(keep_learning(shared.clone()));
         tasks.spawn(keep_house(shared.daemon.clone(), stop.clone()));
         if let Some(reload) = shared.daemon.reload.clone() {
             tasks.spawn(keep_reloading(shared, reload, loops));
@@ -345,8 +350,13 @@ async fn decide(shared: &Shared) -> Result<Duration, RuntimeError> {
     let Shared { daemon, .. } = shared;
     let known = Arc::clone(&shared.book.borrow());
     let sold_out = sold_out(&daemon.store, &known).await?;
-    let book =
-        if sold_out == known.sold_out { known } else { Arc::new(Book { sold_out, ..(*known).clone() }) };
+    let book = if sold_out == known.sold_out && !is_behind(&daemon.store, &known).await? {
+        known
+    } else {
+        let mut book = Book { sold_out, ..(*known).clone() };
+        put_learned(&daemon.store, &mut book).await?;
+        Arc::new(book)
+    };
     let mut decided = EvaluateReport::default();
     let mut book = book;
     if book.journeys.iter().any(|journey| journey.backfill.is_some()) {
@@ -388,6 +398,39 @@ async fn keep_settling(shared: Shared) {
 
 fn until(at: At, now: At) -> Duration {
     Duration::from_micros(u64::try_from(at.micros_since(now)).unwrap_or(0))
+}
+
+/// Learns of the shop, the first time as soon as it is known and then each night.
+async fn keep_learning(shared: Shared) {
+    let daemon = &shared.daemon;
+    let mut wait = LEARN_AGAIN;
+    while rest(wait, &shared.stop).await {
+        let work = daemon.clone();
+        // In a task of its own, so that stopping never drops it half-way into the store.
+        let turn = tokio::spawn(async move {
+            let now = work.clock.now();
+            if !is_time(&work.store, &work.project.shop.zone, now).await? {
+                return Ok(None);
+            }
+            learn(&work.store, &work.project, now).await
+        });
+        wait = match turn.await {
+            Ok(Ok(None)) => LEARN_AGAIN,
+            Ok(Ok(Some(report))) => {
+                tracing::info!(customers = report.customers, purchases = report.purchases, "learned of the shop");
+                shared.news.notify_one();
+                LEARN_AGAIN
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "learning failed; it is tried again in an hour");
+                AFTER_LEARNING_FAILED
+            }
+            Err(_) => {
+                tracing::error!("learning panicked; it is tried again in an hour");
+                AFTER_LEARNING_FAILED
+            }
+        };
+    }
 }
 
 async fn keep_house(daemon: Daemon, stop: CancellationToken) {

@@ -18,4 +18,7 @@ pub enum RuntimeError {
         /// What was being done.
         what: &'static str,
     },
+    /// What was learned could not be written down.
+    #[error("what was learned of the shop could not be written down; this is a defect in zyklus, please report it")]
+    NotKept(#[source] serde_json::Error),
 }

@@ -13,6 +13,7 @@ use zyklus_store::{ApplyReport, AsOf, JourneyActivation, SnapshotBatch, Store};
 
 use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
+use crate::learn::{put_learned, put_learned_by};
 use crate::project::Project;
 
 /// How many customers are looked up at a time. They are read in one go as long as somebody takes them: SQLite's readers
@@ -78,6 +79,7 @@ pub async fn prepare(
         store.journeys_active().await?
     };
     book.sold_out = sold_out(store, &book).await?;
+    put_learned(store, &mut book).await?;
     book.admitted = store.admitted().await?;
     let definition = definition_of(&book);
     let known = store.get_meta("definition").await?;
@@ -100,6 +102,7 @@ pub async fn book_for_reading(store: &Store, project: &Project) -> Result<Book, 
     remember(store, &mut book).await?;
     book.active_from = store.journeys_active().await?;
     book.sold_out = sold_out(store, &book).await?;
+    put_learned(store, &mut book).await?;
     book.admitted = store.admitted().await?;
     Ok(book)
 }
@@ -115,6 +118,7 @@ pub async fn book_as_of(past: &AsOf, project: &Project) -> Result<(Book, Vec<Str
     if book.reads(Group::Products) {
         book.sold_out = past.sold_out().await?;
     }
+    put_learned_by(past, &mut book).await?;
     let now: BTreeMap<&str, &str> = book.journeys.iter().map(|j| (j.root(), j.definition.as_str())).collect();
     let is_other = |root: &&str| now.get(root).copied() != then.get(*root).map(|(_, hash)| hash.as_str());
     let known: BTreeSet<&str> = then.keys().map(String::as_str).collect();

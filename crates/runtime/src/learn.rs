@@ -1,0 +1,180 @@
+//! Learning: reads all orders, fits the shop's models, keeps them, and puts them into books. Off the path of everything
+//! else: it reads page by page, computes on a thread that may take long, and writes once. Never decides.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use zyklus_engine::Book;
+use zyklus_engine::condition::Group;
+use zyklus_engine::outlook::day_of;
+use zyklus_engine::wait::local;
+use zyklus_insight::learned::Learned;
+use zyklus_insight::purchase::fit::{Budget, Kind};
+use zyklus_insight::recommend::{Goods, Line};
+use zyklus_insight::rfm::{Day, History};
+use zyklus_model::{At, CustomerId};
+use zyklus_store::{AsOf, Store};
+
+use crate::error::RuntimeError;
+use crate::project::Project;
+
+/// When shops sleep.
+const NIGHT: Time = jiff::civil::time(3, 0, 0, 0);
+/// Orders read at a time.
+const PAGE: u32 = 10_000;
+
+/// What learning came to.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct LearnReport {
+    /// As of when.
+    pub at: At,
+    /// Customers with orders.
+    pub customers: u64,
+    /// Their purchases: orders of one day are one.
+    pub purchases: u64,
+    /// Products that were bought.
+    pub products: u64,
+}
+
+/// A shop's orders, as learning needs them.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    pub(crate) histories: Vec<History>,
+    pub(crate) lines: Vec<Line>,
+    /// System and id of the products, by the number that lines have.
+    pub(crate) products: Vec<(String, String)>,
+}
+
+/// Reads all orders that were placed by `now` and not cancelled.
+pub(crate) async fn read_orders(store: &Store, zone: &TimeZone, now: At) -> Result<Orders, RuntimeError> {
+    let mut orders = Orders::default();
+    let mut numbers: HashMap<(String, String), u32> = HashMap::new();
+    let mut after = None;
+    let mut theirs: Vec<(Day, i64)> = Vec::new();
+    let mut of: Option<CustomerId> = None;
+    let mut customer = 0u32;
+    loop {
+        let page = store.purchases_page(now, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some((last.customer, last.id));
+        for purchase in page {
+            if of != Some(purchase.customer) {
+                orders.histories.extend(History::new(std::mem::take(&mut theirs)));
+                customer += u32::from(of.is_some());
+                of = Some(purchase.customer);
+            }
+            let day = day_of(purchase.placed_at, zone);
+            theirs.push((day, purchase.net_reporting.unwrap_or(0)));
+            for (product, quantity) in purchase.products {
+                let next = numbers.len() as u32;
+                let item = *numbers.entry((purchase.system.clone(), product)).or_insert(next);
+                let quantity = u32::try_from(quantity.max(0)).unwrap_or(u32::MAX);
+                orders.lines.push(Line { customer, item, day, quantity });
+            }
+        }
+    }
+    orders.histories.extend(History::new(theirs));
+    let mut products: Vec<((String, String), u32)> = numbers.into_iter().collect();
+    products.sort_unstable_by_key(|(_, number)| *number);
+    orders.products = products.into_iter().map(|(product, _)| product).collect();
+    Ok(orders)
+}
+
+/// Learns of the shop as of `now` and keeps it; nothing if nobody has ordered yet. Whoever decides by predictions is
+/// looked at again then.
+///
+/// # Errors
+/// The store's.
+pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<LearnReport>, RuntimeError> {
+    let orders = read_orders(store, &project.shop.zone, now).await?;
+    let until = day_of(now, &project.shop.zone);
+    let fitting = tokio::task::spawn_blocking(move || {
+        let learned = Learned::of(&orders.histories, until, Kind::default(), Budget::default())?;
+        drop(orders.histories);
+        let goods = Goods::learn(orders.products, orders.lines, until);
+        Some((learned, goods))
+    });
+    let fitted = fitting.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
+    let Some((learned, goods)) = fitted else { return Ok(None) };
+    let report = LearnReport {
+        at: now,
+        customers: learned.customers,
+        purchases: learned.purchases,
+        products: goods.products().len() as u64,
+    };
+    let text = |what: Result<String, serde_json::Error>| what.map_err(RuntimeError::NotKept);
+    let (body, goods) = (text(serde_json::to_string(&learned))?, text(serde_json::to_string(&goods))?);
+    store.keep_learned(now, body, goods).await?;
+    if project.book.reads(Group::Prediction) {
+        store.reconsider(now).await?;
+    }
+    Ok(Some(report))
+}
+
+/// Puts what was learned last into a book, if its conditions read it and it is not there yet. What cannot be read, because
+/// another version wrote it, counts as not learned: the next night learns anew.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn put_learned(store: &Store, book: &mut Book) -> Result<(), RuntimeError> {
+    if book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book) {
+        book.learned = versions(store.learned().await?);
+    }
+    Ok(())
+}
+
+/// Whether something was learned since, that a book's conditions read.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn is_behind(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
+    Ok(book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book))
+}
+
+fn learned_at(book: &Book) -> Option<At> {
+    book.learned.last().map(|(at, _)| *at)
+}
+
+/// Puts into a book what had been learned by an instant.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), RuntimeError> {
+    if book.reads(Group::Prediction) {
+        book.learned = versions(past.learned().await?);
+    }
+    Ok(())
+}
+
+/// Whether it is time to learn: the first time once everything was read that the shop has, and then each night from three
+/// o'clock of the shop's zone on.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn is_time(store: &Store, zone: &TimeZone, now: At) -> Result<bool, RuntimeError> {
+    let Some(last) = store.learned_at().await? else {
+        let cursors = store.cursors().await?;
+        return Ok(!cursors.is_empty() && cursors.iter().all(|cursor| cursor.caught_up_at.is_some()));
+    };
+    let today = now.timestamp().to_zoned(zone.clone()).date();
+    let tonight = local(today, NIGHT, zone);
+    let night = if tonight <= now {
+        tonight
+    } else {
+        today.yesterday().map_or(tonight, |yesterday| local(yesterday, NIGHT, zone))
+    };
+    Ok(last < night)
+}
+
+fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Learned>)]> {
+    let learned = kept.and_then(|(at, body)| match serde_json::from_str(&body) {
+        Ok(learned) => Some((at, Arc::new(learned))),
+        Err(error) => {
+            tracing::warn!(%error, "what was learned cannot be read; it is learned anew");
+            None
+        }
+    });
+    learned.into_iter().collect()
+}
