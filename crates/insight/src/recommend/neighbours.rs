@@ -93,22 +93,30 @@ impl Neighbours {
         let least = options.least_customers.max(1);
         match options.measure {
             Measure::Bm25 { k1, b } => {
-                let weights = bm25_weights(&table, customers, k1.max(0.0), b.clamp(0.0, 1.0));
-                table.pairs(&weights, |first, second, score, times| {
-                    if times >= least && score.is_finite() && score > 0.0 {
-                        found.offer(first, second, score, times);
-                    }
-                });
+                let weighted = weighted(&table, k1.max(0.0), b.clamp(0.0, 1.0));
+                table.pairs(
+                    &weighted,
+                    |(item, weight)| (*item, *weight),
+                    |first, second, score, times| {
+                        if times >= least && score.is_finite() && score > 0.0 {
+                            found.offer(first, second, score, times);
+                        }
+                    },
+                );
             }
             Measure::LogLikelihood => {
                 let ratio = Ratio::of(&table, customers);
-                table.pairs(&[], |first, second, _, times| {
-                    if times >= least
-                        && let Some(score) = ratio.between(first, second, times)
-                    {
-                        found.offer(first, second, score, times);
-                    }
-                });
+                table.pairs(
+                    &table.items,
+                    |item| (*item, 0.0),
+                    |first, second, _, times| {
+                        if times >= least
+                            && let Some(score) = ratio.between(first, second, times)
+                        {
+                            found.offer(first, second, score, times);
+                        }
+                    },
+                );
             }
         }
         found.sorted(interactions.items().to_vec())
@@ -161,7 +169,7 @@ struct Table {
     times: Vec<u32>,
     /// Where each item's customers begin.
     columns: Vec<u32>,
-    /// For each item, in rising order of customers: the customer, and the place in `items`.
+    /// For each item, in rising order of customers: where the customer's items begin, and its own place among them.
     sales: Vec<(u32, u32)>,
 }
 
@@ -201,7 +209,7 @@ impl Table {
         for row in 0..rows.len() - 1 {
             for place in rows[row]..rows[row + 1] {
                 let slot = &mut next[items[place as usize] as usize];
-                sales[*slot as usize] = (count(row), place);
+                sales[*slot as usize] = (rows[row], place);
                 *slot += 1;
             }
         }
@@ -217,8 +225,14 @@ impl Table {
     }
 
     /// Calls `tell` once with every two items that share a customer, the later one first: the sum over their shared
-    /// customers of the product of `weights` (which stand beside `items`; empty for none), and how many those are.
-    fn pairs(&self, weights: &[f64], mut tell: impl FnMut(usize, usize, f64, u32)) {
+    /// customers of the product of their weights, and how many those are. `cells` stand as `items` do; `read` gives the
+    /// item and the weight of one, which are best kept side by side: fetching rows is most of the work.
+    fn pairs<C>(
+        &self,
+        cells: &[C],
+        read: impl Fn(&C) -> (u32, f64),
+        mut tell: impl FnMut(usize, usize, f64, u32),
+    ) {
         #[derive(Clone, Copy, Default)]
         struct Sum {
             score: f64,
@@ -228,28 +242,17 @@ impl Table {
         let mut touched: Vec<u32> = Vec::new();
         for first in 0..self.item_count() {
             let sales = &self.sales[self.columns[first] as usize..self.columns[first + 1] as usize];
-            for (customer, place) in sales {
+            for (from, place) in sales {
                 // The product is symmetric and rows rise: what lies before this item's own place is half the work.
-                let (from, place) = (self.rows[*customer as usize] as usize, *place as usize);
-                let others = &self.items[from..place];
-                if weights.is_empty() {
-                    for other in others {
-                        let sum = &mut sums[*other as usize];
-                        if sum.times == 0 {
-                            touched.push(*other);
-                        }
-                        sum.times += 1;
+                let (others, own) = cells[*from as usize..].split_at((place - from) as usize);
+                let own = own.first().map_or(0.0, |own| read(own).1);
+                for (other, weight) in others.iter().map(&read) {
+                    let sum = &mut sums[other as usize];
+                    if sum.times == 0 {
+                        touched.push(other);
                     }
-                } else {
-                    let own = weights[place];
-                    for (other, weight) in others.iter().zip(&weights[from..place]) {
-                        let sum = &mut sums[*other as usize];
-                        if sum.times == 0 {
-                            touched.push(*other);
-                        }
-                        sum.score += own * weight;
-                        sum.times += 1;
-                    }
+                    sum.score += own * weight;
+                    sum.times += 1;
                 }
             }
             for other in touched.drain(..) {
@@ -260,28 +263,27 @@ impl Table {
     }
 }
 
-/// The BM25 weight of every cell, beside `items`.
-fn bm25_weights(table: &Table, customers: usize, k1: f64, b: f64) -> Vec<f64> {
+/// Every cell's item and BM25 weight, as `items` stand.
+fn weighted(table: &Table, k1: f64, b: f64) -> Vec<(u32, f64)> {
     let mut lengths = vec![0.0; table.item_count()];
     for (item, times) in table.items.iter().zip(&table.times) {
         lengths[*item as usize] += f64::from(*times);
     }
-    let average = lengths.iter().sum::<f64>() / f64::from(count(lengths.len())).max(1.0);
-    let norms: Vec<f64> = lengths.iter().map(|length| k1 * (1.0 - b + b * length / average)).collect();
     let item_count = f64::from(count(table.item_count()));
-    let mut weights = Vec::with_capacity(table.items.len());
-    for row in 0..customers {
-        let range = table.rows[row] as usize..table.rows[row + 1] as usize;
+    let average = lengths.iter().sum::<f64>() / item_count.max(1.0);
+    let norms: Vec<f64> = lengths.iter().map(|length| k1 * (1.0 - b + b * length / average)).collect();
+    let mut weighted = Vec::with_capacity(table.items.len());
+    for row in table.rows.windows(2) {
+        let range = row[0] as usize..row[1] as usize;
         // One who bought everything would be below zero, where two such customers speak for a pair instead of
         // against it. (Here implicit differs.)
         let rarity = (item_count.ln() - f64::from(count(range.len())).ln_1p()).max(0.0);
         for place in range {
-            let times = f64::from(table.times[place]);
-            let norm = norms[table.items[place] as usize];
-            weights.push(times * (k1 + 1.0) / (norm + times) * rarity);
+            let (item, times) = (table.items[place], f64::from(table.times[place]));
+            weighted.push((item, times * (k1 + 1.0) / (norms[item as usize] + times) * rarity));
         }
     }
-    weights
+    weighted
 }
 
 /// What every log-likelihood ratio of a matrix shares.
@@ -353,14 +355,15 @@ impl Heaps {
     }
 
     fn offer(&mut self, first: usize, second: usize, score: f64, times: u32) {
-        self.push(first, Neighbour { item: count(second), times, score });
-        self.push(second, Neighbour { item: count(first), times, score });
+        if score >= self.least[first] {
+            self.push(first, Neighbour { item: count(second), times, score });
+        }
+        if score >= self.least[second] {
+            self.push(second, Neighbour { item: count(first), times, score });
+        }
     }
 
     fn push(&mut self, item: usize, new: Neighbour) {
-        if new.score < self.least[item] || self.keep == 0 {
-            return;
-        }
         let taken = self.counts[item] as usize;
         let heap = &mut self.kept[item * self.keep..(item + 1) * self.keep];
         if taken < heap.len() {
