@@ -11,7 +11,20 @@ mod tokens;
 mod topic;
 mod trend;
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
+use zyklus_insight::text::sentiment::{Review, Seed, ShopModel};
+use zyklus_insight::text::{Lexicon, Topics};
+
+/// Our own word lists, read once.
+static SEED: LazyLock<Seed> = LazyLock::new(Seed::new);
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| Lexicon::new(&Topics::seed()).unwrap());
+/// What all labelled reviews teach.
+static MODEL: LazyLock<ShopModel> = LazyLock::new(|| {
+    let reviews = reviews::reviews();
+    ShopModel::train(&reviews.iter().map(reviews::review).collect::<Vec<Review<'_>>>(), &SEED).unwrap()
+});
 
 /// How often properties are tried.
 fn config() -> ProptestConfig {

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use zyklus_insight::text::Language;
 use zyklus_insight::text::sentiment::{
-    Contradiction, Judge, Polarity, Probability, Review, Score, Seed, Sentiment, ShopModel, TrainError,
+    Contradiction, Judge, Polarity, Probability, Review, Score, Sentiment, ShopModel, TrainError,
 };
 use zyklus_model::FeedbackKind;
 
 use super::reviews::{Labelled, review, reviews};
-use super::{any_text, config};
+use super::{MODEL, SEED, any_text, config};
 
 #[test]
 fn scores_have_their_own_scales() {
@@ -34,8 +34,7 @@ fn stars(value: f64) -> Option<Score> {
 
 #[test]
 fn the_score_speaks_first_and_contradictions_are_said() {
-    let seed = Seed::new();
-    let judge = Judge { seed: &seed, shop: None };
+    let judge = Judge { seed: &SEED, shop: None };
     let check = |value, text: &str, language, wanted: Polarity, flag: Option<Contradiction>| {
         let found = judge.judge(stars(value), text, Some(language));
         assert_eq!(found, Sentiment::Score { polarity: wanted, contradiction: flag }, "{text}");
@@ -55,26 +54,23 @@ fn the_score_speaks_first_and_contradictions_are_said() {
 
 #[test]
 fn every_answer_says_its_rung() {
-    let (seed, reviews) = (Seed::new(), reviews());
-    let learnt: Vec<Review<'_>> = reviews.iter().map(review).collect();
-    let model = ShopModel::train(&learnt, &Seed::new()).unwrap();
+    let model = &*MODEL;
     let english = Some(Language::English);
     let rung = |shop: Option<&ShopModel>, score, text: &str| {
-        let found = Judge { seed: &seed, shop }.judge(score, text, english);
+        let found = Judge { seed: &SEED, shop }.judge(score, text, english);
         serde_json::to_value(&found).unwrap()["rung"].as_str().unwrap().to_owned()
     };
-    assert_eq!(rung(Some(&model), stars(4.0), "great"), "score");
-    assert_eq!(rung(Some(&model), None, "great quality"), "shop_model");
-    assert_eq!(rung(Some(&model), None, "outstanding"), "seed");
+    assert_eq!(rung(Some(model), stars(4.0), "great"), "score");
+    assert_eq!(rung(Some(model), None, "great quality"), "shop_model");
+    assert_eq!(rung(Some(model), None, "outstanding"), "seed");
     assert_eq!(rung(None, None, "great quality"), "seed");
     assert_eq!(rung(None, None, "bought for my brother"), "unknown");
-    assert_eq!(rung(Some(&model), None, ""), "unknown");
+    assert_eq!(rung(Some(model), None, ""), "unknown");
 }
 
 #[test]
 fn the_seed_understands_denials_and_phrases() {
-    let seed = Seed::new();
-    let praise = |text: &str, language| seed.praise(text, Some(language)).map(|found| found.0.polarity());
+    let praise = |text: &str, language| SEED.praise(text, Some(language)).map(|found| found.0.polarity());
     let check = |text: &str, language, wanted| assert_eq!(praise(text, language), Some(wanted), "{text}");
     check("not good", Language::English, Polarity::Negative);
     check("nicht schlecht", Language::German, Polarity::Positive);
@@ -85,7 +81,7 @@ fn the_seed_understands_denials_and_phrases() {
     check("👍", Language::German, Polarity::Positive);
     assert_eq!(praise("Der Tisch ist aus Holz", Language::German), None);
     assert_eq!(praise("très bien", Language::French), None, "no list, no guess");
-    let (_, words) = seed.praise("Never again. Terrible quality", None).unwrap();
+    let (_, words) = SEED.praise("Never again. Terrible quality", None).unwrap();
     assert_eq!(words, ["never again", "terrible"]);
 }
 
@@ -93,27 +89,21 @@ fn the_seed_understands_denials_and_phrases() {
 fn too_few_or_senseless_reviews_make_no_model() {
     let reviews = reviews();
     let few: Vec<Review<'_>> = reviews[..20].iter().map(review).collect();
-    assert!(matches!(
-        ShopModel::train(&few, &Seed::new()),
-        Err(TrainError::TooFew { least: ShopModel::LEAST, .. })
-    ));
-    assert!(matches!(
-        ShopModel::train(&[], &Seed::new()),
-        Err(TrainError::TooFew { praise: 0, blame: 0, .. })
-    ));
+    assert!(matches!(ShopModel::train(&few, &SEED), Err(TrainError::TooFew { least: ShopModel::LEAST, .. })));
+    assert!(matches!(ShopModel::train(&[], &SEED), Err(TrainError::TooFew { praise: 0, blame: 0, .. })));
     // The same two sentences over and over are two.
     let two = [("great", Polarity::Positive), ("bad", Polarity::Negative)].into_iter().cycle().take(500);
     let two: Vec<Review<'_>> =
         two.map(|(text, polarity)| Review { text, language: None, polarity }).collect();
     assert_eq!(
-        ShopModel::train(&two, &Seed::new()),
+        ShopModel::train(&two, &SEED),
         Err(TrainError::TooFew { praise: 1, blame: 1, least: ShopModel::LEAST })
     );
     // Scores that have nothing to do with the texts: each text both ways.
     let both = reviews.iter().flat_map(|labelled: &Labelled| {
         [Polarity::Positive, Polarity::Negative].map(|polarity| Review { polarity, ..review(labelled) })
     });
-    assert_eq!(ShopModel::train(&both.collect::<Vec<_>>(), &Seed::new()), Err(TrainError::NoSkill));
+    assert_eq!(ShopModel::train(&both.collect::<Vec<_>>(), &SEED), Err(TrainError::NoSkill));
 }
 
 #[test]
@@ -139,29 +129,28 @@ fn what_no_list_knows_is_learnt() {
         .collect();
     let learnt: Vec<Review<'_>> =
         texts.iter().map(|(text, polarity)| Review { text, language: None, polarity: *polarity }).collect();
-    let seed = Seed::new();
-    let model = ShopModel::train(&learnt, &seed).unwrap();
+    let model = ShopModel::train(&learnt, &SEED).unwrap();
     assert!(model.quality().accuracy > 0.98, "{:?}", model.quality());
     // Forms that were never seen share their letters.
-    let praise = |text: &str| model.praise(text, None, &seed).unwrap().get();
+    let praise = |text: &str| model.praise(text, None, &SEED).unwrap().get();
     assert!(praise("sola fara blorpus") > 0.9 && praise("sola fara zimtus") < 0.1);
-    assert_eq!(model.praise("quxx", None, &seed), None);
+    assert_eq!(model.praise("quxx", None, &SEED), None);
 }
 
 #[test]
 fn training_is_the_same_every_time_in_any_order_and_comes_back_from_json() {
-    let (seed, reviews) = (Seed::new(), reviews());
+    let reviews = reviews();
     let mut learnt: Vec<Review<'_>> = reviews.iter().map(review).collect();
-    let model = ShopModel::train(&learnt, &Seed::new()).unwrap();
+    let model = &*MODEL;
     learnt.reverse();
     learnt.rotate_left(37);
-    assert_eq!(ShopModel::train(&learnt, &Seed::new()).unwrap(), model);
-    let back: ShopModel = serde_json::from_str(&serde_json::to_string(&model).unwrap()).unwrap();
+    assert_eq!(ShopModel::train(&learnt, &SEED).unwrap(), *model);
+    let back: ShopModel = serde_json::from_str(&serde_json::to_string(model).unwrap()).unwrap();
     let same = |labelled: &Labelled| {
         let ask = |model: &ShopModel| {
-            model.praise(labelled.text, Some(labelled.language), &seed).map(Probability::get)
+            model.praise(labelled.text, Some(labelled.language), &SEED).map(Probability::get)
         };
-        (ask(&model).unwrap() - ask(&back).unwrap()).abs() < 1e-9
+        (ask(model).unwrap() - ask(&back).unwrap()).abs() < 1e-9
     };
     assert!(reviews.iter().all(same));
 }
@@ -170,8 +159,7 @@ fn training_is_the_same_every_time_in_any_order_and_comes_back_from_json() {
 fn what_was_learnt_is_known_and_calibrated_to_what_was_not() {
     let reviews: Vec<Labelled> =
         reviews().into_iter().filter(|labelled| labelled.polarity() != Polarity::Neutral).collect();
-    let seed = Seed::new();
-    let model = ShopModel::train(&reviews.iter().map(review).collect::<Vec<_>>(), &seed).unwrap();
+    let model = &*MODEL;
     let quality = model.quality();
     println!("{quality:?}");
     assert_eq!(quality.reviews, u32::try_from(reviews.len()).unwrap());
@@ -182,7 +170,7 @@ fn what_was_learnt_is_known_and_calibrated_to_what_was_not() {
     let guessing = quality.praise_share * (1.0 - quality.praise_share);
     assert!(quality.brier < guessing, "{quality:?}");
     let right = reviews.iter().filter(|labelled| {
-        let praise = model.praise(labelled.text, Some(labelled.language), &seed).unwrap().get();
+        let praise = model.praise(labelled.text, Some(labelled.language), &SEED).unwrap().get();
         (praise >= 0.5) == (labelled.polarity() == Polarity::Positive)
     });
     assert!(right.count() * 100 >= reviews.len() * 98, "what was seen is told right");
@@ -193,8 +181,7 @@ proptest! {
 
     #[test]
     fn whatever_is_written_probabilities_are_probabilities(text in any_text(), value in any::<f64>()) {
-        let seed = Seed::new();
-        let judge = Judge { seed: &seed, shop: None };
+        let judge = Judge { seed: &SEED, shop: None };
         for language in [None, Some(Language::German), Some(Language::Danish)] {
             match judge.judge(None, &text, language) {
                 Sentiment::Seed { praise, words } => {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use zyklus_insight::text::topic::Mention;
 use zyklus_insight::text::{Language, Lexicon, TopicError, Topics};
 
-use super::{any_text, config};
+use super::{LEXICON, any_text, config};
 
 fn found(lexicon: &Lexicon, text: &str, language: Option<Language>) -> Vec<(String, Vec<String>)> {
     lexicon.topics_of(text, language).into_iter().map(|Mention { topic, words }| (topic, words)).collect()
@@ -12,7 +12,7 @@ fn found(lexicon: &Lexicon, text: &str, language: Option<Language>) -> Vec<(Stri
 
 #[test]
 fn words_of_a_comment_speak_for_topics() {
-    let lexicon = Lexicon::new(&Topics::seed()).unwrap();
+    let lexicon = &*LEXICON;
     let check = |text: &str, language, wanted: &[(&str, &[&str])]| {
         let wanted: Vec<(String, Vec<String>)> = wanted
             .iter()
@@ -20,7 +20,7 @@ fn words_of_a_comment_speak_for_topics() {
                 ((*topic).to_owned(), words.iter().map(|word| (*word).to_owned()).collect())
             })
             .collect();
-        assert_eq!(found(&lexicon, text, language), wanted, "{text}");
+        assert_eq!(found(lexicon, text, language), wanted, "{text}");
     };
     let (english, german) = (Some(Language::English), Some(Language::German));
     check("Die Lieferzeit war kurz.", german, &[("delivery", &["lieferzeit"])]);
@@ -100,10 +100,9 @@ proptest! {
 
     #[test]
     fn topics_come_once_with_words_of_the_comment(text in any_text(), word in "(Lieferung|size|teuer|Umtausch)") {
-        let lexicon = Lexicon::new(&Topics::seed()).unwrap();
         let text = format!("{text} {word}");
         for language in [None, Some(Language::German), Some(Language::Polish)] {
-            let found = lexicon.topics_of(&text, language);
+            let found = LEXICON.topics_of(&text, language);
             prop_assert!(found.windows(2).all(|pair| pair[0].topic < pair[1].topic));
             let folded = zyklus_insight::text::tokens::fold(&text);
             prop_assert!(found.iter().flat_map(|mention| &mention.words).all(|word| folded.contains(word)));
