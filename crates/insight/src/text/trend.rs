@@ -96,12 +96,10 @@ pub enum Change {
     Unclear,
 }
 
-/// Complaints about one topic in two periods.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The topic.
-    pub topic: String,
-    /// Negative comments about it among all comments before.
+/// A share in two periods.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shift {
+    /// Before.
     pub before: Share,
     /// And now.
     pub now: Share,
@@ -109,6 +107,42 @@ pub struct Comparison {
     pub difference: Interval,
     /// What can be said.
     pub change: Change,
+}
+
+impl Shift {
+    fn of(before: Share, now: Share, z: f64) -> Self {
+        let difference = now.less(&before, z);
+        let change = if difference.low > 0.0 {
+            Change::More
+        } else if difference.high < 0.0 {
+            Change::Less
+        } else {
+            Change::Unclear
+        };
+        Self { before, now, difference, change }
+    }
+}
+
+/// Complaints about one topic in two periods.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The topic.
+    pub topic: String,
+    /// Negative comments about it among all comments.
+    #[serde(flatten)]
+    pub shift: Shift,
+}
+
+/// Whether customers are more, or less, often displeased than before: negative comments among those whose mood is known.
+/// `None` when in one of the periods none is.
+#[must_use]
+pub fn displeased(before: &[Comment], now: &[Comment]) -> Option<Shift> {
+    let share = |comments: &[Comment]| {
+        let known = comments.iter().filter_map(|comment| comment.polarity);
+        let negative = known.clone().filter(|polarity| *polarity == Polarity::Negative).count();
+        Share::new(negative as u64, known.count() as u64)
+    };
+    Some(Shift::of(share(before)?, share(now)?, share::z_of(1)))
 }
 
 /// What customers complain about more, or less, than before: of every topic its negative comments among all comments of
@@ -128,16 +162,8 @@ pub fn complaints(before: &[Comment], now: &[Comment]) -> Vec<Comparison> {
     };
     let z = share::z_of(topics.len());
     let compare = |topic: &String| {
-        let (before, now) = (share(before, topic)?, share(now, topic)?);
-        let difference = now.less(&before, z);
-        let change = if difference.low > 0.0 {
-            Change::More
-        } else if difference.high < 0.0 {
-            Change::Less
-        } else {
-            Change::Unclear
-        };
-        Some(Comparison { topic: topic.clone(), before, now, difference, change })
+        let shift = Shift::of(share(before, topic)?, share(now, topic)?, z);
+        Some(Comparison { topic: topic.clone(), shift })
     };
     let mut compared: Vec<Comparison> = topics.into_iter().filter_map(compare).collect();
     let rank = |change: Change| match change {
@@ -146,8 +172,9 @@ pub fn complaints(before: &[Comment], now: &[Comment]) -> Vec<Comparison> {
         Change::Unclear => 2,
     };
     compared.sort_by(|a, b| {
-        let size = b.difference.middle.abs().total_cmp(&a.difference.middle.abs());
-        rank(a.change).cmp(&rank(b.change)).then(size).then(a.topic.cmp(&b.topic))
+        let size = |one: &Comparison| one.shift.difference.middle.abs();
+        let by_size = size(b).total_cmp(&size(a));
+        rank(a.shift.change).cmp(&rank(b.shift.change)).then(by_size).then(a.topic.cmp(&b.topic))
     });
     compared
 }

@@ -1,8 +1,13 @@
 //! Back-tests by a cut in time.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
-use zyklus_insight::recommend::Line;
 use zyklus_insight::recommend::backtest::Split;
+use zyklus_insight::recommend::{
+    AfterFirst, CycleOptions, Cycles, Learnt, Line, Measure, NeighbourOptions, Neighbours, Popularity,
+    Request, recommend,
+};
 
 use super::{config, line, lines};
 
@@ -40,6 +45,44 @@ fn figures_are_those_worked_out_by_hand() {
 fn nobody_to_ask_is_no_figure() {
     let found = Split::at(&[line(1, 1, 0)], 10).score(5, |_| vec![1]);
     assert_eq!((found.all, found.new_items), (None, None));
+}
+
+#[test]
+fn tastes_are_found_that_best_sellers_do_not_know() {
+    // 60 customers with one of three tastes buy three of the taste's eight items, one a week, and later a fourth.
+    let mut lines = Vec::new();
+    for customer in 0..60u32 {
+        for week in 0..4u32 {
+            let item = customer % 3 * 8 + (customer / 3 * 5 + week * 3) % 8;
+            lines.push(line(customer, item, i32::try_from(week).unwrap() * 7));
+        }
+    }
+    let split = Split::at(&lines, 21);
+    let interactions = &split.before;
+    let (after_first, popularity) =
+        (AfterFirst::learn(interactions, 2, 20), Popularity::learn(interactions, 20, 30.0));
+    let cycles = Cycles::learn(interactions, CycleOptions::default());
+    let none = BTreeSet::new();
+    for measure in [Measure::BM25, Measure::LogLikelihood] {
+        let options = NeighbourOptions { measure, ..NeighbourOptions::default() };
+        let neighbours = &Neighbours::learn(interactions, &options);
+        let learnt = Learnt {
+            interactions,
+            neighbours,
+            after_first: &after_first,
+            cycles: &cycles,
+            popularity: &popularity,
+        };
+        let ours = split.score(5, |customer| {
+            let request = Request { customer, today: 21, most: 5, excluded: &none };
+            recommend(&learnt, &request).into_iter().map(|offer| offer.item).collect()
+        });
+        let sellers = split.score(5, |_| popularity.ranked().iter().map(|(item, _)| *item).collect());
+        let (ours, sellers) = (ours.new_items.unwrap(), sellers.new_items.unwrap());
+        assert_eq!(ours.customers, 60);
+        // Five of a taste's items are new, and only those are: all of them fit into the list.
+        assert!(ours.recall > 0.9 && sellers.recall < 0.6, "{ours:?} {sellers:?}");
+    }
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use zyklus_insight::text::Language;
 use zyklus_insight::text::sentiment::Polarity;
 use zyklus_insight::text::tokens::tokens;
 use zyklus_insight::text::trend::{
-    Change, Comment, KeyOptions, Month, Share, WordCounts, complaints, keys, months,
+    Change, Comment, KeyOptions, Month, Share, WordCounts, complaints, displeased, keys, months,
 };
 
 use super::config;
@@ -75,13 +75,26 @@ fn complaints_that_became_more_come_first() {
     ]
     .concat();
     let found = complaints(&before, &now);
-    let told: Vec<(&str, Change, u64, u64)> =
-        found.iter().map(|one| (one.topic.as_str(), one.change, one.before.count, one.now.count)).collect();
+    let told: Vec<(&str, Change, u64, u64)> = found
+        .iter()
+        .map(|one| (one.topic.as_str(), one.shift.change, one.shift.before.count, one.shift.now.count))
+        .collect();
     assert_eq!(
         told,
         [("delivery", Change::More, 5, 30), ("price", Change::Less, 20, 3), ("fit", Change::Unclear, 0, 2)]
     );
-    assert!((found[0].difference.middle - 0.25).abs() < 1e-12);
+    assert!((found[0].shift.difference.middle - 0.25).abs() < 1e-12);
+    // 25 of 100 before, 35 of 100 now: it may be chance. Ten times as many are not.
+    let mood = displeased(&before, &now).unwrap();
+    assert_eq!((mood.before.count, mood.now.count, mood.change), (25, 35, Change::Unclear));
+    let tenfold = |comments: &[Comment]| comments.iter().cycle().take(1000).cloned().collect::<Vec<_>>();
+    assert_eq!(displeased(&tenfold(&before), &tenfold(&now)).unwrap().change, Change::More);
+    assert_eq!(displeased(&before, &many(5, 10, &[], None)), None);
+    let written = serde_json::to_value(&found).unwrap();
+    assert_eq!(
+        (written[0]["topic"].as_str(), written[0]["change"].as_str()),
+        (Some("delivery"), Some("more"))
+    );
     assert!(complaints(&[], &now).is_empty() && complaints(&before, &[]).is_empty());
 }
 
@@ -143,14 +156,14 @@ proptest! {
         prop_assert_eq!(forth.len(), back.len());
         for one in &forth {
             let other = back.iter().find(|other| other.topic == one.topic).unwrap();
-            prop_assert!((one.difference.low + other.difference.high).abs() < 1e-12);
-            prop_assert!(-1.0 <= one.difference.low && one.difference.high <= 1.0);
-            let turned = match one.change {
+            prop_assert!((one.shift.difference.low + other.shift.difference.high).abs() < 1e-12);
+            prop_assert!(-1.0 <= one.shift.difference.low && one.shift.difference.high <= 1.0);
+            let turned = match one.shift.change {
                 Change::More => Change::Less,
                 Change::Less => Change::More,
                 Change::Unclear => Change::Unclear,
             };
-            prop_assert_eq!(turned, other.change);
+            prop_assert_eq!(turned, other.shift.change);
         }
         let mut mixed = is.clone();
         mixed.reverse();

@@ -85,7 +85,8 @@ impl ShopModel {
     pub const LEAST: usize = 25;
     /// The model has to be right so often among the good and among the bad ones, on the mean.
     const LEAST_SKILL: f64 = 0.6;
-    /// What a review counts beside the penalty. Texts have length 1, so this is worth the same in every shop.
+    /// What a review counts beside the penalty. Texts have length 1, so this is worth the same in every shop;
+    /// between 1 and 16 it made less than a point of difference on rated product reviews.
     const COST: f64 = 4.0;
     const FOLDS: u64 = 5;
 
