@@ -467,7 +467,7 @@ impl Fields for View<'_> {
             }),
             FieldId::ShopBaseRate => self.learned_value(|l| Value::maybe_double(l.base_rate)),
             FieldId::ShopHorizonDays => self.learned_value(|l| whole_days(Some(l.horizon))),
-            FieldId::ShopNewDays => self.learned_value(|l| whole_days(l.cadence.new_until())),
+            FieldId::ShopNewDays => self.learned_value(|l| whole_days(Some(l.new_for()))),
             FieldId::Event => match self.facts.event {
                 Some(event) => Value::from_json(&Json::Object(event.clone())).into(),
                 None => Value::Absent.into(),

@@ -40,7 +40,7 @@ impl Goods {
         let mut popularity = Popularity::learn(&interactions, today, HALF_LIFE_DAYS);
         popularity.keep(BEST);
         Goods {
-            neighbours: Neighbours::learn(&interactions, NeighbourOptions::default()),
+            neighbours: Neighbours::learn(&interactions, &NeighbourOptions::default()),
             after_first: AfterFirst::learn(&interactions, LEAST_CUSTOMERS, KEPT),
             cycles: Cycles::learn(&interactions, CycleOptions::default()),
             popularity,
