@@ -21,6 +21,8 @@ const LATE: f64 = 0.9;
 const SURE: f64 = 0.9;
 /// More orders within a horizon than this are not told apart.
 const MOST_ORDERS: f64 = 2_000.0;
+/// For so many orders figures are kept ready.
+const USUAL_ORDERS: u32 = 100;
 /// Step in the logarithm of a parameter for the delta method.
 const NUDGE: f64 = 1e-4;
 const KNOTS: usize = 8;
@@ -76,12 +78,14 @@ pub struct Clv {
 }
 
 /// A shop's models and what they are asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Forecaster<'a> {
     purchase: &'a Fit,
     spend: &'a SpendFit,
     question: Question,
     knots: [(f64, f64); KNOTS],
+    /// For 0, 1, 2 … orders: mean and variance of the logarithm of what they are worth, but for the customer's part.
+    numbers: Vec<(f64, f64)>,
 }
 
 /// Expected orders within `horizon`, each counting as much as 1 then is worth today. Continuous: ∫ e^(-δt) dE(t) =
@@ -128,7 +132,8 @@ fn discounted(
 impl<'a> Forecaster<'a> {
     /// For one night's customers.
     pub fn new(purchase: &'a Fit, spend: &'a SpendFit, question: Question) -> Self {
-        Self { purchase, spend, question, knots: gauss_legendre() }
+        let numbers = (0..USUAL_ORDERS).map(|number| spend.model.number_logs(f64::from(number))).collect();
+        Self { purchase, spend, question, knots: gauss_legendre(), numbers }
     }
 
     /// One customer's forecast.
@@ -178,7 +183,8 @@ impl<'a> Forecaster<'a> {
             if *chance < 1e-12 {
                 continue;
             }
-            let (log, variance) = self.total_logs(rfm, number as f64);
+            let known = self.numbers.get(number).copied();
+            let (log, variance) = known.unwrap_or_else(|| self.spend.model.number_logs(number as f64));
             weight += chance;
             mean += chance * log;
             square += chance * (log * log + variance);
@@ -186,7 +192,9 @@ impl<'a> Forecaster<'a> {
         let (low, high) = if weight > 0.0 {
             let mean = mean / weight;
             let own = (square / weight - mean * mean).max(0.0);
-            let spread = (own + self.parameter_variance(rfm, orders)).sqrt();
+            let (scale, variance) = self.spend.model.customer_logs(rfm);
+            let mean = mean + scale;
+            let spread = (own + variance + self.parameter_variance(rfm, orders)).sqrt();
             let factor = discounted / orders;
             let at = |share: f64| {
                 // Of all futures, those without an order come first.
@@ -200,14 +208,6 @@ impl<'a> Forecaster<'a> {
         };
         let high = if high.is_finite() { high.max(expected) } else { f64::MAX };
         Some(Clv { expected, low: low.min(expected), high })
-    }
-
-    fn total_logs(&self, rfm: &Rfm, orders: f64) -> (f64, f64) {
-        match &self.spend.model {
-            SpendModel::GammaGamma(model) => model.total_logs(rfm, orders),
-            SpendModel::Means(means) => means.total_logs(rfm, orders),
-            SpendModel::Unknown => (0.0, 0.0),
-        }
     }
 
     /// Variance of the logarithm of the expected value that comes from not knowing the parameters.

@@ -32,3 +32,6 @@ pub use sample::{Grouping, Sample};
 pub fn published_p_alive<const FIRST: u32>(model: &BetaGeometric<FIRST>, rfm: &crate::rfm::Rfm) -> f64 {
     model.p_alive(rfm)
 }
+
+#[cfg(test)]
+mod tests;
