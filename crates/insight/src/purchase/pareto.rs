@@ -86,20 +86,26 @@ impl Rates {
         let stay = here.exp();
         let (mut gone, mut sums) = (0.0, [0.0; 4]);
         let scale = there.exp() * length;
+        // The logarithm of the one with the smaller scale is known, it is v; the other is `base` further.
+        let further = alpha_last.max(beta_last) - base_last;
+        let ln_start = ln_alpha_last.max(ln_beta_last);
         let alpha_is_base = alpha <= beta;
-        for &(knot, weight) in FULL.iter() {
+        let (falls, bends) = if alpha_is_base { (shape - 1.0, s + 1.0) } else { (s, shape) };
+        for &(knot, weight) in rule(length, (shape + s) * length) {
             let v = knot * length;
-            let since = base_last * v.exp_m1();
-            let (one, other) = (alpha_last + since, beta_last + since);
-            // The logarithm of one of them is known: it is v.
-            let (ln_one, ln_other) =
-                if alpha_is_base { (v, (other / beta_last).ln()) } else { ((one / alpha_last).ln(), v) };
-            let part = weight * scale * (v - shape * ln_one - (s + 1.0) * ln_other).exp();
+            let near = base_last * v.exp();
+            let far = near + further;
+            let ln_far = far.ln() - ln_start;
+            let part = weight * scale * (-falls * v - bends * ln_far).exp();
             gone += part;
-            sums[0] += part * ln_one;
-            sums[1] += part / one;
-            sums[2] += part * ln_other;
-            sums[3] += part / other;
+            let by_both = part / (near * far);
+            sums[0] += part * v;
+            sums[1] += by_both * far;
+            sums[2] += part * ln_far;
+            sums[3] += by_both * near;
+        }
+        if !alpha_is_base {
+            sums = [sums[2], sums[3], sums[0], sums[1]];
         }
         let all = stay + gone;
         let (alive, left) = (stay / all, gone / all);
