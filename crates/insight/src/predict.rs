@@ -73,7 +73,8 @@ pub struct Clv {
     /// What will come of it lies above this …
     pub low: f64,
     /// … and below this in nine of ten cases. Where no order at all is likely enough, `low` is 0 and the tenth case is
-    /// above; a customer who will probably never order again has a mean above 0 all the same, and `high` is no lower.
+    /// above. Where it is likelier than nine in ten, nothing is worth more than `expected` nine times in ten: the range
+    /// then ends there, and holds more often than it says.
     pub high: f64,
 }
 

@@ -9,7 +9,7 @@
 mod base;
 mod beta_geometric;
 pub mod fit;
-pub mod gate;
+pub(crate) mod gate;
 mod model;
 mod nbd;
 mod pareto;
@@ -18,6 +18,7 @@ mod sample;
 
 pub use base::{BaseRates, Evidence};
 pub use beta_geometric::{BetaGeometric, BgNbd, MbgNbd};
+pub use gate::Doubt;
 pub use model::{Model, NextOrder};
 pub use nbd::Nbd;
 pub use pareto::ParetoNbd;

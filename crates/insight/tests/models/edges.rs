@@ -3,9 +3,8 @@
 
 use zyklus_insight::predict::{Forecaster, Prediction, Question};
 use zyklus_insight::purchase::fit::{Budget, Fit, Kind, Options, Rung, fit};
-use zyklus_insight::purchase::gate::Doubt;
 use zyklus_insight::purchase::{
-    BaseRates, BgNbd, Evidence, MbgNbd, Model, NextOrder, ParetoNbd, Prior, Sample,
+    BaseRates, BgNbd, Doubt, Evidence, MbgNbd, Model, NextOrder, ParetoNbd, Prior, Sample,
 };
 use zyklus_insight::rfm::Rfm;
 use zyklus_insight::span::{DiscountRate, Discounting, Span, Unit};
