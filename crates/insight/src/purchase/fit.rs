@@ -26,7 +26,7 @@ const BENEFIT: f64 = 2.0;
 pub enum Kind {
     /// BG/NBD.
     Bg,
-    /// MBG/NBD: the cheapest that knows that one-time buyers leave, too. On CDNOW it tells as well as Pareto/NBD who will
+    /// MBG/NBD: the cheapest that knows that one-time buyers leave, too. On CDNOW it tells nearly as well as Pareto/NBD who will
     /// order again.
     #[default]
     Mbg,
