@@ -29,12 +29,12 @@ impl Waits {
     /// From waits in days, each with whether an order ended it or only the observation.
     pub fn observe(waits: impl IntoIterator<Item = (u32, bool)>) -> Self {
         let mut waits: Vec<(u32, bool)> = waits.into_iter().collect();
-        // Who ended and who was watched for equally long: the latter were at risk.
-        waits.sort_unstable_by_key(|(days, ended)| (*days, !*ended));
+        waits.sort_unstable();
         let mut at_risk = waits.len() as f64;
         let mut longer = 1.0;
         let mut steps = Vec::new();
         for same in waits.chunk_by(|one, next| one.0 == next.0) {
+            // Whoever was watched for as long was at risk, too.
             let ended = same.iter().filter(|(_, ended)| *ended).count() as f64;
             if ended > 0.0 {
                 longer *= 1.0 - ended / at_risk;

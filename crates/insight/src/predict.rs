@@ -231,3 +231,74 @@ fn delta(covariance: &[Vec<f64>], slopes: &[f64]) -> f64 {
     let row = |row: &Vec<f64>| row.iter().zip(slopes).map(|(entry, slope)| entry * slope).sum::<f64>();
     covariance.iter().zip(slopes).map(|(entries, slope)| slope * row(entries)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::purchase::fit::{Options, fit};
+    use crate::purchase::{Nbd, Sample};
+    use crate::span::Unit;
+    use crate::spend::Spends;
+    use crate::spend::fit::fit as fit_spend;
+
+    fn customers() -> Vec<Rfm> {
+        let rfm = |i: u32| {
+            let repeats = [0, 0, 0, 1, 0, 2, 0, 0, 1, 5][i as usize % 10];
+            let recency = Span::of_days(if repeats == 0 { 0 } else { 20 + i * 7 % 180 });
+            let spend = (repeats > 0).then(|| 1_000.0 + f64::from(i * 37 % 900));
+            Rfm::new(repeats, recency, Span::of_days(200 + i % 80), spend).unwrap()
+        };
+        (0..100).map(rfm).collect()
+    }
+
+    fn question(rate: f64) -> Question {
+        let rate = DiscountRate::per_year(rate).unwrap();
+        let horizon = Span::of_days(365);
+        Question { horizon, value_horizon: horizon, rate, discounting: Discounting::Continuous }
+    }
+
+    #[test]
+    fn a_range_is_wider_for_what_is_not_known_of_the_parameters_and_discounted_like_the_mean() {
+        let customers = customers();
+        let (sample, spends): (Sample, Spends) = (customers.iter().collect(), customers.iter().collect());
+        let purchase = fit(&sample, &Options::default());
+        let spend = fit_spend(&spends, Default::default());
+        assert!(!purchase.covariance.is_empty() && !spend.covariance.is_empty());
+        let sure = (
+            Fit { covariance: Vec::new(), ..purchase.clone() },
+            SpendFit { covariance: Vec::new(), ..spend.clone() },
+        );
+        let frequent = Rfm::new(6, Span::of_days(190), Span::of_days(195), Some(1_500.0)).unwrap();
+        let value = |purchase, spend, rate| {
+            Forecaster::new(purchase, spend, question(rate)).predict(&frequent).value.unwrap()
+        };
+        let whole = value(&purchase, &spend, 0.0);
+        assert!(
+            whole.high > (1.0 + 1e-6) * value(&sure.0, &spend, 0.0).high,
+            "of the orders' model: {whole:?}"
+        );
+        assert!(whole.high > (1.0 + 1e-6) * value(&purchase, &sure.1, 0.0).high, "of the spend's model");
+        assert_eq!(whole.expected, value(&sure.0, &sure.1, 0.0).expected);
+        let later = value(&purchase, &spend, 1.0);
+        assert!((later.high / whole.high / (later.expected / whole.expected) - 1.0).abs() < 1e-9);
+        assert!(later.expected < 0.8 * whole.expected);
+    }
+
+    #[test]
+    fn steps_are_discounted_at_their_ends() {
+        // Orders come evenly here.
+        let model = Model::Nbd(Nbd::new(3.0, Span::of_days(50)).unwrap());
+        let year = Span::new(365.25, Unit::Day).unwrap();
+        let someone = customers()[0];
+        let rate = DiscountRate::per_year(0.5).unwrap();
+        let all = model.expected_orders(&someone, year);
+        let monthly: f64 = (1..=12).map(|month| all / 12.0 * 1.5_f64.powf(-f64::from(month) / 12.0)).sum();
+        let smooth = all * (1.0 - 1.0 / 1.5) / 1.5_f64.ln();
+        let of = |discounting, rate| discounted_orders(&model, &someone, year, rate, discounting);
+        assert!((of(Discounting::Monthly, rate) / monthly - 1.0).abs() < 1e-12);
+        assert!((of(Discounting::Continuous, rate) / smooth - 1.0).abs() < 1e-12);
+        for discounting in [Discounting::Continuous, Discounting::Monthly, Discounting::Weekly] {
+            assert!((of(discounting, DiscountRate::NONE) / all - 1.0).abs() < 1e-12);
+        }
+    }
+}
