@@ -211,6 +211,11 @@ mod tests {
         let overdue = |until| cadence.overdue(&histories[0], until).unwrap();
         assert!(overdue(31) < overdue(41) && overdue(41) < overdue(60));
         assert_eq!(cadence.overdue(&histories[0], -1), None);
+        // Who has no waits yet is held against the shop's; own waits count besides.
+        let once = history(&[0]);
+        assert_eq!(cadence.overdue(&once, 10), Some(cadence.all.share_within(10)));
+        let both = (1.0 + 3.0 * cadence.all.share_within(15)) / 5.0;
+        assert_eq!(cadence.overdue(&histories[0], 45), Some(both));
         assert_eq!(base_rate(&histories, 30, Span::of_days(8)), Some(1.0));
         assert_eq!(base_rate(&histories, 30, Span::of_days(4)), Some(0.5));
         assert_eq!(base_rate(&histories, 5, Span::of_days(8)), None);

@@ -238,8 +238,8 @@ mod tests {
     use crate::purchase::fit::{Options, fit};
     use crate::purchase::{Nbd, Sample};
     use crate::span::Unit;
-    use crate::spend::Spends;
     use crate::spend::fit::fit as fit_spend;
+    use crate::spend::{GammaGamma, Spends};
 
     fn customers() -> Vec<Rfm> {
         let rfm = |i: u32| {
@@ -282,6 +282,24 @@ mod tests {
         let later = value(&purchase, &spend, 1.0);
         assert!((later.high / whole.high / (later.expected / whole.expected) - 1.0).abs() < 1e-9);
         assert!(later.expected < 0.8 * whole.expected);
+    }
+
+    #[test]
+    fn a_range_knows_that_a_new_customer_s_spend_is_not_known() {
+        let customers = customers();
+        let purchase = fit(&customers.iter().collect(), &Options::default());
+        let spend = fit_spend(&customers.iter().collect(), Default::default());
+        // Everybody orders every ten days: the number of orders is Poisson's.
+        let model = Model::Nbd(Nbd::new(9_000.0, Span::of_days(90_000)).unwrap());
+        let purchase = Fit { model, covariance: Vec::new(), ..purchase };
+        let known = GammaGamma::new(6.0, 3.0, 700.0).unwrap();
+        let spend = SpendFit { model: SpendModel::GammaGamma(known), covariance: Vec::new(), ..spend };
+        let once = Rfm::new(0, Span::ZERO, Span::of_days(5), None).unwrap();
+        let value = Forecaster::new(&purchase, &spend, question(0.0)).predict(&once).value.unwrap();
+        // Variance of the logarithm: 1/36.5 of the number, ψ'(6 · 36.5) of the orders, ψ'(3) of the customer's mean.
+        let variance: f64 = 1.0 / 36.5 + 1.0 / 219.0 + 0.394_9;
+        let ratio = (value.high / value.low).ln();
+        assert!((ratio / (2.0 * 1.645 * variance.sqrt()) - 1.0).abs() < 0.02, "{value:?}");
     }
 
     #[test]

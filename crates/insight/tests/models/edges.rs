@@ -249,6 +249,22 @@ fn a_full_fit_needs_500_customers() {
 }
 
 #[test]
+fn a_full_fit_needs_40_repeat_buyers() {
+    let (again, once): (Vec<Rfm>, Vec<Rfm>) = summary().into_iter().partition(|rfm| rfm.repeats() > 0);
+    for repeaters in [39, 40] {
+        let customers: Vec<Rfm> = again[..repeaters].iter().chain(&once).copied().collect();
+        let few = match fitted(&customers, Kind::Mbg).rung {
+            Rung::Shrunk { full } | Rung::NobodyLeaves { full, .. } => {
+                matches!(full, Doubt::FewRepeaters { needed, .. } if needed == 40.0)
+            }
+            Rung::Full { .. } => false,
+            rung @ Rung::BaseRates { .. } => panic!("{rung:?}"),
+        };
+        assert_eq!(few, repeaters == 39);
+    }
+}
+
+#[test]
 fn leaving_is_hardly_ever_found_where_there_is_none() {
     let (mut found, mut no_gain) = (0, 0);
     for seed in 0..30 {
@@ -314,7 +330,7 @@ fn money_that_is_not_positive_is_reported_and_not_used() {
 fn a_q_below_1_is_never_fitted() {
     assert_eq!(GammaGamma::new(6.0, 0.9, 15.0), None);
     let mut dice = Dice::new(9);
-    for shape in [0.5, 0.8, 0.98, 1.02] {
+    for shape in [0.5, 0.8, 0.96, 0.98, 0.99, 1.0, 1.01, 1.02, 1.03, 1.04] {
         let customers: Vec<Rfm> = (0..1_500)
             .map(|i| {
                 let repeats = 1 + i % 7;
@@ -330,7 +346,7 @@ fn a_q_below_1_is_never_fitted() {
             }
             // Close to 1 the data may say more than 1.
             (SpendRung::Full { .. }, SpendModel::GammaGamma(model)) => {
-                assert!(shape > 1.0 && model.q() >= 1.05)
+                assert!(shape > 0.95 && model.q() >= 1.05, "{model:?}")
             }
             other => panic!("{other:?}"),
         }
