@@ -85,7 +85,6 @@ fn gamma_gamma_of_cdnow_is_the_published_one() {
     assert!(matches!(found.rung, SpendRung::Full { .. }), "{:?}", found.rung);
     assert!(matches!(found.independence, Independence::Holds { correlation } if correlation.abs() < 0.2));
     let SpendModel::GammaGamma(model) = found.model else { panic!("{:?}", found.model) };
-    // Nine customers, some with purchases of nothing, have a mean of 0 or less.
     assert_eq!(found.customers, 946.0);
     close(model.log_likelihood(&spends, 2), -4_055.923_243_502_86, 1e-6, "log-likelihood in dollars");
     close(model.p(), 6.248_801_7, 1e-4, "p");
