@@ -10,8 +10,7 @@ use zyklus_insight::cadence::Basis;
 use zyklus_insight::learned::{Learned, YEAR};
 use zyklus_insight::predict::Prediction;
 use zyklus_insight::purchase::fit::{Fit, Rung};
-use zyklus_insight::purchase::gate::Doubt;
-use zyklus_insight::purchase::{Evidence, Model};
+use zyklus_insight::purchase::{Doubt, Evidence, Model};
 use zyklus_insight::spend::SpendModel;
 use zyklus_insight::spend::fit::{Independence, SpendFit, SpendRung};
 use zyklus_insight::validate::{Cutoff, Report};
@@ -106,12 +105,10 @@ fn told(at: At, learned: &Learned, project: &Project) -> String {
     );
     let days = |span: zyklus_insight::span::Span| span.as_days();
     let how = match learned.basis {
-        Basis::Measured => "80 of 100 orders are followed by the next within that time".to_owned(),
-        Basis::Raised { from } => format!("80 of 100 within {:.0} days, but never less than 30", days(from)),
-        Basis::Lowered { from } => format!("80 of 100 within {:.0} days, but never more than 180", days(from)),
-        Basis::Unreached { share } => {
-            format!("only {:.0} of 100 orders are ever followed by another, as far as can be seen", share * 100.0)
-        }
+        Basis::Measured => "of 100 orders that are followed by another, 80 are within that time".to_owned(),
+        Basis::Raised { from } => format!("80 of 100 next orders come within {:.0}, but it is never less than 30", days(from)),
+        Basis::Lowered { from } => format!("80 of 100 next orders come within {:.0}, but it is never more than 180", days(from)),
+        Basis::Unknown => "nobody has ordered twice yet".to_owned(),
     };
     let _ = writeln!(text, "\nHorizon       {:.0} days: {how}.", days(learned.horizon));
     match learned.base_rate {

@@ -272,7 +272,7 @@ fields! {
     CustomerValueExpected "customer.value.expected" Double Prediction Expires "reporting currency" "what the orders to be expected within a year are worth today, in two digits; absent without a model";
 
     ShopBaseRate "shop.base_rate" Double Prediction No "0 to 1" "the share of all customers who ordered within the last `shop.horizon_days`, as of the last learning; absent before";
-    ShopHorizonDays "shop.horizon_days" Int Prediction No "days" "within so many days 80 of 100 orders are followed by the next, but at least 30 and at most 180; absent before anything was learned";
+    ShopHorizonDays "shop.horizon_days" Int Prediction No "days" "80 of 100 next orders come within so many days, but it is at least 30 and at most 180; absent before anything was learned";
     ShopNewDays "shop.new_days" Int Prediction No "days" "within so many days half of all first orders are followed by a second, or `shop.horizon_days` where it takes longer; absent before anything was learned";
 
     Event "event" Map Event No "" "the event that started the run, in a goal the later one: `event.name`, `event.total`, …";
