@@ -454,9 +454,7 @@ impl Fields for View<'_> {
                 None => Value::Absent.into(),
             },
             FieldId::PredictionIsKnown => self.learned_value(|_| Value::Bool(self.outlook().is_some())),
-            FieldId::PredictionPOrder => {
-                self.stepped(|o| o.chance(o.learned.horizon), Value::maybe_double)
-            }
+            FieldId::PredictionPOrder => self.stepped(|o| o.chance(o.learned.horizon), Value::maybe_double),
             FieldId::PredictionPOrder365d => self.stepped(|o| o.chance(a_year()), Value::maybe_double),
             FieldId::PredictionOrders365d => self.stepped(|o| o.orders(a_year()), Value::maybe_double),
             FieldId::PredictionOverduePercentile => {

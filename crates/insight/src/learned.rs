@@ -9,8 +9,8 @@ use crate::purchase::fit::{Budget, Fit, Kind, Options, Rung, fit};
 use crate::purchase::{BaseRates, Grouping, Model};
 use crate::rfm::{Day, History, Rfm};
 use crate::span::{DiscountRate, Discounting, Span};
-use crate::spend::fit::{SpendFit, fit as fit_spend};
 use crate::spend::Spends;
+use crate::spend::fit::{SpendFit, fit as fit_spend};
 
 /// A year, as far as customers' values are concerned.
 pub const YEAR: u32 = 365;
@@ -60,9 +60,9 @@ impl Learned {
         let customers = summaries.len() as u64;
         drop(summaries);
         let before = until.saturating_sub(horizon.as_days().round() as Day);
-        let then = histories.iter().filter_map(|history| {
-            Some((history.rfm(before)?, history.orders_between(before, until)))
-        });
+        let then = histories
+            .iter()
+            .filter_map(|history| Some((history.rfm(before)?, history.orders_between(before, until))));
         let base = BaseRates::observed(then, horizon);
         let purchase = fit(&grouping.finish(), &Options { kind, budget, base, ..Options::default() });
         let base_rate = base_rate(histories, until, horizon);

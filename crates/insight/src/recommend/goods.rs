@@ -94,7 +94,8 @@ impl Goods {
         let customer = lines.first().map_or(0, |line| line.customer);
         let interactions = Interactions::from_lines(lines);
         let options = self.cycles.options();
-        let cycles = interactions.purchases_of(customer).filter_map(|owned| self.cycles.replenishment(&owned));
+        let cycles =
+            interactions.purchases_of(customer).filter_map(|owned| self.cycles.replenishment(&owned));
         let mut due: Vec<Replenishment> =
             cycles.filter(|cycle| cycle.stage(today, options) != Stage::GivenUp).collect();
         due.sort_by_key(|cycle| (cycle.due_on, cycle.item));
