@@ -15,6 +15,7 @@ mod handing;
 pub mod journeys;
 pub mod learn;
 pub mod mail;
+mod offers;
 mod outcome;
 pub mod plan;
 pub mod plan_runs;
