@@ -209,7 +209,7 @@ pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), R
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn learned_over(
+pub async fn learned_over(
     store: &Store,
     zone: &TimeZone,
     (from, to): (At, At),
