@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 use zyklus_insight::text::language::detect;
 use zyklus_insight::text::sentiment::{Contradiction, Judge, Polarity, Score, Seed, Sentiment, ShopModel};
+use zyklus_insight::text::topic::Topic;
 use zyklus_insight::text::{Language, Lexicon, TopicError, Topics};
 use zyklus_model::Feedback;
 
@@ -65,6 +66,13 @@ impl Subjects {
     pub fn of(&self, text: &str, language: Option<Language>) -> BTreeSet<String> {
         self.lexicon.topics_of(text, language).into_iter().map(|mention| mention.topic).collect()
     }
+}
+
+/// Whether an entry of a word list means a word that could be found.
+pub(crate) fn means_a_word(entry: &str, language: Language) -> bool {
+    let words = [(language, vec![entry.to_owned()])].into();
+    let topic = Topic { words, ..Topic::default() };
+    Lexicon::new(&Topics { topics: [(String::new(), topic)].into() }).is_ok()
 }
 
 /// How a shop's own customers praise and blame, as a night's learning leaves it.
