@@ -67,7 +67,8 @@ impl Book {
                 problems.push(twice(journey, other));
             }
         }
-        problems.extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys, &settings)));
+        problems
+            .extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys, &settings)));
         problems.extend(unknown_names(&tests, &lifecycle, &journeys));
         if !problems.is_empty() {
             return Err(problems);

@@ -114,7 +114,8 @@ pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<L
     let (body, goods) = (text(serde_json::to_string(&learned))?, text(serde_json::to_string(&goods))?);
     store.keep_learned(now, body, goods).await?;
     report.reviews = listen(store, now).await?;
-    if project.book.reads(Group::Prediction) || (report.reviews.is_some() && project.book.reads(Group::Voice)) {
+    if project.book.reads(Group::Prediction) || (report.reviews.is_some() && project.book.reads(Group::Voice))
+    {
         store.reconsider(now).await?;
     }
     Ok(Some(report))

@@ -23,7 +23,8 @@ pub(super) struct Heard {
 }
 
 /// The words that conditions know a mood by.
-pub(crate) const MOODS: [&str; 3] = [word(Polarity::Positive), word(Polarity::Neutral), word(Polarity::Negative)];
+pub(crate) const MOODS: [&str; 3] =
+    [word(Polarity::Positive), word(Polarity::Neutral), word(Polarity::Negative)];
 
 const fn word(polarity: Polarity) -> &'static str {
     match polarity {

@@ -23,8 +23,14 @@ pub(super) fn judge(
 }
 
 /// Fields that say how good a customer's word was.
-const SCORES: [&str; 6] =
-    ["feedback.nps", "feedback.rating", "feedback.sentiment", "feedback.topics", "feedback.contradicts", "event.score"];
+const SCORES: [&str; 6] = [
+    "feedback.nps",
+    "feedback.rating",
+    "feedback.sentiment",
+    "feedback.topics",
+    "feedback.contradicts",
+    "event.score",
+];
 
 /// Whether a condition asks how good a customer's word was.
 pub(super) fn reads_score(condition: &str) -> bool {

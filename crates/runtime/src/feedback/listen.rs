@@ -72,10 +72,17 @@ impl Lessons {
                 if !matches!(feedback.kind, FeedbackKind::Review | FeedbackKind::Csat) {
                     continue;
                 }
-                let Some(Said { score: Some(score), words: Some(words) }) = Said::of(feedback) else { continue };
+                let Some(Said { score: Some(score), words: Some(words) }) = Said::of(feedback) else {
+                    continue;
+                };
                 let polarity = score.polarity();
                 if polarity != Polarity::Neutral {
-                    lessons.add(Starred { at: feedback.at, id: feedback.id, text: words.to_owned(), polarity });
+                    lessons.add(Starred {
+                        at: feedback.at,
+                        id: feedback.id,
+                        text: words.to_owned(),
+                        polarity,
+                    });
                 }
             }
         }
