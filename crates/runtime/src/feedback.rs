@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use zyklus_engine::Book;
 use zyklus_engine::voice::Voice;
 use zyklus_insight::text::Language;
 use zyklus_insight::text::sentiment::{Contradiction, Quality, TrainError};
@@ -12,7 +13,6 @@ use zyklus_model::{At, CustomerId, FeedbackId, FeedbackKind};
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
-use crate::project::Project;
 
 pub(crate) mod listen;
 mod tally;
@@ -160,13 +160,13 @@ pub struct Contradictory {
     pub what: Contradiction,
 }
 
-/// What was said in the last so many days before `now`.
+/// What was said in the last so many days before `now`, in a book's topics.
 ///
 /// # Errors
 /// The store's.
 pub async fn feedback(
     store: &Store,
-    project: &Project,
+    book: &Book,
     now: At,
     days: u32,
 ) -> Result<FeedbackReport, RuntimeError> {
@@ -183,9 +183,8 @@ pub async fn feedback(
             (Ears::SeedWords { because }, None)
         }
     };
-    let subjects = project.book.settings.topics.clone();
     let voice = Voice { reviews, model };
-    let mut tally = Tally::new(voice, subjects, project.shop.zone.clone(), now, days, BEFORE_DAYS);
+    let mut tally = Tally::new(voice, &book.settings, now, days, BEFORE_DAYS);
     let mut after = None;
     loop {
         let page = store.feedback_page(now, after, PAGE).await?;

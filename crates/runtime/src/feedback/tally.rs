@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use zyklus_engine::Settings;
 use zyklus_engine::voice::{Said, Subjects, Voice};
 use zyklus_insight::text::language::{Detected, detect};
 use zyklus_insight::text::sentiment::{Polarity, Sentiment};
@@ -48,20 +49,13 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Of the last so many days before `now`, and so many before those.
-    pub(super) fn new(
-        voice: Voice,
-        subjects: Arc<Subjects>,
-        zone: TimeZone,
-        now: At,
-        days: u32,
-        before_days: u32,
-    ) -> Self {
+    pub(super) fn new(voice: Voice, settings: &Settings, now: At, days: u32, before_days: u32) -> Self {
         let back = |at: At, days: u32| at.plus_micros(-i64::from(days).saturating_mul(DAY_MICROS));
         let from = back(now, days);
         Tally {
             voice,
-            subjects,
-            zone,
+            subjects: Arc::clone(&settings.topics),
+            zone: settings.zone.clone(),
             now,
             from,
             before_from: back(from, before_days),
