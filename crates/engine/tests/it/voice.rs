@@ -286,3 +286,43 @@ fn help_is_offered_after_an_unhappy_review_about_the_delivery() {
         assert!(verdict.passed, "{}: {verdict}", test.name);
     }
 }
+
+#[test]
+fn the_journeys_of_the_guide_do_what_it_says() {
+    let guide = include_str!("../../../../config/README.md");
+    let (_, rest) = guide.split_once("```toml\n# playbooks/21-make-good.toml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let (playbook, warnings) =
+        Playbook::parse("playbooks/21-make-good.toml", text, &BTreeMap::new()).unwrap();
+    assert_eq!(warnings, []);
+    let book = Book::assemble(lifecycle(LIFECYCLE), vec![playbook], Settings::default(), 2).unwrap();
+    assert_eq!(book.tests.len(), 4);
+    for test in &book.tests {
+        let verdict = run(&book, test);
+        assert!(verdict.passed, "{}: {verdict}", test.name);
+    }
+}
+
+#[test]
+fn whoever_asks_only_the_happy_for_a_review_is_told() {
+    for when in ["feedback.sentiment == 'positive'", "size(feedback.topics) == 0", "!feedback.contradicts"] {
+        let asking =
+            journey(when).replace("send = \"sorry\", purpose = \"service\"", "send = \"review-request\"");
+        let warnings = zyklus_engine::lint::playbook("p.toml", &asking, &jiff::tz::TimeZone::UTC);
+        assert!(
+            warnings.iter().any(|w| w.message.contains("only to customers with certain scores")),
+            "{when}"
+        );
+    }
+}
+
+#[test]
+fn every_language_that_is_told_apart_can_have_words() {
+    use zyklus_engine::keys::{Kind, ZYKLUS};
+    let topics = ZYKLUS.root.keys.iter().find(|key| key.name == "topics").unwrap();
+    let Kind::Named(_, Kind::Table(topic)) = topics.kind else { panic!("{topics:?}") };
+    for key in topic.keys {
+        let Kind::Chosen(languages, _) = key.kind else { panic!("{key:?}") };
+        assert_eq!(languages, Language::ALL.map(Language::code), "{}", key.name);
+    }
+}
