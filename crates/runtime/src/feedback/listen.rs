@@ -95,12 +95,10 @@ impl Lessons {
     /// # Errors
     /// That they cannot teach it.
     pub(super) fn learn(&self) -> Result<ShopModel, TrainError> {
-        let review = |starred: &'_ Starred| detect(&starred.text).language();
-        let reviews: Vec<Review<'_>> = self
-            .starred
-            .iter()
-            .map(|one| Review { text: &one.text, language: review(one), polarity: one.polarity })
-            .collect();
+        let mut reviews = Vec::with_capacity(self.starred.len());
+        for Starred { text, polarity, .. } in &self.starred {
+            reviews.push(Review { text, language: detect(text).language(), polarity: *polarity });
+        }
         ShopModel::train(&reviews, seed())
     }
 }
