@@ -31,6 +31,7 @@ pub(crate) async fn run(config: &Path, command: InsightCommand) -> Done {
         InsightCommand::Fit { now, json } => fit(config, now, json).await,
         InsightCommand::Show { customer: Some(customer), json } => of_customer(config, &customer, json).await,
         InsightCommand::Show { customer: None, json } => of_shop(config, json).await,
+        InsightCommand::Feedback { days, now, json } => crate::feedback::run(config, now, days, json).await,
         InsightCommand::Validate { window, cutoffs, json } => hold(config, window, cutoffs, json).await,
     }
 }
@@ -47,7 +48,15 @@ async fn fit(config: &Path, now: Option<Now>, json: bool) -> Done {
     if json {
         return print_json(&report);
     }
-    print(&told(at, &learned, &project))
+    let mut text = told(at, &learned, &project);
+    if let Some(reviews) = report.reviews {
+        let _ = writeln!(
+            text,
+            "Words         how customers praise and blame was learned from {}.",
+            counted(reviews, "review")
+        );
+    }
+    print(&text)
 }
 
 async fn of_shop(config: &Path, json: bool) -> Done {

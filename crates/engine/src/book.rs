@@ -13,6 +13,7 @@ use crate::playtest::{Playtest, unknown_names};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::source::Mention;
+use crate::voice::Voice;
 
 /// Everything the operator wrote.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Book {
     /// What was learned of the shop, and from which instant on it counts, earliest first. The daemon has what it learned
     /// last; whoever replays the past has one after another.
     pub learned: Arc<[(At, Arc<Learned>)]>,
+    /// How the shop's customers praise and blame, in the same way.
+    pub voice: Arc<[(At, Arc<Voice>)]>,
     /// What journeys were before, by the hash that runs keep (rule R10); those no run needs may be missing.
     pub definitions: BTreeMap<String, Arc<Journey>>,
     /// Who may be let into a journey (by root id) although they came before it (rule R18).
@@ -64,7 +67,8 @@ impl Book {
                 problems.push(twice(journey, other));
             }
         }
-        problems.extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys)));
+        problems
+            .extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys, &settings)));
         problems.extend(unknown_names(&tests, &lifecycle, &journeys));
         if !problems.is_empty() {
             return Err(problems);
@@ -78,6 +82,7 @@ impl Book {
             active_from: BTreeMap::new(),
             sold_out: BTreeSet::new(),
             learned: Arc::from([]),
+            voice: Arc::from([]),
             definitions: BTreeMap::new(),
             admitted: BTreeMap::new(),
             tests,
@@ -165,7 +170,12 @@ fn conditions(journey: &Journey) -> Vec<&Condition> {
 }
 
 /// What is wrong with naming this, if anything is.
-fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Option<Problem> {
+fn unknown(
+    mention: &Mention,
+    lifecycle: &Lifecycle,
+    journeys: &[Journey],
+    settings: &Settings,
+) -> Option<Problem> {
     let id = &*mention.id;
     let known: Vec<&str> = match mention.named {
         Named::Phase => lifecycle.phases.iter().map(|p| &*p.id).collect(),
@@ -176,6 +186,7 @@ fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Op
             // A step that sends can be named by its template alone.
             steps.clone().filter_map(|step| step.strip_prefix("send:")).chain(steps).collect()
         }
+        Named::Topic => settings.topics.ids().collect(),
         Named::Event | Named::Tag => return None,
     };
     if known.contains(&id) {
@@ -184,6 +195,7 @@ fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Op
     let what = match mention.named {
         Named::Phase => "phase",
         Named::Journey => "journey",
+        Named::Topic => "topic",
         Named::Step | Named::Event | Named::Tag => "step",
     };
     let within = mention.journey.as_ref().map_or(String::new(), |journey| format!("journey `{journey}`: "));
@@ -193,6 +205,9 @@ fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Op
         Some(near) => Some(format!("did you mean \"{near}\"?")),
         None if mention.named == Named::Phase => {
             Some(format!("the lifecycle `{}` has {}", lifecycle.id, known.join(", ")))
+        }
+        None if mention.named == Named::Topic => {
+            Some(format!("known are {}; `[topics]` in zyklus.toml takes others", known.join(", ")))
         }
         None => None,
     };

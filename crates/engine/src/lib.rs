@@ -30,6 +30,7 @@ pub mod settings;
 pub mod sim;
 pub mod source;
 mod steps;
+pub mod voice;
 pub mod wait;
 pub mod why;
 pub mod zone;

@@ -1,4 +1,4 @@
-//! Learning: reads all orders, fits the shop's models, keeps them, and puts them into books. Off the path of everything
+//! Learning: reads all orders and reviews, fits the shop's models, keeps them, and puts them into books. Off the path of everything
 //! else: it reads page by page, computes on a thread that may take long, and writes once. Never decides.
 
 use std::collections::HashMap;
@@ -20,6 +20,7 @@ use zyklus_model::{At, CustomerId};
 use zyklus_store::{AsOf, Store};
 
 use crate::error::RuntimeError;
+use crate::feedback::listen::{self, listen, put_voice, put_voice_by};
 use crate::project::Project;
 
 /// When shops sleep.
@@ -40,6 +41,8 @@ pub struct LearnReport {
     pub purchases: u64,
     /// Products that were bought.
     pub products: u64,
+    /// From how many reviews it was learned anew how customers praise and blame; none if it stays at what was known.
+    pub reviews: Option<u64>,
 }
 
 /// A shop's orders, as learning needs them.
@@ -102,16 +105,19 @@ pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<L
     });
     let fitted = fitting.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
     let Some((learned, goods)) = fitted else { return Ok(None) };
-    let report = LearnReport {
+    let mut report = LearnReport {
         at: now,
         customers: learned.customers,
         purchases: learned.purchases,
         products: goods.products().len() as u64,
+        reviews: None,
     };
     let text = |what: Result<String, serde_json::Error>| what.map_err(RuntimeError::NotKept);
     let (body, goods) = (text(serde_json::to_string(&learned))?, text(serde_json::to_string(&goods))?);
     store.keep_learned(now, body, goods).await?;
-    if project.book.reads(Group::Prediction) {
+    report.reviews = listen(store, now).await?;
+    if project.book.reads(Group::Prediction) || (report.reviews.is_some() && project.book.reads(Group::Voice))
+    {
         store.reconsider(now).await?;
     }
     Ok(Some(report))
@@ -177,7 +183,7 @@ pub(crate) async fn put_learned(store: &Store, book: &mut Book) -> Result<(), Ru
     if book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book) {
         book.learned = versions(store.learned().await?);
     }
-    Ok(())
+    put_voice(store, book).await
 }
 
 /// Whether something was learned since, that a book's conditions read.
@@ -185,7 +191,8 @@ pub(crate) async fn put_learned(store: &Store, book: &mut Book) -> Result<(), Ru
 /// # Errors
 /// The store's.
 pub(crate) async fn is_behind(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
-    Ok(book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book))
+    let is_behind = book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book);
+    Ok(is_behind || listen::is_behind(store, book).await?)
 }
 
 fn learned_at(book: &Book) -> Option<At> {
@@ -200,7 +207,7 @@ pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), R
     if book.reads(Group::Prediction) {
         book.learned = versions(past.learned().await?);
     }
-    Ok(())
+    put_voice_by(past, book).await
 }
 
 /// What was, or would have been, known of the shop in a stretch of time: what was learned then, as far as it is kept; before

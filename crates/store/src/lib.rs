@@ -38,6 +38,7 @@ mod snapshot;
 mod suppress;
 mod tx;
 mod upkeep;
+mod voice;
 mod writer;
 
 pub use apply::ApplyReport;

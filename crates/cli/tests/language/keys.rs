@@ -47,6 +47,7 @@ fn read(table: &Table, body: &str) -> Vec<Problem> {
         "zyklus" => folder(&lines),
         "shop" => folder(&format!("[shop]\n{lines}\n")),
         "store" | "consent" | "caps" | "holdout" => folder(&format!("{SHOP}[{}]\n{lines}\n", table.name)),
+        "topic" => folder(&format!("{SHOP}[topics.t]\n{lines}\n")),
         "model" => folder(&format!("{SHOP}[lifecycle]\n{lines}\n")),
         "test_mode" => folder(&format!("{SHOP}[test]\n{lines}\n")),
         "cap" => folder(&format!("{SHOP}[caps]\nemail = {{ {body} }}\ntotal = [{{ {body} }}]\n")),

@@ -17,4 +17,5 @@ mod starts;
 mod steps;
 mod told;
 mod turns;
+mod voice;
 mod world;

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use zyklus_model::{LineRecord, OrderRecord, OrderState, Record};
+use zyklus_model::{FeedbackRecord, LineRecord, OrderRecord, OrderState, Record};
 
 use crate::common::Bed;
+use crate::ingest::review;
 use crate::make::{account, minute, order, take};
 
 on_both![
@@ -12,6 +13,8 @@ on_both![
     what_was_learned_last_counts_and_what_was_known_then_can_be_asked,
     only_the_last_word_about_products_is_kept,
     what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place,
+    what_customers_said_comes_page_by_page,
+    how_customers_praise_is_kept_beside_what_they_buy,
 ];
 
 async fn purchases_come_customer_by_customer_and_only_those_that_count(bed: Bed) {
@@ -96,4 +99,49 @@ async fn what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place(bed: B
     store.housekeep(day(33), 30).await.unwrap();
     assert_eq!(store.as_of(day(10)).await.unwrap().learned().await.unwrap().unwrap().0, day(3));
     assert_eq!(store.learned().await.unwrap().unwrap().0, day(50));
+}
+
+async fn what_customers_said_comes_page_by_page(bed: Bed) {
+    let said = |n: i64| FeedbackRecord {
+        customer: account(&(n % 3).to_string(), ""),
+        text: (n % 2 == 0).then(|| format!("text {n}")),
+        at: minute(n - 9),
+        ..review(&n.to_string(), (n % 5 + 1) as f64)
+    };
+    take(&bed.store, "a", (0..12).map(|n| Record::Feedback(said(n))).collect()).await;
+
+    let (mut after, mut found) = (None, Vec::new());
+    loop {
+        let some = bed.store.feedback_page(minute(0), after, 4).await.unwrap();
+        let Some((customer, last)) = some.last() else { break };
+        after = Some((*customer, last.id));
+        found.extend(some);
+    }
+    // What is said later than the instant asked for is left out.
+    assert_eq!(found.len(), 10);
+    let customers: Vec<_> = found.iter().map(|(customer, _)| *customer).collect();
+    let mut together = customers.clone();
+    together.dedup();
+    assert_eq!(together.len(), 3, "a customer's come together: {customers:?}");
+    let mut said_then: Vec<_> = found.iter().map(|(_, f)| (f.at, f.score, f.text.clone())).collect();
+    said_then.sort_by_key(|(at, _, _)| *at);
+    let expected: Vec<_> = (0..10).map(said).map(|record| (record.at, record.score, record.text)).collect();
+    assert_eq!(said_then, expected);
+}
+
+async fn how_customers_praise_is_kept_beside_what_they_buy(bed: Bed) {
+    let store = &bed.store;
+    take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
+    assert_eq!((store.voice().await.unwrap(), store.voice_at().await.unwrap()), (None, None));
+    let day = |days: i64| minute(days * 24 * 60);
+    for days in [1, 2, 50] {
+        store.keep_voice(day(days), format!("of day {days}")).await.unwrap();
+    }
+    store.keep_voice(day(50), "of day 50, again".into()).await.unwrap();
+    assert_eq!(store.voice().await.unwrap(), Some((day(50), "of day 50, again".into())));
+    assert_eq!(store.voice_at().await.unwrap(), Some(day(50)));
+    assert_eq!(store.learned_at().await.unwrap(), None);
+    store.housekeep(day(40), 30).await.unwrap();
+    let then = store.as_of(day(10)).await.unwrap();
+    assert_eq!(then.voice().await.unwrap(), Some((day(2), "of day 2".into())));
 }
