@@ -41,7 +41,7 @@ mod upkeep;
 mod writer;
 
 pub use apply::ApplyReport;
-pub use as_of::{AsOf, MoveCount};
+pub use as_of::{AsOf, MoveCount, PastMove};
 pub use backfill::Admission;
 pub use complete::{AttemptEnd, Completion, Lost};
 pub use cursor::{StoredCursor, StoredReject};
