@@ -153,6 +153,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What is learned of the shop: who will order again, and what customers are worth.
+    #[command(subcommand)]
+    Insight(InsightCommand),
     /// Customers.
     #[command(subcommand)]
     Customer(CustomerCommand),
@@ -174,6 +177,39 @@ pub(crate) enum Command {
     /// The store.
     #[command(subcommand)]
     Db(DbCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InsightCommand {
+    /// Learn of the shop now, as a daemon does each night.
+    Fit {
+        /// As if it were this instant, or the end of this day in the shop's time zone.
+        #[arg(long)]
+        now: Option<Now>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what was learned last of the shop, or what that says of a customer.
+    Show {
+        /// Our id, e-mail address, the shop's id or an order number.
+        customer: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forecast the past as of several days, by what was known then, and hold that against what came.
+    Validate {
+        /// Forecast so many days; the shop's horizon unless it is given.
+        #[arg(long)]
+        window: Option<u32>,
+        /// As of so many days, a window apart.
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(3..=24))]
+        cutoffs: u32,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,6 +46,7 @@ pub(crate) async fn run(args: Args) -> Done {
         Command::Why { customer, now, json, .. } => explain(config, &customer, now, json).await,
         Command::Report { as_of: Some(at), json, .. } => as_of::figures(config, at, json).await,
         Command::Report { now, json, .. } => figures(config, now, json).await,
+        Command::Insight(command) => crate::insight::run(config, command).await,
         Command::Customer(CustomerCommand::Show { customer, as_of: Some(at) }) => {
             as_of::show_customer(config, &customer, at).await
         }

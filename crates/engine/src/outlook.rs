@@ -11,7 +11,7 @@ use jiff::{Span as Length, ToSpan};
 use zyklus_insight::learned::Learned;
 use zyklus_insight::rfm::{Day, History, Rfm};
 use zyklus_insight::span::Span;
-use zyklus_model::At;
+use zyklus_model::{At, Order, Snapshot};
 
 use crate::wait::local;
 
@@ -32,6 +32,20 @@ pub fn day_of(at: At, zone: &TimeZone) -> Day {
 pub fn start_of(day: Day, zone: &TimeZone) -> At {
     let date = FIRST_DAY.checked_add(i64::from(day).days());
     date.map_or(At::MAX, |date| local(date, Time::midnight(), zone))
+}
+
+/// The summary of a customer's orders that count at an instant; nothing without any.
+pub fn rfm_of(snapshot: &Snapshot, at: At, zone: &TimeZone) -> Option<Rfm> {
+    let orders = snapshot.orders.iter().filter(|order| order.placed_at <= at && order.counts_at(at));
+    let mut days: Vec<(Day, i64)> = orders.map(|order| bought(order, at, zone)).collect();
+    Rfm::of_orders(&mut days, day_of(at, zone))
+}
+
+/// The day of an order, and what was left of it at an instant, in minor units of the reporting currency: nothing while
+/// there is no rate.
+pub(crate) fn bought(order: &Order, at: At, zone: &TimeZone) -> (Day, i64) {
+    let (total, refunded) = order.reporting_minor_at(at).unwrap_or_default();
+    (day_of(order.placed_at, zone), total - refunded)
 }
 
 /// A figure, and the first later day on which it may be another.

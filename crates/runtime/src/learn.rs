@@ -11,9 +11,11 @@ use zyklus_engine::condition::Group;
 use zyklus_engine::outlook::day_of;
 use zyklus_engine::wait::local;
 use zyklus_insight::learned::Learned;
-use zyklus_insight::purchase::fit::{Budget, Kind};
+use zyklus_insight::cadence::Cadence;
+use zyklus_insight::purchase::fit::{Budget, Kind, Options};
 use zyklus_insight::recommend::{Goods, Line};
 use zyklus_insight::rfm::{Day, History};
+use zyklus_insight::validate::{Report, ValidateError, rolling};
 use zyklus_model::{At, CustomerId};
 use zyklus_store::{AsOf, Store};
 
@@ -111,6 +113,39 @@ pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<L
         store.reconsider(now).await?;
     }
     Ok(Some(report))
+}
+
+/// What was learned last of the shop, and as of when.
+///
+/// # Errors
+/// The store's.
+pub async fn last_learned(store: &Store) -> Result<Option<(At, Arc<Learned>)>, RuntimeError> {
+    Ok(versions(store.learned().await?).last().cloned())
+}
+
+/// Forecasts the past as of several days, a window apart, by what was known then, and holds that against what came. The
+/// last window ends today; without one, it is the shop's horizon as of today.
+///
+/// # Errors
+/// The store's; inside, what is missing for it.
+pub async fn validate(
+    store: &Store,
+    project: &Project,
+    now: At,
+    window: Option<u32>,
+    cutoffs: u32,
+) -> Result<Result<Report, ValidateError>, RuntimeError> {
+    let orders = read_orders(store, &project.shop.zone, now).await?;
+    let until = day_of(now, &project.shop.zone);
+    let work = tokio::task::spawn_blocking(move || {
+        let histories = orders.histories;
+        let horizon = || Cadence::observe(&histories, until).horizon().0.as_days().round() as u32;
+        let window = window.unwrap_or_else(horizon);
+        let back = |n: u32| until.saturating_sub_unsigned(n.saturating_mul(window));
+        let days: Vec<Day> = (1..=cutoffs).map(back).collect();
+        rolling(&histories, &days, window, until, &Options::default())
+    });
+    work.await.map_err(|_| RuntimeError::Panicked { what: "holding forecasts against what came" })
 }
 
 /// Puts what was learned last into a book, if its conditions read it and it is not there yet. What cannot be read, because

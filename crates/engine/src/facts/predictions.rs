@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use zyklus_insight::learned::{Learned, YEAR};
 use zyklus_insight::span::Span as Length;
-use zyklus_model::{At, Order};
+use zyklus_model::At;
 
 use super::View;
 use crate::condition::{Timed, Value};
-use crate::outlook::{Outlook, Stepped, day_of, start_of};
+use crate::outlook::{Outlook, Stepped, bought, day_of, start_of};
 
 /// So far ahead a year's predictions look.
 pub(super) fn a_year() -> Length {
@@ -33,11 +33,8 @@ impl<'s> View<'s> {
         let made = self.outlook.get_or_init(|| {
             let zone = &self.book?.settings.zone;
             let learned = self.learned().0?;
-            let net = |order: &Order| {
-                let (total, refunded) = order.reporting_minor_at(self.at).unwrap_or_default();
-                (day_of(order.placed_at, zone), total - refunded)
-            };
-            Outlook::new(learned, self.visible_orders().map(net).collect(), day_of(self.at, zone))
+            let orders = self.visible_orders().map(|order| bought(order, self.at, zone)).collect();
+            Outlook::new(learned, orders, day_of(self.at, zone))
         });
         made.as_ref()
     }
