@@ -203,7 +203,7 @@ pub(crate) async fn is_time(store: &Store, zone: &TimeZone, now: At) -> Result<b
     Ok(last < night)
 }
 
-fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Learned>)]> {
+pub(crate) fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Learned>)]> {
     let learned = kept.and_then(|(at, body)| match serde_json::from_str(&body) {
         Ok(learned) => Some((at, Arc::new(learned))),
         Err(error) => {
