@@ -8,7 +8,7 @@ mod teller;
 
 use html::{Html, escape};
 pub use teller::Language;
-use teller::{Teller, Unit};
+use teller::Teller;
 
 use crate::report::Report;
 use crate::shop::ShopSettings;
