@@ -10,8 +10,7 @@ use zyklus_insight::cadence::Basis;
 use zyklus_insight::learned::{Learned, YEAR};
 use zyklus_insight::predict::Prediction;
 use zyklus_insight::purchase::fit::{Fit, Rung};
-use zyklus_insight::purchase::gate::Doubt;
-use zyklus_insight::purchase::{Evidence, Model};
+use zyklus_insight::purchase::{Doubt, Evidence, Model};
 use zyklus_insight::spend::SpendModel;
 use zyklus_insight::spend::fit::{Independence, SpendFit, SpendRung};
 use zyklus_insight::validate::{Cutoff, Report};
@@ -24,7 +23,8 @@ use crate::args::{InsightCommand, Now};
 use crate::commands::{Done, by_hand, clock, load, one_customer, open, print, print_json};
 use crate::show::{as_of, counted, table};
 
-const NOTHING: &str = "nothing was learned yet: `zyklus insight fit` does it now, a daemon does it each night";
+const NOTHING: &str =
+    "nothing was learned yet: `zyklus insight fit` does it now, a daemon does it each night";
 
 pub(crate) async fn run(config: &Path, command: InsightCommand) -> Done {
     match command {
@@ -106,25 +106,36 @@ fn told(at: At, learned: &Learned, project: &Project) -> String {
     );
     let days = |span: zyklus_insight::span::Span| span.as_days();
     let how = match learned.basis {
-        Basis::Measured => "80 of 100 orders are followed by the next within that time".to_owned(),
-        Basis::Raised { from } => format!("80 of 100 within {:.0} days, but never less than 30", days(from)),
-        Basis::Lowered { from } => format!("80 of 100 within {:.0} days, but never more than 180", days(from)),
-        Basis::Unreached { share } => {
-            format!("only {:.0} of 100 orders are ever followed by another, as far as can be seen", share * 100.0)
+        Basis::Measured => "of 100 orders that are followed by another, 80 are within that time".to_owned(),
+        Basis::Raised { from } => {
+            format!("80 of 100 next orders come within {:.0}, but it is never less than 30", days(from))
         }
+        Basis::Lowered { from } => {
+            format!("80 of 100 next orders come within {:.0}, but it is never more than 180", days(from))
+        }
+        Basis::Unknown => "nobody has ordered twice yet".to_owned(),
     };
     let _ = writeln!(text, "\nHorizon       {:.0} days: {how}.", days(learned.horizon));
     match learned.base_rate {
         Some(rate) => {
-            let _ = writeln!(text, "Base rate     {:.1} % of all customers ordered within the last horizon.", rate * 100.0);
+            let _ = writeln!(
+                text,
+                "Base rate     {:.1} % of all customers ordered within the last horizon.",
+                rate * 100.0
+            );
         }
         None => text.push_str("Base rate     not known: nobody was a customer a horizon ago.\n"),
     }
     match learned.cadence.new_until() {
         Some(span) => {
-            let _ = writeln!(text, "Second order  half of all customers have placed one after {:.0} days.", days(span));
+            let _ = writeln!(
+                text,
+                "Second order  half of all customers have placed one after {:.0} days.",
+                days(span)
+            );
         }
-        None => text.push_str("Second order  fewer than half of all customers place one, as far as can be seen.\n"),
+        None => text
+            .push_str("Second order  fewer than half of all customers place one, as far as can be seen.\n"),
     }
     let _ = writeln!(text, "\nPurchases     {}", purchases(&learned.purchase));
     let _ = writeln!(text, "              {}", rung(&learned.purchase.rung));
@@ -150,18 +161,35 @@ fn purchases(fit: &Fit) -> String {
     match &fit.model {
         Model::Bg(m) => format!(
             "BG/NBD, r {:.4}, alpha {:.2} days, a {:.4}, b {:.4}; known to {}.",
-            m.r(), m.alpha().as_days(), m.a(), m.b(), known()
+            m.r(),
+            m.alpha().as_days(),
+            m.a(),
+            m.b(),
+            known()
         ),
         Model::Mbg(m) => format!(
             "MBG/NBD, r {:.4}, alpha {:.2} days, a {:.4}, b {:.4}; known to {}.",
-            m.r(), m.alpha().as_days(), m.a(), m.b(), known()
+            m.r(),
+            m.alpha().as_days(),
+            m.a(),
+            m.b(),
+            known()
         ),
         Model::Pareto(m) => format!(
             "Pareto/NBD, r {:.4}, alpha {:.2} days, s {:.4}, beta {:.2} days; known to {}.",
-            m.r(), m.alpha().as_days(), m.s(), m.beta().as_days(), known()
+            m.r(),
+            m.alpha().as_days(),
+            m.s(),
+            m.beta().as_days(),
+            known()
         ),
         Model::Nbd(m) => {
-            format!("NBD without leaving, r {:.4}, alpha {:.2} days; known to {}.", m.r(), m.alpha().as_days(), known())
+            format!(
+                "NBD without leaving, r {:.4}, alpha {:.2} days; known to {}.",
+                m.r(),
+                m.alpha().as_days(),
+                known()
+            )
         }
         Model::Base(rates) => match rates.evidence() {
             Evidence::Observed { customers } => {
@@ -177,7 +205,9 @@ fn purchases(fit: &Fit) -> String {
 fn rung(rung: &Rung) -> String {
     match rung {
         Rung::Full { gain, .. } => {
-            format!("The full model: that customers leave explains the orders better, by {gain:.1} in the log-likelihood.")
+            format!(
+                "The full model: that customers leave explains the orders better, by {gain:.1} in the log-likelihood."
+            )
         }
         Rung::Shrunk { full } => {
             format!("Held near what is usual in shops, because for the full model {}.", doubt(full))
@@ -204,7 +234,9 @@ fn doubt(doubt: &Doubt) -> String {
         }
         Doubt::Flat { .. } => "its parameters cannot be told apart".to_owned(),
         Doubt::NoGain { gain, needed } => {
-            format!("leaving explains the orders hardly better than staying (by {gain:.2}, and it takes {needed:.1})")
+            format!(
+                "leaving explains the orders hardly better than staying (by {gain:.2}, and it takes {needed:.1})"
+            )
         }
         Doubt::NotFound { .. } => "no best parameters were found".to_owned(),
     }
@@ -245,7 +277,8 @@ fn forecast(p: &Prediction, now: At, learned_at: At, project: &Project) -> Strin
         let day = days.map(|days| start_of(today.saturating_add(days.round() as i32), zone));
         day.map_or("never".to_owned(), |at| at.timestamp().to_zoned(zone.clone()).date().to_string())
     };
-    let mut text = format!("As of {}, by what was learned as of {}.\n\n", as_of(now, zone), as_of(learned_at, zone));
+    let mut text =
+        format!("As of {}, by what was learned as of {}.\n\n", as_of(now, zone), as_of(learned_at, zone));
     let _ = writeln!(
         text,
         "An order within {:.0} days  {:.0} %, {:.2} orders expected",

@@ -454,9 +454,7 @@ impl Fields for View<'_> {
                 None => Value::Absent.into(),
             },
             FieldId::PredictionIsKnown => self.learned_value(|_| Value::Bool(self.outlook().is_some())),
-            FieldId::PredictionPOrder => {
-                self.stepped(|o| o.chance(o.learned.horizon), Value::maybe_double)
-            }
+            FieldId::PredictionPOrder => self.stepped(|o| o.chance(o.learned.horizon), Value::maybe_double),
             FieldId::PredictionPOrder365d => self.stepped(|o| o.chance(a_year()), Value::maybe_double),
             FieldId::PredictionOrders365d => self.stepped(|o| o.orders(a_year()), Value::maybe_double),
             FieldId::PredictionOverduePercentile => {
@@ -467,7 +465,7 @@ impl Fields for View<'_> {
             }),
             FieldId::ShopBaseRate => self.learned_value(|l| Value::maybe_double(l.base_rate)),
             FieldId::ShopHorizonDays => self.learned_value(|l| whole_days(Some(l.horizon))),
-            FieldId::ShopNewDays => self.learned_value(|l| whole_days(l.cadence.new_until())),
+            FieldId::ShopNewDays => self.learned_value(|l| whole_days(Some(l.new_for()))),
             FieldId::Event => match self.facts.event {
                 Some(event) => Value::from_json(&Json::Object(event.clone())).into(),
                 None => Value::Absent.into(),

@@ -69,11 +69,6 @@ impl<'b> Outlook<'b> {
         Some(Outlook { learned, history: History::new(orders)?, today })
     }
 
-    /// The summary as of today.
-    pub(crate) fn rfm(&self) -> Option<Rfm> {
-        self.history.rfm(self.today)
-    }
-
     /// The chance of an order within `span`, in hundredths.
     pub(crate) fn chance(&self, span: Span) -> Option<Stepped<f64>> {
         self.falling(|rfm| Some(hundredth(self.learned.any_order(rfm, span))))

@@ -3,14 +3,15 @@
 //!
 //! The wait that is going on is not known to its end. Leaving it out would make waits too short, so shares are Kaplan
 //! and Meier's ("Nonparametric estimation from incomplete observations", Journal of the American Statistical Association
-//! 53, 1958). Never decides a phase.
+//! 53, 1958). Most shops' customers mostly never return; that is no wait, and a shop's usual wait is one of those that
+//! end. Never decides a phase.
 
 use serde::{Deserialize, Serialize};
 
 use crate::rfm::{Day, History};
 use crate::span::Span;
 
-/// The horizon is the wait that this share of waits does not exceed, between these limits in days.
+/// The horizon is the wait that this share of those that end does not exceed, between these limits in days.
 const SHARE: f64 = 0.8;
 const SHORTEST: u32 = 30;
 const LONGEST: u32 = 180;
@@ -28,12 +29,12 @@ impl Waits {
     /// From waits in days, each with whether an order ended it or only the observation.
     pub fn observe(waits: impl IntoIterator<Item = (u32, bool)>) -> Self {
         let mut waits: Vec<(u32, bool)> = waits.into_iter().collect();
-        // Who ended and who was watched for equally long: the latter were at risk.
-        waits.sort_unstable_by_key(|(days, ended)| (*days, !*ended));
+        waits.sort_unstable();
         let mut at_risk = waits.len() as f64;
         let mut longer = 1.0;
         let mut steps = Vec::new();
         for same in waits.chunk_by(|one, next| one.0 == next.0) {
+            // Whoever was watched for as long was at risk, too.
             let ended = same.iter().filter(|(_, ended)| *ended).count() as f64;
             if ended > 0.0 {
                 longer *= 1.0 - ended / at_risk;
@@ -50,11 +51,21 @@ impl Waits {
         known.checked_sub(1).map_or(0.0, |last| 1.0 - self.steps[last].1)
     }
 
-    /// The wait that a share of waits does not exceed; nothing if fewer were ever seen to end.
+    /// The share of waits that end at all, as far as they were ever watched.
+    pub fn ending(&self) -> f64 {
+        self.share_within(u32::MAX)
+    }
+
+    /// The wait that a share of all waits does not exceed; nothing if fewer were ever seen to end.
     pub fn quantile(&self, share: f64) -> Option<Span> {
         // A hair's breadth for shares like 0.8, which the product of survivals misses by a rounding.
         let step = self.steps.iter().find(|(_, longer)| 1.0 - longer >= share - 1e-12)?;
         Some(Span::of_days(step.0))
+    }
+
+    /// The wait that a share of those that end does not exceed; nothing if none was seen to end.
+    pub fn usual(&self, share: f64) -> Option<Span> {
+        self.quantile(share * self.ending())
     }
 }
 
@@ -73,11 +84,8 @@ pub enum Basis {
         /// The shop's wait.
         from: Span,
     },
-    /// Fewer than 80 of 100 waits end at all, as far as the observation goes: 180 days.
-    Unreached {
-        /// The share that was seen to end.
-        share: f64,
-    },
+    /// No wait has ended yet: 180 days.
+    Unknown,
 }
 
 /// A shop's waits.
@@ -103,20 +111,22 @@ impl Cadence {
         Self { all: Waits::observe(all), second: Waits::observe(second) }
     }
 
-    /// The horizon for the shop's phases: the wait that 80 of 100 do not exceed, at least 30 and at most 180 days.
+    /// The horizon for the shop's phases: the wait that 80 of 100 of those that end do not exceed, at least 30 and
+    /// at most 180 days.
     pub fn horizon(&self) -> (Span, Basis) {
         let (shortest, longest) = (Span::of_days(SHORTEST), Span::of_days(LONGEST));
-        match self.all.quantile(SHARE) {
+        match self.all.usual(SHARE) {
             Some(from) if from < shortest => (shortest, Basis::Raised { from }),
             Some(from) if from > longest => (longest, Basis::Lowered { from }),
             Some(wait) => (wait, Basis::Measured),
-            None => (longest, Basis::Unreached { share: self.all.share_within(u32::MAX) }),
+            None => (longest, Basis::Unknown),
         }
     }
 
-    /// The wait after which half of all customers have ordered a second time: a customer of one order is new until then.
+    /// The wait after which half of those who ever order a second time have done so: a customer of one order is new until
+    /// then. Nothing if nobody has.
     pub fn new_until(&self) -> Option<Span> {
-        self.second.quantile(0.5)
+        self.second.usual(0.5)
     }
 
     /// The share of waits that are shorter than the one going on: of the customer's own, to which the shop's count as
@@ -178,9 +188,16 @@ mod tests {
         let weekly: Vec<History> = (0..20).map(|i| history(&[i, i + 7, i + 14, i + 21])).collect();
         let (horizon, basis) = Cadence::observe(&weekly, 21).horizon();
         assert_eq!((horizon, basis), (Span::of_days(30), Basis::Raised { from: Span::of_days(7) }));
-        let (horizon, basis) = Cadence::observe(&[history(&[0]), history(&[0, 5])], 400).horizon();
-        assert_eq!(horizon, Span::of_days(180));
-        assert!(matches!(basis, Basis::Unreached { share } if (share - 1.0 / 3.0).abs() < 1e-12));
+        let once = Cadence::observe(&[history(&[0]), history(&[0])], 400);
+        assert_eq!(once.horizon(), (Span::of_days(180), Basis::Unknown));
+        assert_eq!(once.new_until(), None);
+        // Two of three waits never end; the one that does is usual.
+        let seldom = Cadence::observe(&[history(&[0]), history(&[0, 50])], 400);
+        assert!((seldom.all.ending() - 1.0 / 3.0).abs() < 1e-12);
+        assert_eq!(seldom.all.quantile(0.5), None);
+        assert_eq!(seldom.horizon(), (Span::of_days(50), Basis::Measured));
+        let slow = Cadence::observe(&[history(&[0, 300])], 301);
+        assert_eq!(slow.horizon(), (Span::of_days(180), Basis::Lowered { from: Span::of_days(300) }));
         let (horizon, basis) = Cadence::observe(&[history(&[0, 60, 120])], 120).horizon();
         assert_eq!((horizon, basis), (Span::of_days(60), Basis::Measured));
         let nobody = Cadence::observe(&[], 0);
@@ -194,6 +211,11 @@ mod tests {
         let overdue = |until| cadence.overdue(&histories[0], until).unwrap();
         assert!(overdue(31) < overdue(41) && overdue(41) < overdue(60));
         assert_eq!(cadence.overdue(&histories[0], -1), None);
+        // Who has no waits yet is held against the shop's; own waits count besides.
+        let once = history(&[0]);
+        assert_eq!(cadence.overdue(&once, 10), Some(cadence.all.share_within(10)));
+        let both = (1.0 + 3.0 * cadence.all.share_within(15)) / 5.0;
+        assert_eq!(cadence.overdue(&histories[0], 45), Some(both));
         assert_eq!(base_rate(&histories, 30, Span::of_days(8)), Some(1.0));
         assert_eq!(base_rate(&histories, 30, Span::of_days(4)), Some(0.5));
         assert_eq!(base_rate(&histories, 5, Span::of_days(8)), None);

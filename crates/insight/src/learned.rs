@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cadence::{Basis, Cadence, base_rate};
 use crate::predict::{Forecaster, Prediction, Question, discounted_orders};
-use crate::purchase::fit::{Budget, Fit, Kind, Options, fit};
+use crate::purchase::fit::{Budget, Fit, Kind, Options, Rung, fit};
 use crate::purchase::{BaseRates, Grouping, Model};
 use crate::rfm::{Day, History, Rfm};
 use crate::span::{DiscountRate, Discounting, Span};
+use crate::spend::Spends;
 use crate::spend::fit::{SpendFit, fit as fit_spend};
-use crate::spend::gamma_gamma::Spends;
 
 /// A year, as far as customers' values are concerned.
 pub const YEAR: u32 = 365;
@@ -60,9 +60,9 @@ impl Learned {
         let customers = summaries.len() as u64;
         drop(summaries);
         let before = until.saturating_sub(horizon.as_days().round() as Day);
-        let then = histories.iter().filter_map(|history| {
-            Some((history.rfm(before)?, history.orders_between(before, until)))
-        });
+        let then = histories
+            .iter()
+            .filter_map(|history| Some((history.rfm(before)?, history.orders_between(before, until))));
         let base = BaseRates::observed(then, horizon);
         let purchase = fit(&grouping.finish(), &Options { kind, budget, base, ..Options::default() });
         let base_rate = base_rate(histories, until, horizon);
@@ -98,6 +98,21 @@ impl Learned {
         let orders =
             discounted_orders(model, rfm, question.value_horizon, question.rate, question.discounting);
         Some((spend * orders).max(0.0)).filter(|value| value.is_finite())
+    }
+
+    /// Whether the shop's orders carry a model of its customers; a young shop's do not, and rates that hold for everybody
+    /// tell nobody apart.
+    pub fn is_telling(&self) -> bool {
+        !matches!(self.purchase.rung, Rung::BaseRates { .. })
+    }
+
+    /// So long nobody counts as overdue who has ordered once: until half of all customers have ordered a second time, but
+    /// not longer than the horizon.
+    pub fn new_for(&self) -> Span {
+        match self.cadence.new_until() {
+            Some(wait) if wait < self.horizon => wait,
+            Some(_) | None => self.horizon,
+        }
     }
 
     /// Whether a customer's figures only ever fall while no order comes. Counted base rates jump from one class of

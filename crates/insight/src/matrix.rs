@@ -88,9 +88,8 @@ mod tests {
     fn inverse_and_condition_are_those_of_a_known_matrix() {
         let matrix = [[4.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 2.0]];
         let inverse = inverse(&matrix).unwrap();
-        for (i, row) in matrix.iter().enumerate() {
-            for j in 0..3 {
-                let entry: f64 = (0..3).map(|k| row[k] * inverse[k][j]).sum();
+        for (i, column) in inverse.iter().enumerate() {
+            for (j, entry) in product(&matrix, column).into_iter().enumerate() {
                 assert!((entry - f64::from(u8::from(i == j))).abs() < 1e-14);
             }
         }

@@ -12,7 +12,9 @@ const CURVATURE: f64 = 0.9;
 /// Relative error of a sum over all customers: less than that is no increase. Near the minimum the gradient is the better
 /// guide (W. Hager and H. Zhang, "A new conjugate gradient method with guaranteed descent", SIAM Journal on Optimization
 /// 16(1), 2005, make the same allowance).
-const NOISE: f64 = 1e-14;
+const NOISE: f64 = 1e-12;
+/// So many halvings or doublings find a step, or there is none.
+const TRIES: u32 = 40;
 /// A gradient smaller than this in every direction is none. Functions are means over customers, parameters logarithms.
 const FLAT: f64 = 1e-9;
 /// Rounding may keep a line search from finding anything better; with a gradient below this it has arrived all the same.
@@ -61,7 +63,7 @@ pub(crate) fn minimise<const N: usize>(
 ) -> Minimum<N> {
     let mut at = start;
     let (mut best, mut gradient) = value(&at);
-    let mut evaluations = 1;
+    let mut evaluations: u32 = 1;
     let mut inverse = identity::<N>();
     let mut fresh = true;
     let end = loop {
@@ -86,7 +88,8 @@ pub(crate) fn minimise<const N: usize>(
         let slope = dot(&direction, &gradient);
         let (mut low, mut high, mut step) = (0.0, f64::INFINITY, 1.0);
         let mut found = None;
-        while evaluations < allowed && found.is_none() {
+        let most = allowed.min(evaluations.saturating_add(TRIES));
+        while evaluations < most && found.is_none() {
             let next: [f64; N] = std::array::from_fn(|i| at[i] + step * direction[i]);
             if next == at {
                 break;

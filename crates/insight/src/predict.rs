@@ -21,6 +21,8 @@ const LATE: f64 = 0.9;
 const SURE: f64 = 0.9;
 /// More orders within a horizon than this are not told apart.
 const MOST_ORDERS: f64 = 2_000.0;
+/// For so many orders figures are kept ready.
+const USUAL_ORDERS: u32 = 100;
 /// Step in the logarithm of a parameter for the delta method.
 const NUDGE: f64 = 1e-4;
 const KNOTS: usize = 8;
@@ -71,17 +73,20 @@ pub struct Clv {
     /// What will come of it lies above this …
     pub low: f64,
     /// … and below this in nine of ten cases. Where no order at all is likely enough, `low` is 0 and the tenth case is
-    /// above; a customer who will probably never order again has a mean above 0 all the same, and `high` is no lower.
+    /// above. Where it is likelier than nine in ten, nothing is worth more than `expected` nine times in ten: the range
+    /// then ends there, and holds more often than it says.
     pub high: f64,
 }
 
 /// A shop's models and what they are asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Forecaster<'a> {
     purchase: &'a Fit,
     spend: &'a SpendFit,
     question: Question,
     knots: [(f64, f64); KNOTS],
+    /// For 0, 1, 2 … orders: mean and variance of the logarithm of what they are worth, but for the customer's part.
+    numbers: Vec<(f64, f64)>,
 }
 
 /// Expected orders within `horizon`, each counting as much as 1 then is worth today. Continuous: ∫ e^(-δt) dE(t) =
@@ -128,7 +133,8 @@ fn discounted(
 impl<'a> Forecaster<'a> {
     /// For one night's customers.
     pub fn new(purchase: &'a Fit, spend: &'a SpendFit, question: Question) -> Self {
-        Self { purchase, spend, question, knots: gauss_legendre() }
+        let numbers = (0..USUAL_ORDERS).map(|number| spend.model.number_logs(f64::from(number))).collect();
+        Self { purchase, spend, question, knots: gauss_legendre(), numbers }
     }
 
     /// One customer's forecast.
@@ -178,7 +184,8 @@ impl<'a> Forecaster<'a> {
             if *chance < 1e-12 {
                 continue;
             }
-            let (log, variance) = self.total_logs(rfm, number as f64);
+            let known = self.numbers.get(number).copied();
+            let (log, variance) = known.unwrap_or_else(|| self.spend.model.number_logs(number as f64));
             weight += chance;
             mean += chance * log;
             square += chance * (log * log + variance);
@@ -186,7 +193,9 @@ impl<'a> Forecaster<'a> {
         let (low, high) = if weight > 0.0 {
             let mean = mean / weight;
             let own = (square / weight - mean * mean).max(0.0);
-            let spread = (own + self.parameter_variance(rfm, orders)).sqrt();
+            let (scale, variance) = self.spend.model.customer_logs(rfm);
+            let mean = mean + scale;
+            let spread = (own + variance + self.parameter_variance(rfm, orders)).sqrt();
             let factor = discounted / orders;
             let at = |share: f64| {
                 // Of all futures, those without an order come first.
@@ -200,14 +209,6 @@ impl<'a> Forecaster<'a> {
         };
         let high = if high.is_finite() { high.max(expected) } else { f64::MAX };
         Some(Clv { expected, low: low.min(expected), high })
-    }
-
-    fn total_logs(&self, rfm: &Rfm, orders: f64) -> (f64, f64) {
-        match &self.spend.model {
-            SpendModel::GammaGamma(model) => model.total_logs(rfm, orders),
-            SpendModel::Means(means) => means.total_logs(rfm, orders),
-            SpendModel::Unknown => (0.0, 0.0),
-        }
     }
 
     /// Variance of the logarithm of the expected value that comes from not knowing the parameters.
@@ -229,4 +230,93 @@ impl<'a> Forecaster<'a> {
 fn delta(covariance: &[Vec<f64>], slopes: &[f64]) -> f64 {
     let row = |row: &Vec<f64>| row.iter().zip(slopes).map(|(entry, slope)| entry * slope).sum::<f64>();
     covariance.iter().zip(slopes).map(|(entries, slope)| slope * row(entries)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::purchase::fit::{Options, fit};
+    use crate::purchase::{Nbd, Sample};
+    use crate::span::Unit;
+    use crate::spend::fit::fit as fit_spend;
+    use crate::spend::{GammaGamma, Spends};
+
+    fn customers() -> Vec<Rfm> {
+        let rfm = |i: u32| {
+            let repeats = [0, 0, 0, 1, 0, 2, 0, 0, 1, 5][i as usize % 10];
+            let recency = Span::of_days(if repeats == 0 { 0 } else { 20 + i * 7 % 180 });
+            let spend = (repeats > 0).then(|| 1_000.0 + f64::from(i * 37 % 900));
+            Rfm::new(repeats, recency, Span::of_days(200 + i % 80), spend).unwrap()
+        };
+        (0..100).map(rfm).collect()
+    }
+
+    fn question(rate: f64) -> Question {
+        let rate = DiscountRate::per_year(rate).unwrap();
+        let horizon = Span::of_days(365);
+        Question { horizon, value_horizon: horizon, rate, discounting: Discounting::Continuous }
+    }
+
+    #[test]
+    fn a_range_is_wider_for_what_is_not_known_of_the_parameters_and_discounted_like_the_mean() {
+        let customers = customers();
+        let (sample, spends): (Sample, Spends) = (customers.iter().collect(), customers.iter().collect());
+        let purchase = fit(&sample, &Options::default());
+        let spend = fit_spend(&spends, Default::default());
+        assert!(!purchase.covariance.is_empty() && !spend.covariance.is_empty());
+        let sure = (
+            Fit { covariance: Vec::new(), ..purchase.clone() },
+            SpendFit { covariance: Vec::new(), ..spend.clone() },
+        );
+        let frequent = Rfm::new(6, Span::of_days(190), Span::of_days(195), Some(1_500.0)).unwrap();
+        let value = |purchase, spend, rate| {
+            Forecaster::new(purchase, spend, question(rate)).predict(&frequent).value.unwrap()
+        };
+        let whole = value(&purchase, &spend, 0.0);
+        assert!(
+            whole.high > (1.0 + 1e-6) * value(&sure.0, &spend, 0.0).high,
+            "of the orders' model: {whole:?}"
+        );
+        assert!(whole.high > (1.0 + 1e-6) * value(&purchase, &sure.1, 0.0).high, "of the spend's model");
+        assert_eq!(whole.expected, value(&sure.0, &sure.1, 0.0).expected);
+        let later = value(&purchase, &spend, 1.0);
+        assert!((later.high / whole.high / (later.expected / whole.expected) - 1.0).abs() < 1e-9);
+        assert!(later.expected < 0.8 * whole.expected);
+    }
+
+    #[test]
+    fn a_range_knows_that_a_new_customer_s_spend_is_not_known() {
+        let customers = customers();
+        let purchase = fit(&customers.iter().collect(), &Options::default());
+        let spend = fit_spend(&customers.iter().collect(), Default::default());
+        // Everybody orders every ten days: the number of orders is Poisson's.
+        let model = Model::Nbd(Nbd::new(9_000.0, Span::of_days(90_000)).unwrap());
+        let purchase = Fit { model, covariance: Vec::new(), ..purchase };
+        let known = GammaGamma::new(6.0, 3.0, 700.0).unwrap();
+        let spend = SpendFit { model: SpendModel::GammaGamma(known), covariance: Vec::new(), ..spend };
+        let once = Rfm::new(0, Span::ZERO, Span::of_days(5), None).unwrap();
+        let value = Forecaster::new(&purchase, &spend, question(0.0)).predict(&once).value.unwrap();
+        // Variance of the logarithm: 1/36.5 of the number, ψ'(6 · 36.5) of the orders, ψ'(3) of the customer's mean.
+        let variance: f64 = 1.0 / 36.5 + 1.0 / 219.0 + 0.394_9;
+        let ratio = (value.high / value.low).ln();
+        assert!((ratio / (2.0 * 1.645 * variance.sqrt()) - 1.0).abs() < 0.02, "{value:?}");
+    }
+
+    #[test]
+    fn steps_are_discounted_at_their_ends() {
+        // Orders come evenly here.
+        let model = Model::Nbd(Nbd::new(3.0, Span::of_days(50)).unwrap());
+        let year = Span::new(365.25, Unit::Day).unwrap();
+        let someone = customers()[0];
+        let rate = DiscountRate::per_year(0.5).unwrap();
+        let all = model.expected_orders(&someone, year);
+        let monthly: f64 = (1..=12).map(|month| all / 12.0 * 1.5_f64.powf(-f64::from(month) / 12.0)).sum();
+        let smooth = all * (1.0 - 1.0 / 1.5) / 1.5_f64.ln();
+        let of = |discounting, rate| discounted_orders(&model, &someone, year, rate, discounting);
+        assert!((of(Discounting::Monthly, rate) / monthly - 1.0).abs() < 1e-12);
+        assert!((of(Discounting::Continuous, rate) / smooth - 1.0).abs() < 1e-12);
+        for discounting in [Discounting::Continuous, Discounting::Monthly, Discounting::Weekly] {
+            assert!((of(discounting, DiscountRate::NONE) / all - 1.0).abs() < 1e-12);
+        }
+    }
 }

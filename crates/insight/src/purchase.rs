@@ -9,7 +9,7 @@
 mod base;
 mod beta_geometric;
 pub mod fit;
-pub mod gate;
+pub(crate) mod gate;
 mod model;
 mod nbd;
 mod pareto;
@@ -18,6 +18,7 @@ mod sample;
 
 pub use base::{BaseRates, Evidence};
 pub use beta_geometric::{BetaGeometric, BgNbd, MbgNbd};
+pub use gate::Doubt;
 pub use model::{Model, NextOrder};
 pub use nbd::Nbd;
 pub use pareto::ParetoNbd;
@@ -32,3 +33,6 @@ pub use sample::{Grouping, Sample};
 pub fn published_p_alive<const FIRST: u32>(model: &BetaGeometric<FIRST>, rfm: &crate::rfm::Rfm) -> f64 {
     model.p_alive(rfm)
 }
+
+#[cfg(test)]
+mod tests;

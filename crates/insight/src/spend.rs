@@ -34,6 +34,24 @@ impl SpendModel {
             SpendModel::Unknown => None,
         }
     }
+
+    /// Mean and variance of the logarithm of what so many orders are worth together: the part that is the same for all
+    /// customers, to which [`customer_logs`](Self::customer_logs) is added.
+    pub(crate) fn number_logs(&self, orders: f64) -> (f64, f64) {
+        match self {
+            SpendModel::GammaGamma(model) => model.number_logs(orders),
+            SpendModel::Means(_) | SpendModel::Unknown => (orders.ln(), 0.0),
+        }
+    }
+
+    /// The customer's part.
+    pub(crate) fn customer_logs(&self, rfm: &Rfm) -> (f64, f64) {
+        match self {
+            SpendModel::GammaGamma(model) => model.customer_logs(rfm),
+            SpendModel::Means(means) => means.customer_logs(rfm),
+            SpendModel::Unknown => (0.0, 0.0),
+        }
+    }
 }
 
 /// Repeat purchases and their mean, where that is positive; otherwise none and 0.

@@ -417,7 +417,11 @@ async fn keep_learning(shared: Shared) {
         wait = match turn.await {
             Ok(Ok(None)) => LEARN_AGAIN,
             Ok(Ok(Some(report))) => {
-                tracing::info!(customers = report.customers, purchases = report.purchases, "learned of the shop");
+                tracing::info!(
+                    customers = report.customers,
+                    purchases = report.purchases,
+                    "learned of the shop"
+                );
                 shared.news.notify_one();
                 LEARN_AGAIN
             }

@@ -19,6 +19,8 @@ pub enum RuntimeError {
         what: &'static str,
     },
     /// What was learned could not be written down.
-    #[error("what was learned of the shop could not be written down; this is a defect in zyklus, please report it")]
+    #[error(
+        "what was learned of the shop could not be written down; this is a defect in zyklus, please report it"
+    )]
     NotKept(#[source] serde_json::Error),
 }

@@ -83,6 +83,11 @@ fn heading(group: Group) -> (&'static str, &'static str) {
         Group::Phase => ("phase", ANYWHERE),
         Group::Journeys => ("journey", ANYWHERE),
         Group::Products => ("product", ANYWHERE),
+        Group::Prediction => (
+            "prediction, customer.value, shop",
+            "Known everywhere, from what is learned of the shop each night; the customer's own orders count at once. Young \
+             shops teach too little: see `prediction.is_known`.",
+        ),
         Group::Event => {
             ("event", "Known in journeys: `start.where`, `key`, `when`, `goal`, `exit`, `if`, `until`.")
         }

@@ -264,16 +264,16 @@ fields! {
     PhaseDays "phase.days" Int Phase Counts "days" "whole days in it";
     PhasePrevious "phase.previous" Text Phase No "" "the phase before; absent in the first";
 
-    PredictionIsKnown "prediction.is_known" Bool Prediction No "" "there is a model of the shop, and the customer has ordered; where it is false, the other predictions are absent";
+    PredictionIsKnown "prediction.is_known" Bool Prediction No "" "the shop's orders carry a model, and the customer has ordered; where it is false (young shops), the other predictions are absent";
     PredictionPOrder "prediction.p_order" Double Prediction Expires "0 to 1" "the chance of at least one order within the next `shop.horizon_days`, in whole hundredths";
     PredictionPOrder365d "prediction.p_order_365d" Double Prediction Expires "0 to 1" "the chance of at least one order within a year, in whole hundredths";
     PredictionOrders365d "prediction.orders_365d" Double Prediction Expires "orders" "the orders to be expected within a year, in two digits";
     PredictionOverduePercentile "prediction.overdue_percentile" Int Prediction Counts "percent" "how many of 100 waits from one order to the next are shorter than the customer's present one: their own waits and, as three more, the shop's";
     CustomerValueExpected "customer.value.expected" Double Prediction Expires "reporting currency" "what the orders to be expected within a year are worth today, in two digits; absent without a model";
 
-    ShopBaseRate "shop.base_rate" Double Prediction No "0 to 1" "the share of all customers who ordered within the last `shop.horizon_days`, as of the last learning; absent without a model";
-    ShopHorizonDays "shop.horizon_days" Int Prediction No "days" "within so many days 80 of 100 orders are followed by the next, but at least 30 and at most 180; absent without a model";
-    ShopNewDays "shop.new_days" Int Prediction No "days" "within so many days half of all first orders are followed by a second; absent without a model, and where fewer ever are";
+    ShopBaseRate "shop.base_rate" Double Prediction No "0 to 1" "the share of all customers who ordered within the last `shop.horizon_days`, as of the last learning; absent before";
+    ShopHorizonDays "shop.horizon_days" Int Prediction No "days" "80 of 100 next orders come within so many days, but it is at least 30 and at most 180; absent before anything was learned";
+    ShopNewDays "shop.new_days" Int Prediction No "days" "within so many days half of all first orders are followed by a second, or `shop.horizon_days` where it takes longer; absent before anything was learned";
 
     Event "event" Map Event No "" "the event that started the run, in a goal the later one: `event.name`, `event.total`, …";
     Key "key" Text Key No "" "the run's key";

@@ -92,3 +92,35 @@ pub(crate) fn doubt<const N: usize>(
     }
     Ok(condition)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(at: [f64; 2], end: End, curved: Square<2>) -> Result<f64, Doubt> {
+        doubt(&Minimum { at: at.map(f64::ln), evaluations: 7, end }, ['a', 'b'], &curved)
+    }
+
+    #[test]
+    fn each_doubt_is_raised_by_its_own_figures() {
+        let round = [[2.0, 1.0], [1.0, 2.0]];
+        assert!(
+            judge([0.5, 2.0], End::Converged, round).is_ok_and(|condition| (condition - 3.0).abs() < 1e-12)
+        );
+        assert!(judge([1.1e-3, 990.0], End::Converged, round).is_ok());
+        for (at, letter) in [([0.9e-3, 1.0], 'a'), ([1.0, 1010.0], 'b'), ([1.0, f64::NAN], 'b')] {
+            let found = judge(at, End::Converged, round);
+            assert!(
+                matches!(found, Err(Doubt::OutOfBounds { parameter, .. }) if parameter == letter),
+                "{found:?}"
+            );
+        }
+        for end in [End::Escaped, End::Exhausted, End::Stuck] {
+            assert_eq!(judge([1.0, 1.0], end, round), Err(Doubt::NotFound { evaluations: 7 }));
+        }
+        let valley = judge([1.0, 1.0], End::Converged, [[1e6, 0.0], [0.0, 1.0]]);
+        assert!(matches!(valley, Err(Doubt::Flat { condition: Some(condition), .. }) if condition > 9e5));
+        let saddle = judge([1.0, 1.0], End::Converged, [[1.0, 2.0], [2.0, 1.0]]);
+        assert!(matches!(saddle, Err(Doubt::Flat { condition: None, .. })));
+    }
+}

@@ -40,7 +40,7 @@ impl Goods {
         let mut popularity = Popularity::learn(&interactions, today, HALF_LIFE_DAYS);
         popularity.keep(BEST);
         Goods {
-            neighbours: Neighbours::learn(&interactions, NeighbourOptions::default()),
+            neighbours: Neighbours::learn(&interactions, &NeighbourOptions::default()),
             after_first: AfterFirst::learn(&interactions, LEAST_CUSTOMERS, KEPT),
             cycles: Cycles::learn(&interactions, CycleOptions::default()),
             popularity,
@@ -94,7 +94,8 @@ impl Goods {
         let customer = lines.first().map_or(0, |line| line.customer);
         let interactions = Interactions::from_lines(lines);
         let options = self.cycles.options();
-        let cycles = interactions.purchases_of(customer).filter_map(|owned| self.cycles.replenishment(&owned));
+        let cycles =
+            interactions.purchases_of(customer).filter_map(|owned| self.cycles.replenishment(&owned));
         let mut due: Vec<Replenishment> =
             cycles.filter(|cycle| cycle.stage(today, options) != Stage::GivenUp).collect();
         due.sort_by_key(|cycle| (cycle.due_on, cycle.item));

@@ -184,12 +184,17 @@ impl GammaGamma {
         [1.0 - self.p * x / below, -(self.q - 1.0) / below, self.v / (self.v + x * z)]
     }
 
-    /// Mean and variance of the logarithm of what `orders` orders will be worth together: their sum is gamma-distributed
-    /// with shape p times their number, at a scale that is gamma-distributed with shape q + p x and scale v + x z.
-    pub(crate) fn total_logs(&self, rfm: &Rfm, orders: f64) -> (f64, f64) {
+    /// What `orders` orders are worth together is gamma-distributed with shape p times their number, at a scale that is
+    /// gamma-distributed with shape q + p x and scale v + x z. This is the mean and variance of the logarithm of the first,
+    /// at a scale of 1.
+    pub(crate) fn number_logs(&self, orders: f64) -> (f64, f64) {
+        (digamma(self.p * orders), trigamma(self.p * orders))
+    }
+
+    /// Mean and variance of the logarithm of the customer's scale, to be added.
+    pub(crate) fn customer_logs(&self, rfm: &Rfm) -> (f64, f64) {
         let (x, z) = usable(rfm);
-        let (total, scale) = (self.p * orders, self.q + self.p * x);
-        let mean = (self.v + x * z).ln() + digamma(total) - digamma(scale);
-        (mean, trigamma(total) + trigamma(scale))
+        let shape = self.q + self.p * x;
+        ((self.v + x * z).ln() - digamma(shape), trigamma(shape))
     }
 }

@@ -38,7 +38,8 @@ impl ShrunkMeans {
         (LEANING * self.mean + x * z) / (LEANING + x)
     }
 
-    pub(crate) fn total_logs(&self, rfm: &Rfm, orders: f64) -> (f64, f64) {
-        ((self.expected_spend(rfm) * orders).ln(), self.spread * self.spread)
+    /// Mean and variance of the logarithm of an order's worth.
+    pub(crate) fn customer_logs(&self, rfm: &Rfm) -> (f64, f64) {
+        (self.expected_spend(rfm).ln(), self.spread * self.spread)
     }
 }

@@ -55,6 +55,8 @@ pub(crate) fn summary() -> Vec<Rfm> {
 pub(crate) struct Reference {
     pub(crate) bg_alive: f64,
     pub(crate) bg_39: f64,
+    pub(crate) mbg_alive: f64,
+    pub(crate) mbg_39: f64,
     pub(crate) pareto_alive: f64,
     pub(crate) pareto_39: f64,
     /// In dollars.
@@ -69,10 +71,12 @@ pub(crate) fn reference() -> Vec<Reference> {
         .map(|line| Reference {
             bg_alive: line[1],
             bg_39: line[2],
-            pareto_alive: line[3],
-            pareto_39: line[4],
-            spend: line[5],
-            value: line[6],
+            mbg_alive: line[3],
+            mbg_39: line[4],
+            pareto_alive: line[5],
+            pareto_39: line[6],
+            spend: line[7],
+            value: line[8],
         })
         .collect()
 }

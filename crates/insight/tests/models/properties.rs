@@ -128,12 +128,12 @@ proptest! {
         let bg = BgNbd::new(r, weeks(alpha / 7.0), a, b).unwrap();
         let mbg = MbgNbd::new(r, weeks(alpha / 7.0), a, b).unwrap();
         let pareto = ParetoNbd::new(r, weeks(alpha / 7.0), a, weeks(b)).unwrap();
-        let of: [&dyn Fn(&Sample, Unit) -> f64; 3] = [
-            &|sample, unit| bg.log_likelihood(sample, unit),
-            &|sample, unit| mbg.log_likelihood(sample, unit),
-            &|sample, unit| pareto.log_likelihood(sample, unit),
-        ];
-        for likelihood in of {
+        for kind in 0..3 {
+            let likelihood = |sample: &Sample, unit| match kind {
+                0 => bg.log_likelihood(sample, unit),
+                1 => mbg.log_likelihood(sample, unit),
+                _ => pareto.log_likelihood(sample, unit),
+            };
             let once = likelihood(&sample, Unit::Day);
             let close = |one: f64, other: f64| (one - other).abs() < 1e-10 * other.abs().max(1.0);
             prop_assert!(once.is_finite());

@@ -25,9 +25,8 @@ async fn purchases_come_customer_by_customer_and_only_those_that_count(bed: Bed)
         lines: vec![line(Some("tea"), 2), line(None, 1), line(Some("pot"), 1)],
         ..order(id, account(who, ""), minutes)
     };
-    let mut records: Vec<Record> = (0..9i64)
-        .map(|n| Record::Order(bought(&n.to_string(), &(n % 3).to_string(), -n)))
-        .collect();
+    let mut records: Vec<Record> =
+        (0..9i64).map(|n| Record::Order(bought(&n.to_string(), &(n % 3).to_string(), -n))).collect();
     let cancelled = OrderRecord { state: OrderState::Cancelled, ..bought("c", "0", -20) };
     records.extend([Record::Order(cancelled), Record::Order(bought("later", "1", 7))]);
     take(&bed.store, "a", records).await;
