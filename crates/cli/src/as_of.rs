@@ -10,10 +10,10 @@ use zyklus_runtime::report::is_of;
 use zyklus_runtime::{Project, book_as_of, report_as_of};
 use zyklus_store::{AsOf, OpenOptions, Store};
 
+use crate::Failure;
 use crate::args::Now;
 use crate::commands::{Done, NOBODY, load, open, print_json, tell};
 use crate::report::{Form, shown};
-use crate::Failure;
 
 /// The store now, for closing it, and as it was.
 async fn look_back(project: &Project, at: Now) -> Result<(Store, AsOf), Failure> {

@@ -102,10 +102,18 @@ pub(crate) fn key_figures(report: &Report) -> String {
     add(&mut rows, amount("expected value of a buyer, 365 days"), kpis.predicted.mean_minor, &money);
     add(&mut rows, "net promoter score".to_owned(), kpis.voices.nps, &plain);
     add(&mut rows, "satisfied (4 or 5 of 5)".to_owned(), kpis.voices.csat, &percent);
-    add(&mut rows, "unsubscribed, per marketing message".to_owned(), kpis.messages.unsubscribed, &twice_percent);
+    add(
+        &mut rows,
+        "unsubscribed, per marketing message".to_owned(),
+        kpis.messages.unsubscribed,
+        &twice_percent,
+    );
     add(&mut rows, "reported as spam, per message".to_owned(), kpis.messages.complained, &twice_percent);
     add(&mut rows, "lift of all journeys".to_owned(), kpis.effects.overall, &points);
-    format!("Key figures of the last 365 days (--html FILE makes a page of all of them)\n{rows}\n{}", links(kpis, &money))
+    format!(
+        "Key figures of the last 365 days (--html FILE makes a page of all of them)\n{rows}\n{}",
+        links(kpis, &money)
+    )
 }
 
 fn twice_percent(share: f64) -> String {

@@ -90,3 +90,6 @@ pub(crate) fn kpis(intake: &Intake, paths: Paths, learned_at: Option<At>, journe
         effects: effects::effects(journeys),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,11 +18,7 @@ const STYLE: &str = include_str!("page/style.css");
 
 /// A report as a page, in the language of the shop's locale.
 pub fn page(report: &Report, shop: &ShopSettings) -> String {
-    let t = Teller {
-        language: Language::of(&shop.locale),
-        currency: shop.currency,
-        zone: shop.zone.clone(),
-    };
+    let t = Teller { language: Language::of(&shop.locale), currency: shop.currency, zone: shop.zone.clone() };
     let mut html = Html::default();
     let title = format!("{} – {}", shop.imprint.name, t.say("lifecycle report", "Lebenszyklus-Bericht"));
     html.raw(&format!(
@@ -42,7 +38,10 @@ pub fn page(report: &Report, shop: &ShopSettings) -> String {
             "{} {}. {} {} {} {}.",
             t.say("As of", "Stand"),
             t.instant(report.at),
-            t.say("Unless said otherwise, figures are of the days from", "Wo nichts anderes steht, gelten die Zahlen für die Tage von"),
+            t.say(
+                "Unless said otherwise, figures are of the days from",
+                "Wo nichts anderes steht, gelten die Zahlen für die Tage von"
+            ),
             t.day(kpis.from),
             t.say("to", "bis"),
             t.day(kpis.to),

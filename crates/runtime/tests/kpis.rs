@@ -225,7 +225,8 @@ async fn figures_of_buying_are_what_one_counts_by_hand() {
     let mut sorted = recent.clone();
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
-    let median = if sorted.len() % 2 == 1 { sorted[half] } else { f64::midpoint(sorted[half - 1], sorted[half]) };
+    let median =
+        if sorted.len() % 2 == 1 { sorted[half] } else { f64::midpoint(sorted[half - 1], sorted[half]) };
     is(kpis.buying.order_median_minor, median, recent.len() as u64);
     let strictly = shop.iter().flat_map(|b| &b.orders).filter(|o| o.0 < 365).count() as f64;
     let active = shop.iter().filter(|b| b.orders.iter().any(|o| o.0 < 365)).count() as u64;
@@ -287,7 +288,8 @@ async fn figures_of_phases_voices_and_visits_are_what_one_counts_by_hand() {
         }
         came
     };
-    let row = kpis.phases.conversions.iter().find(|row| (&*row.from, &*row.to) == ("new", "regular")).unwrap();
+    let row =
+        kpis.phases.conversions.iter().find(|row| (&*row.from, &*row.to) == ("new", "regular")).unwrap();
     let count = |how| spells.iter().filter(|s| s.1 == how).count() as u64;
     assert_eq!(
         (row.entered, row.arrived, row.elsewhere, row.waiting),
@@ -303,7 +305,13 @@ async fn figures_of_phases_voices_and_visits_are_what_one_counts_by_hand() {
     let phase = |b: &Buyer, at: i64| {
         let past: Vec<i64> = b.orders.iter().map(|o| o.0).filter(|days| *days >= at).collect();
         let last = past.last()?;
-        Some(if last - at >= 100 { "gone" } else if past.len() > 1 { "regular" } else { "new" })
+        Some(if last - at >= 100 {
+            "gone"
+        } else if past.len() > 1 {
+            "regular"
+        } else {
+            "new"
+        })
     };
     let mut flow: BTreeMap<(Option<&str>, Option<&str>), u64> = BTreeMap::new();
     for buyer in &shop {
@@ -377,9 +385,18 @@ async fn the_page_stands_alone_in_both_languages() {
         learn(&bed.store, &bed.project, ago(0)).await.unwrap().unwrap();
         let text = page(&bed.report().await, &bed.project.shop);
         bed.store.close().await;
-        for forbidden in
-            ["<script", "javascript:", " src=", " href=", "url(http", "@import", " onload", "New <1>", "<Co>", "NaN"]
-        {
+        for forbidden in [
+            "<script",
+            "javascript:",
+            " src=",
+            " href=",
+            "url(http",
+            "@import",
+            " onload",
+            "New <1>",
+            "<Co>",
+            "NaN",
+        ] {
             assert!(!text.contains(forbidden), "{locale}: {forbidden}");
         }
         assert_eq!(text.matches("<h1>").count(), 1);

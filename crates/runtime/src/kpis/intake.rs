@@ -160,7 +160,7 @@ impl Intake {
 
     /// Where the customer came from: an attribute the shop keeps, or else what the earliest event up to the first order
     /// says. Nothing is guessed.
-    fn source_of(&mut self, snapshot: &Snapshot, first_order: At) -> u16 {
+    pub(super) fn source_of(&mut self, snapshot: &Snapshot, first_order: At) -> u16 {
         let attributes = &snapshot.customer.attributes;
         let said = SOURCES.iter().find_map(|key| attributes.get(*key)?.as_str().filter(|s| is_name(s)));
         let early = || {

@@ -269,7 +269,9 @@ fn links(names: &[String], stays: &[Vec<Stay<Number>>], intake: &Intake) -> Link
             zyklus_insight::interval::Unknown::TooFew { .. } => {
                 format!("no earlier quarter of a year has {ENOUGH} customers to compare with")
             }
-            zyklus_insight::interval::Unknown::Empty => "nobody came to it in the quarter looked at".to_owned(),
+            zyklus_insight::interval::Unknown::Empty => {
+                "nobody came to it in the quarter looked at".to_owned()
+            }
             zyklus_insight::interval::Unknown::TooYoung { .. }
             | zyklus_insight::interval::Unknown::Unbounded
             | zyklus_insight::interval::Unknown::NoSpread
@@ -289,8 +291,7 @@ fn quarter(stays: &[Stay<Number>], to: Number, until: At) -> Tally {
     let from = until.plus_days(-STEP_DAYS);
     let came = stays.iter().filter(|stay| from <= stay.entered && stay.entered < until);
     Tally::count(came.map(|stay| {
-        stay.left.is_some_and(|(at, exit)| {
-            exit == to && at.micros_since(stay.entered) <= STEP_DAYS * DAY_MICROS
-        })
+        stay.left
+            .is_some_and(|(at, exit)| exit == to && at.micros_since(stay.entered) <= STEP_DAYS * DAY_MICROS)
     }))
 }

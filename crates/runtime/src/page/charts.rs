@@ -144,16 +144,12 @@ pub(super) fn retention(rows: &[CohortCells], t: &Teller) -> String {
 
 /// What buyers are expected to bring in.
 pub(super) fn predicted(found: &Predicted, t: &Teller) -> String {
-    let bin = |bin: &crate::kpis::ValueBin| Bin {
-        low: bin.low_minor,
-        high: bin.high_minor,
-        count: bin.customers,
-    };
+    let bin =
+        |bin: &crate::kpis::ValueBin| Bin { low: bin.low_minor, high: bin.high_minor, count: bin.customers };
     let mut markers = Vec::new();
-    for (measure, label) in [
-        (found.mean_minor, t.say("mean", "Mittel")),
-        (found.median_minor, t.say("median", "Median")),
-    ] {
+    for (measure, label) in
+        [(found.mean_minor, t.say("mean", "Mittel")), (found.median_minor, t.say("median", "Median"))]
+    {
         markers.extend(measure.get().ok().map(|value| Marker { at: value.value(), label }));
     }
     let axis = format!(
@@ -170,7 +166,8 @@ pub(super) fn predicted(found: &Predicted, t: &Teller) -> String {
                 "How many buyers are expected to bring in how much.",
                 "Wie viele Käufer voraussichtlich wie viel einbringen.",
             ),
-            empty: t.say("Nothing has been learned of the shop yet.", "Über den Shop wurde noch nichts gelernt."),
+            empty: t
+                .say("Nothing has been learned of the shop yet.", "Über den Shop wurde noch nichts gelernt."),
         },
         x_axis: &axis,
         y_axis: t.say("buyers", "Käufer"),

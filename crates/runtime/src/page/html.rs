@@ -88,7 +88,11 @@ impl Html {
 
     /// A chart that `insight` drew, in a frame with its title.
     pub(super) fn figure(&mut self, title: &str, unit: &str, chart: &str) {
-        self.line(format_args!("<figure>\n<figcaption>{} <small>{}</small></figcaption>", escape(title), escape(unit)));
+        self.line(format_args!(
+            "<figure>\n<figcaption>{} <small>{}</small></figcaption>",
+            escape(title),
+            escape(unit)
+        ));
         self.raw(chart.trim_end());
         self.raw("</figure>");
     }

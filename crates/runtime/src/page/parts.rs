@@ -75,11 +75,7 @@ pub(super) fn glance(html: &mut Html, report: &Report, t: &Teller) {
         Err(why) => html.tile(name, "–", &t.why(why), true),
     };
     if let Some(year) = kpis.buying.repeat.iter().find(|row| row.within_days == 90) {
-        tile(
-            t.say("Second order within 90 days", "Zweite Bestellung in 90 Tagen"),
-            year.share,
-            Unit::Share,
-        );
+        tile(t.say("Second order within 90 days", "Zweite Bestellung in 90 Tagen"), year.share, Unit::Share);
     }
     tile(t.say("Average order", "Mittlere Bestellung"), kpis.buying.order_mean_minor, Unit::Money);
     tile(t.say("Churn in 90 days", "Abwanderung in 90 Tagen"), kpis.churn.by_gap, Unit::Share);
@@ -100,9 +96,19 @@ pub(super) fn voices(html: &mut Html, report: &Report, t: &Teller) {
     let (voices, messages) = (&kpis.voices, &kpis.messages);
     html.section("voices", t.say("Voices, messages, visits", "Stimmen, Nachrichten, Besuche"));
     let rows = [
-        row(t.say("Net promoter score (−100 to 100)", "Net Promoter Score (−100 bis 100)"), voices.nps, Unit::Plain, t),
+        row(
+            t.say("Net promoter score (−100 to 100)", "Net Promoter Score (−100 bis 100)"),
+            voices.nps,
+            Unit::Plain,
+            t,
+        ),
         row(t.say("Satisfied: 4 or 5 of 5", "Zufrieden: 4 oder 5 von 5"), voices.csat, Unit::Share, t),
-        row(t.say("Reviews with 4 or 5 stars", "Bewertungen mit 4 oder 5 Sternen"), voices.stars, Unit::Share, t),
+        row(
+            t.say("Reviews with 4 or 5 stars", "Bewertungen mit 4 oder 5 Sternen"),
+            voices.stars,
+            Unit::Share,
+            t,
+        ),
         row(
             t.say("Answered within 30 days of being asked", "Antwort binnen 30 Tagen nach der Bitte"),
             voices.response,
@@ -110,18 +116,29 @@ pub(super) fn voices(html: &mut Html, report: &Report, t: &Teller) {
             t,
         ),
         row(
-            t.say("Unsubscribed, per marketing message that arrived", "Abgemeldet, je angekommener Werbenachricht"),
+            t.say(
+                "Unsubscribed, per marketing message that arrived",
+                "Abgemeldet, je angekommener Werbenachricht",
+            ),
             messages.unsubscribed,
             Unit::Share,
             t,
         ),
         row(
-            t.say("Reported as spam, per message that arrived", "Als Spam gemeldet, je angekommener Nachricht"),
+            t.say(
+                "Reported as spam, per message that arrived",
+                "Als Spam gemeldet, je angekommener Nachricht",
+            ),
             messages.complained,
             Unit::Share,
             t,
         ),
-        row(t.say("Came back, per message accepted", "Zurückgekommen, je angenommener Nachricht"), messages.bounced, Unit::Share, t),
+        row(
+            t.say("Came back, per message accepted", "Zurückgekommen, je angenommener Nachricht"),
+            messages.bounced,
+            Unit::Share,
+            t,
+        ),
         row(
             t.say("Active time of a visit (median)", "Aktive Zeit eines Besuchs (Median)"),
             kpis.visits.active_seconds,
@@ -130,7 +147,10 @@ pub(super) fn voices(html: &mut Html, report: &Report, t: &Teller) {
         ),
     ];
     html.table(
-        t.say("What customers say, and what messages cost in goodwill", "Was Kunden sagen, und was Nachrichten an Wohlwollen kosten"),
+        t.say(
+            "What customers say, and what messages cost in goodwill",
+            "Was Kunden sagen, und was Nachrichten an Wohlwollen kosten",
+        ),
         &measure_heads("", t),
         &rows,
     );

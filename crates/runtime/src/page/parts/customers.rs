@@ -27,7 +27,8 @@ pub(in crate::page) fn buying(html: &mut Html, report: &Report, t: &Teller) {
             t.say("Second order within", "Zweite Bestellung binnen"),
             match t.language {
                 super::super::Language::English => t.days(repeat.within_days as f64),
-                super::super::Language::German => format!("{}\u{a0}Tagen", t.count(repeat.within_days.unsigned_abs())),
+                super::super::Language::German =>
+                    format!("{}\u{a0}Tagen", t.count(repeat.within_days.unsigned_abs())),
             }
         );
         rows.push(row(&name, repeat.share, Unit::Share, t));
@@ -39,9 +40,24 @@ pub(in crate::page) fn buying(html: &mut Html, report: &Report, t: &Teller) {
         t,
     ));
     rows.push(row(t.say("Average order", "Mittlere Bestellung"), buying.order_mean_minor, Unit::Money, t));
-    rows.push(row(t.say("Median order", "Median der Bestellungen"), buying.order_median_minor, Unit::Money, t));
-    rows.push(row(t.say("Orders with a coupon", "Bestellungen mit Gutschein"), buying.with_coupon, Unit::Share, t));
-    rows.push(row(t.say("Discount, of the full price", "Rabatt am vollen Preis"), buying.discount, Unit::Share, t));
+    rows.push(row(
+        t.say("Median order", "Median der Bestellungen"),
+        buying.order_median_minor,
+        Unit::Money,
+        t,
+    ));
+    rows.push(row(
+        t.say("Orders with a coupon", "Bestellungen mit Gutschein"),
+        buying.with_coupon,
+        Unit::Share,
+        t,
+    ));
+    rows.push(row(
+        t.say("Discount, of the full price", "Rabatt am vollen Preis"),
+        buying.discount,
+        Unit::Share,
+        t,
+    ));
     let gap = churn.gap_days.zip(churn.gap_share).map(|(days, share)| match t.language {
         super::super::Language::English => {
             format!("Churn in 90 days (gone: no order for {}; {} of orders are followed by another within it)", t.days(days), t.percent(share))
@@ -50,7 +66,8 @@ pub(in crate::page) fn buying(html: &mut Html, report: &Report, t: &Teller) {
             format!("Abwanderung in 90 Tagen (fort: keine Bestellung seit {} Tagen; {} der Bestellungen folgt bis dahin eine weitere)", t.number(days, 0), t.percent(share))
         }
     });
-    let plain = t.say("Churn in 90 days, by the usual gap", "Abwanderung in 90 Tagen nach dem üblichen Abstand");
+    let plain =
+        t.say("Churn in 90 days, by the usual gap", "Abwanderung in 90 Tagen nach dem üblichen Abstand");
     rows.push(row(gap.as_deref().unwrap_or(plain), churn.by_gap, Unit::Share, t));
     rows.push(row(
         t.say("Came back in 90 days, of those gone", "In 90 Tagen zurück, von den Abgewanderten"),
@@ -79,7 +96,14 @@ pub(in crate::page) fn cohorts(html: &mut Html, report: &Report, t: &Teller) {
     );
     html.figure(
         t.say("Realised value by month of first order", "Erzielter Wert nach Monat der ersten Bestellung"),
-        &format!("{} {}", t.currency, t.say("per customer, who never came back included", "je Kunde, wer nie wiederkam, eingeschlossen")),
+        &format!(
+            "{} {}",
+            t.currency,
+            t.say(
+                "per customer, who never came back included",
+                "je Kunde, wer nie wiederkam, eingeschlossen"
+            )
+        ),
         &charts::realised(&cohorts.by_month, t),
     );
     let sourced = |found: &&crate::kpis::RealisedRow| found.value_minor.get().is_ok() || found.months == 3;
@@ -91,7 +115,9 @@ pub(in crate::page) fn cohorts(html: &mut Html, report: &Report, t: &Teller) {
         cells
     };
     let mut rows: Vec<&crate::kpis::RealisedRow> = cohorts.by_source.iter().filter(sourced).collect();
-    rows.sort_by(|a, b| b.customers.cmp(&a.customers).then_with(|| (&a.of, a.months).cmp(&(&b.of, b.months))));
+    rows.sort_by(|a, b| {
+        b.customers.cmp(&a.customers).then_with(|| (&a.of, a.months).cmp(&(&b.of, b.months)))
+    });
     rows.truncate(30);
     html.table(
         t.say("Realised value by source", "Erzielter Wert nach Herkunft"),
@@ -152,7 +178,10 @@ pub(in crate::page) fn value(html: &mut Html, report: &Report, t: &Teller) {
         row(t.say("Median", "Median"), predicted.median_minor, Unit::Money, t),
     ];
     html.table(
-        t.say("Expected value of the next 365 days, worth today", "Erwarteter Wert der nächsten 365 Tage, heutiger Wert"),
+        t.say(
+            "Expected value of the next 365 days, worth today",
+            "Erwarteter Wert der nächsten 365 Tage, heutiger Wert",
+        ),
         &measure_heads("", t),
         &rows,
     );
@@ -167,7 +196,10 @@ pub(in crate::page) fn value(html: &mut Html, report: &Report, t: &Teller) {
                 t.money(sum),
                 t.say("learned", "gelernt"),
                 t.instant(learned_at),
-                t.say("(the interval above is that of the mean, not of the forecast)", "(das Intervall oben gilt dem Mittel, nicht der Vorhersage)"),
+                t.say(
+                    "(the interval above is that of the mean, not of the forecast)",
+                    "(das Intervall oben gilt dem Mittel, nicht der Vorhersage)"
+                ),
             ),
         );
     }

@@ -52,7 +52,10 @@ pub(in crate::page) fn weakest(html: &mut Html, report: &Report, t: &Teller) {
     };
     let rows: Vec<Vec<Td>> = shown.iter().map(row).collect();
     html.table(
-        t.say("Weakest links, by what they could bring in a year", "Schwächste Stellen nach dem, was sie im Jahr bringen könnten"),
+        t.say(
+            "Weakest links, by what they could bring in a year",
+            "Schwächste Stellen nach dem, was sie im Jahr bringen könnten",
+        ),
         &[
             Th::Text(t.say("transition", "Übergang")),
             Th::Number(t.say("could bring", "könnte bringen")),
@@ -150,7 +153,10 @@ pub(in crate::page) fn phases(html: &mut Html, report: &Report, t: &Teller) {
         rows.push(cells);
     }
     html.table(
-        t.say("Who goes on to which phase, and within how many days", "Wer in welche Phase weiterzieht, und in wie vielen Tagen"),
+        t.say(
+            "Who goes on to which phase, and within how many days",
+            "Wer in welche Phase weiterzieht, und in wie vielen Tagen",
+        ),
         &[
             Th::Text(t.say("transition", "Übergang")),
             Th::Number(t.say("entered", "Eintritte")),
@@ -172,7 +178,10 @@ pub(in crate::page) fn phases(html: &mut Html, report: &Report, t: &Teller) {
         ]
     };
     html.table(
-        t.say("How long phases last, those still in them included", "Wie lange Phasen dauern, wer noch darin ist, mitgezählt"),
+        t.say(
+            "How long phases last, those still in them included",
+            "Wie lange Phasen dauern, wer noch darin ist, mitgezählt",
+        ),
         &[
             Th::Text(t.say("phase", "Phase")),
             Th::Number(t.say("stays", "Aufenthalte")),
@@ -219,7 +228,10 @@ pub(in crate::page) fn journeys(html: &mut Html, report: &Report, t: &Teller) {
         rows.push(cells);
     }
     html.table(
-        t.say("Goal with and without, and orders within five days of a click", "Ziel mit und ohne, und Bestellungen binnen fünf Tagen nach einem Klick"),
+        t.say(
+            "Goal with and without, and orders within five days of a click",
+            "Ziel mit und ohne, und Bestellungen binnen fünf Tagen nach einem Klick",
+        ),
         &[
             Th::Text("Journey"),
             Th::Number(t.say("goal, reached", "Ziel, erreichte Kunden")),
