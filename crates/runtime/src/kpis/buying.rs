@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use zyklus_insight::cohort::{Purchase, realised_by_month, realised_by_source, retention};
-use zyklus_insight::interval::{Unknown, share};
+use zyklus_insight::interval::share;
 use zyklus_insight::kpi::{
     Order, Split, average_order, churn_by_gap, churn_by_model, gap_curve, purchase_frequency, repeat_rate,
     second_order_curve,
@@ -346,11 +346,5 @@ fn told(curve: &Curve) -> SecondOrder {
         known_for_days: known,
         points: (0..=POINTS).map(point).collect(),
         at_risk,
-    }
-}
-
-impl From<Unknown> for Why {
-    fn from(unknown: Unknown) -> Self {
-        Why::Counted(unknown)
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use zyklus_insight::chart::bins;
-use zyklus_insight::interval::{Level, Moments, Tally, mean, median, share};
+use zyklus_insight::interval::{Moments, Tally, mean, median, share};
 use zyklus_insight::kpi::{Limits, csat, rate, score};
 use zyklus_insight::learned::YEAR;
 use zyklus_model::At;
@@ -131,15 +131,15 @@ impl Intake {
     }
 
     pub(crate) fn messages(&self) -> Messages {
-        let of = |tally: Tally, level: Level| Measure::from(share(tally, level));
+        let of = |tally: Tally| Measure::from(share(tally, LEVEL));
         let complaints = rate(self.mailed.complained, Limits::COMPLAINTS, LEVEL);
         Messages {
             arrived: self.mailed.complained.of(),
-            unsubscribed: of(self.mailed.unsubscribed, LEVEL),
+            unsubscribed: of(self.mailed.unsubscribed),
             complained: complaints.share.into(),
             complaints_notice: complaints.notice,
             complaints_harm: complaints.harm,
-            bounced: of(self.mailed.bounced, LEVEL),
+            bounced: of(self.mailed.bounced),
         }
     }
 

@@ -3,8 +3,6 @@
 mod customers;
 mod lifecycle;
 
-use zyklus_model::Money;
-
 pub(super) use customers::{buying, cohorts, value};
 pub(super) use lifecycle::{journeys, phases, weakest};
 
@@ -65,7 +63,7 @@ pub(super) fn glance(html: &mut Html, report: &Report, t: &Teller) {
     let buyers = format!("{} {}", t.count(report.buyers), t.say("of them bought", "davon haben gekauft"));
     html.tile(t.say("Customers", "Kunden"), &t.count(report.customers), &buyers, false);
     let orders = format!("{} {}", t.count(report.orders), t.say("orders, ever", "Bestellungen insgesamt"));
-    let revenue = Money::new(report.revenue_minor, t.currency).amount_minor as f64;
+    let revenue = report.revenue_minor as f64;
     html.tile(t.say("Revenue after refunds", "Umsatz nach Erstattungen"), &t.money(revenue), &orders, false);
     let mut tile = |name: &str, measure: Measure, unit: Unit| match measure.get() {
         Ok(found) => {
