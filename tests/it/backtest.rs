@@ -9,6 +9,7 @@ use std::sync::Arc;
 use zyklus_engine::Book;
 use zyklus_model::{At, CustomerId, DeliveryState, Snapshot, Transition};
 use zyklus_runtime::backtest::{goes_live, page, replay_customer};
+use zyklus_runtime::learn::{learn, learn_if_due, learned_over};
 use zyklus_runtime::{Window, backtest, prepare, starter_files};
 use zyklus_tests::zyklus::Zyklus;
 
@@ -204,7 +205,8 @@ fn write_files(dir: &Path, people: &[Person], now: At) {
 async fn live(dir: &Path, world: &World, people: &[Person], window: Window) -> Arc<Book> {
     write_files(dir, people, window.from);
     world.sync().await;
-    let book = Arc::new(prepare(&world.store, &world.project, window.from, true).await.unwrap());
+    learn(&world.store, &world.project, window.from).await.unwrap();
+    let mut book = Arc::new(prepare(&world.store, &world.project, window.from, true).await.unwrap());
     let dispatcher = world.dispatcher();
     world.round(&book, &dispatcher).await;
     let mut sync_at = window.from.plus_days(1);
@@ -219,6 +221,7 @@ async fn live(dir: &Path, world: &World, people: &[Person], window: Window) -> A
             write_files(dir, people, next);
             world.sync().await;
             sync_at = sync_at.plus_days(1);
+            book = learn_if_due(&world.store, &world.project, &book, next).await.unwrap();
         }
         world.round(&book, &dispatcher).await;
     }
@@ -254,6 +257,10 @@ async fn a_backtest_does_what_the_daemon_did_record_for_record() {
     let (mut moves, mut runs, mut sent, mut refused) = (0, 0, 0, 0);
     let mut replayed_book = world.project.book.clone();
     goes_live(&mut replayed_book, window);
+    let zone = &world.project.shop.zone;
+    replayed_book.learned = learned_over(&world.store, zone, (window.from, window.to)).await.unwrap();
+    let telling = replayed_book.learned.iter().filter(|(_, learned)| learned.is_telling()).count();
+    assert!(telling > 100, "of {} nights only {telling} tell customers apart", replayed_book.learned.len());
     assert_eq!(replayed_book.active_from, book.active_from);
     for lived in all_snapshots(&world).await {
         let who = lived.customer.email.as_ref().map(|e| e.as_str().to_owned()).unwrap();

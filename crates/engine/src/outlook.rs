@@ -139,3 +139,6 @@ fn two_digits(value: f64) -> f64 {
     let step = 10f64.powi(value.log10().floor() as i32 - 1);
     (value / step).floor() * step
 }
+
+#[cfg(test)]
+mod tests;

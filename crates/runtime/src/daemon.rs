@@ -186,7 +186,7 @@ async fn keep_synced(daemon: Daemon, connector: Arc<Opened>, news: Arc<Notify>, 
         };
         let wait = match report {
             Ok(report) => {
-                if report.changed() > 0 {
+                if report.has_news() {
                     tracing::info!(connector.id = %report.connector, changed = report.changed(), "synced");
                     news.notify_one();
                 }

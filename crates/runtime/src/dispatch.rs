@@ -19,6 +19,7 @@ use crate::error::RuntimeError;
 use crate::handing::LEASE_MICROS;
 use crate::outcome::{Repeats, end_of_lost};
 use crate::project::Project;
+use crate::offers::LatestGoods;
 use crate::shelf::BestSellers;
 
 /// How many are claimed at a time at most, however many slots a connector has.
@@ -68,6 +69,7 @@ pub struct Dispatcher {
     pub(crate) refusing: tokio::sync::Mutex<()>,
     pub(crate) old_templates: OldTemplates,
     pub(crate) best_sellers: BestSellers,
+    pub(crate) goods: LatestGoods,
     /// What this daemon is working on: nobody else's business, least of all its own as something lost.
     held: Mutex<BTreeSet<DeliveryId>>,
 }
@@ -100,6 +102,7 @@ impl Dispatcher {
             refusing: tokio::sync::Mutex::default(),
             old_templates: OldTemplates::default(),
             best_sellers: BestSellers::default(),
+            goods: LatestGoods::default(),
             held: Mutex::default(),
         }
     }

@@ -16,6 +16,7 @@ use crate::dispatch::{DispatchReport, Dispatcher, judgement};
 use crate::error::RuntimeError;
 use crate::mail;
 use crate::outcome::{End, Handed, ends_of};
+use crate::offers::{Name, Wanted, names, offers, wanted};
 use crate::shelf::{Shelf, products_named};
 
 /// How long a claim holds unless it is prolonged, which it is three times as often, for as long as its daemon lives.
@@ -51,6 +52,14 @@ impl Drop for Held<'_> {
     }
 }
 
+/// What some messages may show, looked up together.
+#[derive(Default)]
+struct Stock {
+    products: HashMap<Name, Product>,
+    best: Arc<[Product]>,
+    wanted: HashMap<DeliveryId, Vec<Wanted>>,
+}
+
 impl Dispatcher {
     /// Hands claims over to one connector. An error means that some were given back without being tried.
     pub(crate) async fn carry(
@@ -61,12 +70,12 @@ impl Dispatcher {
     ) -> Result<DispatchReport, RuntimeError> {
         let _held = self.hold(&claims);
         let mut report = DispatchReport::default();
-        let (products, best) = match self.products_for(&claims).await {
-            Ok(found) => found,
+        let stock = match self.products_for(&claims).await {
+            Ok(stock) => stock,
             // Nobody's fault but the store's: none of them has failed.
             Err(error) => {
                 self.give_back(&claims, &error.to_string()).await;
-                return Err(error.into());
+                return Err(error);
             }
         };
         let (mut messages, mut actions) = (Vec::new(), Vec::new());
@@ -77,7 +86,7 @@ impl Dispatcher {
                     let work = Work::Action(action_of(&claim));
                     actions.push(Ready { claim, work });
                 }
-                DeliveryKind::Message => match self.render(book, &claim, &products, &best).await {
+                DeliveryKind::Message => match self.render(book, &claim, &stock).await {
                     Ok(Ok(message)) => {
                         messages.push(Ready { claim, work: Work::Message(Box::new(message)) });
                     }
@@ -130,22 +139,27 @@ impl Dispatcher {
 
     /// The products all of them name, looked up together, and what advertising may show; nothing is asked when
     /// none is named and nothing is advertising.
-    async fn products_for(
-        &self,
-        claims: &[Claim],
-    ) -> Result<(HashMap<(String, String), Product>, Arc<[Product]>), StoreError> {
+    async fn products_for(&self, claims: &[Claim]) -> Result<Stock, RuntimeError> {
+        let mut stock = Stock::default();
         let messages = || claims.iter().filter(|c| c.delivery.kind == DeliveryKind::Message);
-        let best = if messages().any(|c| c.delivery.purpose == Purpose::Marketing) {
-            self.best_sellers.at(&self.store, self.clock.now()).await?
-        } else {
-            Arc::default()
-        };
-        let named: BTreeSet<_> = messages().flat_map(|c| products_named(&c.snapshot)).collect();
-        if named.is_empty() {
-            return Ok((HashMap::new(), best));
+        let advertising = || messages().filter(|c| c.delivery.purpose == Purpose::Marketing);
+        if advertising().next().is_some() {
+            let now = self.clock.now();
+            stock.best = self.best_sellers.at(&self.store, now).await?;
+            if let Some(goods) = self.goods.at(&self.store, now).await? {
+                let zone = &self.project.shop.zone;
+                let wishes = advertising().map(|c| (c.delivery.id, wanted(&goods, &c.snapshot, zone, now)));
+                stock.wanted = wishes.collect();
+            }
         }
-        let found = self.store.products(&named.into_iter().collect::<Vec<_>>()).await?;
-        Ok((found.into_iter().map(|p| ((p.system.clone(), p.external_id.clone()), p)).collect(), best))
+        let named = messages().flat_map(|c| products_named(&c.snapshot));
+        let named: BTreeSet<Name> = named.chain(stock.wanted.values().flat_map(|w| names(w))).collect();
+        if !named.is_empty() {
+            let found = self.store.products(&named.into_iter().collect::<Vec<_>>()).await?;
+            stock.products =
+                found.into_iter().map(|p| ((p.system.clone(), p.external_id.clone()), p)).collect();
+        }
+        Ok(stock)
     }
 
     /// Renders in a task of its own: a panic in a template engine is this delivery's failure, not the daemon's.
@@ -153,12 +167,12 @@ impl Dispatcher {
         &self,
         book: &Arc<Book>,
         claim: &Claim,
-        products: &HashMap<(String, String), Product>,
-        best: &Arc<[Product]>,
+        stock: &Stock,
     ) -> Result<Result<Message, String>, StoreError> {
         let named = products_named(&claim.snapshot);
-        let named = named.iter().filter_map(|id| products.get(id)).cloned().collect();
-        let shelf = Shelf { named, best: Arc::clone(best) };
+        let named = named.iter().filter_map(|id| stock.products.get(id)).cloned().collect();
+        let wanted = stock.wanted.get(&claim.delivery.id).map_or(&[][..], Vec::as_slice);
+        let shelf = Shelf { named, best: Arc::clone(&stock.best), offers: offers(wanted, &stock.products) };
         let old = match self.old_templates.of(&self.store, book, &claim.snapshot, &claim.delivery).await? {
             Ok(old) => old,
             Err(reason) => return Ok(Err(reason)),

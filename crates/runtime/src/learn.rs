@@ -24,6 +24,8 @@ use crate::project::Project;
 
 /// When shops sleep.
 const NIGHT: Time = jiff::civil::time(3, 0, 0, 0);
+/// A replay learns every so many days: a shop's figures hardly move in a month.
+const REPLAYED_EVERY: i64 = 28;
 /// Orders read at a time.
 const PAGE: u32 = 10_000;
 
@@ -115,6 +117,24 @@ pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<L
     Ok(Some(report))
 }
 
+/// Learns if it is time to, and gives the book with what was learned; the same book if it was not.
+///
+/// # Errors
+/// The store's.
+pub async fn learn_if_due(
+    store: &Store,
+    project: &Project,
+    book: &Arc<Book>,
+    now: At,
+) -> Result<Arc<Book>, RuntimeError> {
+    if !is_time(store, &project.shop.zone, now).await? || learn(store, project, now).await?.is_none() {
+        return Ok(Arc::clone(book));
+    }
+    let mut next = Book::clone(book);
+    put_learned(store, &mut next).await?;
+    Ok(Arc::new(next))
+}
+
 /// What was learned last of the shop, and as of when.
 ///
 /// # Errors
@@ -183,6 +203,40 @@ pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), R
     Ok(())
 }
 
+/// What was, or would have been, known of the shop in a stretch of time: what was learned then, as far as it is kept; before
+/// that, what the orders placed by then teach, every [`REPLAYED_EVERY`] days. Those are taken as they stand now: of an order
+/// that was cancelled later it is not known when learning would have heard of it.
+///
+/// # Errors
+/// The store's.
+pub async fn learned_over(
+    store: &Store,
+    zone: &TimeZone,
+    (from, to): (At, At),
+) -> Result<Arc<[(At, Arc<Learned>)]>, RuntimeError> {
+    let kept = store.learned_between(from, to).await?;
+    let kept: Vec<(At, Arc<Learned>)> = kept.into_iter().filter_map(read_version).collect();
+    let first = kept.first().map_or(to, |(at, _)| *at);
+    if first <= from {
+        return Ok(kept.into());
+    }
+    let orders = read_orders(store, zone, first).await?;
+    let zone = zone.clone();
+    let work = tokio::task::spawn_blocking(move || {
+        let mut all = Vec::new();
+        let mut at = from;
+        while at < first {
+            let learned = Learned::of(&orders.histories, day_of(at, &zone), Kind::default(), Budget::default());
+            all.extend(learned.map(|learned| (at, Arc::new(learned))));
+            at = at.plus_days(REPLAYED_EVERY);
+        }
+        all.extend(kept);
+        all
+    });
+    let all = work.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
+    Ok(all.into())
+}
+
 /// Whether it is time to learn: the first time once everything was read that the shop has, and then each night from three
 /// o'clock of the shop's zone on.
 ///
@@ -204,12 +258,15 @@ pub(crate) async fn is_time(store: &Store, zone: &TimeZone, now: At) -> Result<b
 }
 
 pub(crate) fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Learned>)]> {
-    let learned = kept.and_then(|(at, body)| match serde_json::from_str(&body) {
+    kept.and_then(read_version).into_iter().collect()
+}
+
+fn read_version((at, body): (At, String)) -> Option<(At, Arc<Learned>)> {
+    match serde_json::from_str(&body) {
         Ok(learned) => Some((at, Arc::new(learned))),
         Err(error) => {
             tracing::warn!(%error, "what was learned cannot be read; it is learned anew");
             None
         }
-    });
-    learned.into_iter().collect()
+    }
 }

@@ -16,6 +16,7 @@ pub mod journeys;
 pub mod kpis;
 pub mod learn;
 pub mod mail;
+mod offers;
 mod outcome;
 pub mod page;
 pub mod plan;

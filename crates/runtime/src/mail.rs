@@ -10,6 +10,7 @@ use zyklus_model::{
 };
 
 use crate::project::Project;
+use crate::offers::Offer;
 use crate::shelf::Shelf;
 use crate::template::{
     CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, Reason,
@@ -181,6 +182,8 @@ fn context_of(
         order: order.map(|o| order_of(o, shelf)),
         products: shelf.new_to(snapshot),
         related: shelf.related_to(order, snapshot),
+        recommend: shelf.offers.iter().map(|offer| offer.shown(locale)).collect(),
+        because: shelf.offers.iter().find_map(Offer::origin),
         event,
         now: delivery.due_at.to_string(),
         time_zone: shop.zone.iana_name().unwrap_or_default().to_owned(),
@@ -374,7 +377,7 @@ mod tests {
             available: true,
         };
         let best = [product("assam", "tea"), product("pot", "ware"), product("darjeeling", "tea")];
-        let shelf = Shelf { named: vec![product("assam", "tea")], best: Arc::from(best) };
+        let shelf = Shelf { named: vec![product("assam", "tea")], best: Arc::from(best), ..Shelf::default() };
         let body = "{% for p in products %}{{ p.title }}{% if p.price %} {{ p.price|money }}{% endif %} {% endfor %}| \
                     {% for p in related %}{{ p.title }} {% endfor %}";
         let project = project(&[("note/en.txt", body)]);

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use zyklus_model::{At, Order, Product, Snapshot};
 use zyklus_store::{Store, StoreError};
 
+use crate::offers::{Offer, context};
 use crate::template::ProductContext;
 
 /// So far back best sellers are counted.
@@ -46,6 +47,8 @@ pub(crate) struct Shelf {
     pub(crate) named: Vec<Product>,
     /// What sells best in the shop, most often bought first.
     pub(crate) best: Arc<[Product]>,
+    /// What to offer this customer, best first.
+    pub(crate) offers: Vec<Offer>,
 }
 
 impl Shelf {
@@ -57,7 +60,7 @@ impl Shelf {
 
     /// Best sellers the customer has not bought.
     pub(crate) fn new_to(&self, snapshot: &Snapshot) -> Vec<ProductContext> {
-        self.unbought(snapshot).take(SHOWN).map(shown).collect()
+        self.unbought(snapshot).take(SHOWN).map(context).collect()
     }
 
     /// Those of them that share a category with what an order has.
@@ -71,7 +74,7 @@ impl Shelf {
             .map(String::as_str)
             .collect();
         let shares = |p: &&Product| p.categories.iter().any(|c| categories.contains(c.as_str()));
-        self.unbought(snapshot).filter(shares).take(SHOWN).map(shown).collect()
+        self.unbought(snapshot).filter(shares).take(SHOWN).map(context).collect()
     }
 
     fn unbought(&self, snapshot: &Snapshot) -> impl Iterator<Item = &Product> {
@@ -84,17 +87,6 @@ impl Shelf {
             .collect();
         let is_new = move |p: &&Product| !bought.contains(&(p.system.clone(), p.external_id.clone()));
         self.best.iter().filter(is_new)
-    }
-}
-
-/// A product as templates see it.
-fn shown(product: &Product) -> ProductContext {
-    ProductContext {
-        id: product.external_id.clone(),
-        title: product.title.clone(),
-        url: product.url.clone(),
-        image_url: product.image_url.clone(),
-        ..ProductContext::default()
     }
 }
 

@@ -50,6 +50,11 @@ impl SyncReport {
     pub fn changed(&self) -> u64 {
         self.streams.iter().map(|s| s.changed).sum()
     }
+
+    /// Whether there is anything to decide on: a customer nobody knew has changed no record.
+    pub fn has_news(&self) -> bool {
+        self.streams.iter().any(|s| s.changed > 0 || s.new_customers > 0)
+    }
 }
 
 /// What a sync of one stream came to.
@@ -181,4 +186,23 @@ async fn read_stream(
         cursor = Some(next);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Customers who only signed up waited up to half a minute to be looked at.
+    #[test]
+    fn a_new_customer_is_news_though_no_record_changed() {
+        let report = |changed, new_customers| SyncReport {
+            connector: "shop".to_owned(),
+            streams: vec![
+                StreamReport::default(),
+                StreamReport { changed, new_customers, ..StreamReport::default() },
+            ],
+        };
+        assert!(report(0, 1).has_news() && report(1, 0).has_news());
+        assert!(!report(0, 0).has_news());
+    }
 }

@@ -110,6 +110,17 @@ impl Store {
         .await
     }
 
+    /// What was learned in a stretch of time, earliest first, and before that what was in place when it began.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn learned_between(&self, from: At, to: At) -> Result<Vec<(At, String)>> {
+        let sql = "SELECT at, body FROM learned WHERE at <= $2 \
+                   AND at >= coalesce((SELECT max(at) FROM learned WHERE at <= $1), $1) ORDER BY at";
+        let rows: Vec<(Stamp, String)> = self.peek().await?.fetch(sql, args![from, to]).await?;
+        Ok(rows.into_iter().map(|(at, body)| (at.0, body)).collect())
+    }
+
     /// When the shop was learned of last.
     ///
     /// # Errors

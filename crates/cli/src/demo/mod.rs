@@ -20,6 +20,7 @@ use zyklus_model::{At, CustomerId, Delivery, DeliveryState};
 use zyklus_runtime::{
     Clock, Connectors, Dispatcher, Project, Round, evaluate, open_all, plan, prepare, report, round, sync,
 };
+use zyklus_runtime::learn::{learn, learn_if_due};
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::commands::{load, open, print};
@@ -136,13 +137,13 @@ impl Play {
                 format!("This folder's shop was played through up to {now} before; going on from there.\n");
             self.say(&words)?;
         }
-        let book = Arc::new(prepare(&self.store, &self.project, now, true).await?);
+        let mut book = Arc::new(prepare(&self.store, &self.project, now, true).await?);
         self.store.set_meta(PLAYED, &now.to_string()).await?;
         let (from, mut tally, mut steps) = (now, Round::default(), 0);
         loop {
             now = now.plus_seconds(STEP_SECONDS).min(until);
             self.bar.set_message(format!("{now}: {} mails", tally.handed.sent));
-            self.step(&book, now, &mut tally).await?;
+            self.step(&mut book, now, &mut tally).await?;
             self.store.set_meta(PLAYED, &now.to_string()).await?;
             steps += 1;
             if now >= until {
@@ -163,6 +164,7 @@ impl Play {
         self.clock.set(cut);
         self.shop.write(&self.dir.join("shop"), cut).context("the shop's export cannot be written")?;
         self.sync().await?;
+        let learned = learn(&self.store, &self.project, cut).await?;
         let book = prepare(&self.store, &self.project, cut, false).await?;
         let decided = evaluate(&self.store, &book, cut, &|_| {}).await?;
         let counts = self.shop.counts(cut);
@@ -170,8 +172,8 @@ impl Play {
         self.say(&format!(
             "{} is a shop that does not exist: tea, coffee, spices and stoneware, its export in {}.\n\n\
              Its history up to {cut} was read: {} customers, {} orders, {} carts, {} reviews, {} visits.\n\
-             {} decisions put everybody into a phase. Messages in the outbox: {outbox}. Connecting a shop mails nobody; \
-             only what happens from now on does.\n",
+             From {} purchases it was learned who will order again. {} decisions put everybody into a phase. Messages in \
+             the outbox: {outbox}. Connecting a shop mails nobody; only what happens from now on does.\n",
             shop::NAME,
             self.dir.join("shop").display(),
             counts.customers,
@@ -179,15 +181,17 @@ impl Play {
             counts.carts,
             counts.feedback,
             counts.events,
+            learned.map_or(0, |learned| learned.purchases),
             decided.evaluated,
         ))
     }
 
     /// One step of the clock: what the shop knows by then arrives, is decided on and handed over.
-    async fn step(&self, book: &Arc<Book>, now: At, tally: &mut Round) -> anyhow::Result<()> {
+    async fn step(&self, book: &mut Arc<Book>, now: At, tally: &mut Round) -> anyhow::Result<()> {
         self.clock.set(now);
         self.shop.write(&self.dir.join("shop"), now).context("the shop's export cannot be written")?;
         self.sync().await?;
+        *book = learn_if_due(&self.store, &self.project, book, now).await?;
         *tally += round(&self.store, book, &self.dispatcher, &self.clock).await?;
         Ok(())
     }

@@ -13,12 +13,14 @@ mod tally;
 
 use std::sync::Arc;
 
+use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Mode};
 use zyklus_model::Snapshot;
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
 use crate::evaluate::sold_out;
+use crate::learn::learned_over;
 use tally::{Calendar, Tally, count_customer};
 
 pub use page::page;
@@ -47,6 +49,10 @@ pub async fn backtest(
     for book in &mut books {
         book.sold_out = sold_out(store, book).await?;
         goes_live(book, window);
+    }
+    if let Some(reading) = books.iter().find(|book| book.reads(Group::Prediction)) {
+        let learned = learned_over(store, &reading.settings.zone, (window.from, window.to)).await?;
+        books.iter_mut().for_each(|book| book.learned = Arc::clone(&learned));
     }
     let zone = books.first().map_or(jiff::tz::TimeZone::UTC, |book| book.settings.zone.clone());
     let calendar = Arc::new(Calendar::new(window, &zone));

@@ -42,7 +42,8 @@ pub struct MailContext {
     pub products: Vec<ProductContext>,
     /// Those of them that share a category with the order.
     pub related: Vec<ProductContext>,
-    /// Products recommended for this customer.
+    /// What to offer this customer, best first: what is running out, what goes with what they have, and best sellers. Only
+    /// what can be bought; without prices. `recommend(4)` is the first four.
     pub recommend: Vec<ProductContext>,
     /// The product that recommendations start from.
     pub because: Option<ProductContext>,
@@ -195,6 +196,8 @@ pub struct ProductContext {
     pub image_url: Option<String>,
     /// One sentence about it.
     pub summary: Option<String>,
+    /// Why it is offered, in the mail's language: "Goes with Assam". Only in `recommend`.
+    pub because: Option<String>,
 }
 
 impl MailContext {

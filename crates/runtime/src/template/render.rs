@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, from_args};
+use minijinja::{Environment, Error, ErrorKind, State, Value, context};
 
 use super::context::{MailContext, clean, host};
 use super::error::RenderError;
@@ -58,6 +58,29 @@ pub struct Template {
     pub(super) env: Environment<'static>,
 }
 
+/// What is offered to the customer: a list, of which `recommend(4)` gives the first four.
+#[derive(Debug)]
+struct Offered(Vec<Value>);
+
+impl Object for Offered {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(self.0.len())
+    }
+
+    fn call(self: &Arc<Self>, _: &State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+        let (most,): (usize,) = from_args(args)?;
+        Ok(self.0.iter().take(most).cloned().collect())
+    }
+}
+
 impl Template {
     /// Its folder's name.
     pub fn name(&self) -> &str {
@@ -100,12 +123,14 @@ impl Template {
     pub fn render(&self, context: &MailContext) -> Result<RenderedMail, RenderError> {
         let mut root = context.bounded(&self.hosts);
         let fields = root.as_object_mut().expect("a context is a record");
-        let first = Value::from(Serde(&*fields));
+        let offered = fields.get("recommend").map(Value::from_serialize).unwrap_or_default();
+        let offered = Value::from_object(Offered(offered.try_iter().into_iter().flatten().collect()));
+        let first = context! { recommend => offered.clone(), ..Value::from(Serde(&*fields)) };
         let subject = one_line(&self.part("subject", &first, &self.subject)?);
         let preview = one_line(&self.part("preview", &first, &self.preview)?);
         fields.insert("subject".to_owned(), subject.clone().into());
         fields.insert("preview".to_owned(), preview.clone().into());
-        let root = Value::from(Serde(&root));
+        let root = context! { recommend => offered, ..Value::from(Serde(&root)) };
         let (html, text) = if self.is_html {
             let html = self.part("body.html", &root, &self.source)?;
             self.pictures(&html, context)?;

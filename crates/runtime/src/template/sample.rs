@@ -101,7 +101,11 @@ pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
             total: euro(7570),
             url: Some(format!("{SHOP}/account/orders/10427")),
         }),
-        recommend: products[2..].iter().chain(&products[..1]).cloned().collect(),
+        recommend: products[2..]
+            .iter()
+            .chain(&products[..1])
+            .map(|product| ProductContext { because: Some(because(locale)), ..product.clone() })
+            .collect(),
         related: products[2..].to_vec(),
         because: Some(products[1].clone()),
         products,
@@ -115,6 +119,10 @@ pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
         time_zone: "Europe/Berlin".to_owned(),
         ..MailContext::default()
     }
+}
+
+fn because(locale: TemplateLocale) -> String {
+    if locale == TemplateLocale::En { "Popular at the moment" } else { "Zurzeit beliebt" }.to_owned()
 }
 
 /// A context with only what a delivery of its kind always has: no name, no pictures, no logo, no page to click on but

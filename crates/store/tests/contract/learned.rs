@@ -60,6 +60,15 @@ async fn what_was_learned_last_counts_and_what_was_known_then_can_be_asked(bed: 
     let then = store.as_of(minute(19)).await.unwrap();
     assert_eq!(then.learned().await.unwrap(), Some((minute(10), "one".into())));
     assert_eq!(store.as_of(minute(9)).await.unwrap().learned().await.unwrap(), None);
+    let between = async |from, to| {
+        let all = store.learned_between(minute(from), minute(to)).await.unwrap();
+        all.into_iter().map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    assert_eq!(between(12, 30).await, [minute(10), minute(20)]);
+    assert_eq!(between(10, 19).await, [minute(10)]);
+    assert_eq!(between(5, 15).await, [minute(10)]);
+    assert_eq!(between(25, 30).await, [minute(20)]);
+    assert_eq!(between(1, 9).await, []);
 }
 
 async fn only_the_last_word_about_products_is_kept(bed: Bed) {

@@ -1,0 +1,99 @@
+//! Steps are never late, and predictions are of the day and the orders asked for.
+
+use jiff::tz::TimeZone;
+use zyklus_insight::learned::Learned;
+use zyklus_insight::purchase::Model;
+use zyklus_insight::purchase::fit::{Budget, Kind};
+use zyklus_insight::rfm::{Day, History};
+use zyklus_insight::span::Span;
+use zyklus_model::At;
+
+use super::{Outlook, Stepped, day_of, start_of};
+
+/// Customers who order at rates of their own and leave some time, the same every time.
+fn histories(customers: u64) -> Vec<History> {
+    let mut state = 7u64;
+    let mut roll = move |end: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % end
+    };
+    let one = |_| {
+        let (first, pace, share) = (roll(400) as Day, 5 + roll(90), roll(100));
+        let mut days = vec![(first, 1_000 + roll(9_000) as i64)];
+        let mut day = first;
+        while roll(100) >= 10 + share / 3 {
+            day += 1 + roll(2 * pace) as Day;
+            days.push((day, 1_000 + roll(9_000) as i64));
+        }
+        days.retain(|(day, _)| *day < 500);
+        History::new(days)
+    };
+    (0..customers).filter_map(one).collect()
+}
+
+fn learned(customers: u64) -> Learned {
+    Learned::of(&histories(customers), 500, Kind::Mbg, Budget::default()).unwrap()
+}
+
+#[test]
+fn days_are_those_of_the_shops_calendar() {
+    let berlin = TimeZone::get("Europe/Berlin").unwrap();
+    for (text, day) in [
+        ("1970-01-01T00:00:00Z", 0),
+        ("1970-01-01T22:59:59Z", 0),
+        ("1970-01-01T23:00:00Z", 1),
+        ("1969-12-31T22:59:59Z", -1),
+        ("2026-03-29T21:59:59Z", 20_541),
+        ("2026-03-29T22:00:00Z", 20_542),
+    ] {
+        let at: At = text.parse().unwrap();
+        assert_eq!(day_of(at, &berlin), day, "{text}");
+        let (begins, ends) = (start_of(day, &berlin), start_of(day + 1, &berlin));
+        assert!(begins <= at && at < ends, "{text}: {begins} to {ends}");
+    }
+}
+
+#[test]
+fn a_step_lasts_until_it_says_and_not_a_day_longer() {
+    let (full, young) = (learned(2_000), learned(6));
+    assert!(full.is_telling() && matches!(full.purchase.model, Model::Mbg(_)), "{:?}", full.purchase.rung);
+    assert!(!young.is_telling(), "{:?}", young.purchase.rung);
+    for learned in [&full, &young] {
+        for history in [&[0][..], &[0, 30], &[0, 5, 11, 20, 300], &[400, 480]] {
+            let orders: Vec<(Day, i64)> = history.iter().map(|day| (*day, 2_500)).collect();
+            let on = |day| Outlook::new(learned, orders.clone(), day).unwrap();
+            let last = *history.last().unwrap();
+            let figures: [fn(&Outlook<'_>) -> Option<Stepped<f64>>; 5] = [
+                |o| o.chance(o.learned.horizon),
+                |o| o.chance(Span::of_days(365)),
+                |o| o.orders(Span::of_days(365)),
+                |o| o.value(),
+                |o| o.overdue().map(|s| Stepped { value: s.value as f64, until: s.until }),
+            ];
+            for (n, figure) in figures.iter().enumerate() {
+                for today in (last..last + 700).step_by(23) {
+                    let Some(step) = figure(&on(today)) else { continue };
+                    assert!(step.value.is_finite() && step.value >= 0.0 && step.until > today);
+                    let same = |day| figure(&on(day)).is_some_and(|other| other.value == step.value);
+                    let first_other = (today + 1..step.until).find(|day| !same(*day));
+                    assert_eq!(first_other, None, "figure {n} of {history:?} on {today}: {step:?}");
+                    let is_looked_for_further = learned.only_falls() && step.until < today + 3_660;
+                    if is_looked_for_further {
+                        assert!(!same(step.until), "figure {n} of {history:?} on {today}: {step:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_order_counts_the_day_it_comes() {
+    let learned = learned(2_000);
+    let chance = |orders: &[Day], today| {
+        let orders = orders.iter().map(|day| (*day, 2_500)).collect();
+        Outlook::new(&learned, orders, today).unwrap().chance(learned.horizon).unwrap().value
+    };
+    assert!(chance(&[0, 40, 70], 400) < chance(&[0, 40, 70, 400], 400));
+    assert!(chance(&[0, 40], 60) > chance(&[0, 40], 300));
+}
