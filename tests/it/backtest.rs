@@ -17,7 +17,8 @@ use crate::life::World;
 
 const FROM: &str = "2026-01-05T06:00:00Z";
 const DAYS: i64 = 200;
-const CUSTOMERS: u64 = 24;
+/// Enough of them order for what is learned to count (see `Learned::is_telling`).
+const CUSTOMERS: u64 = 72;
 
 fn at(text: &str) -> At {
     text.parse().unwrap()

@@ -14,6 +14,9 @@ use crate::spend::fit::{SpendFit, fit as fit_spend};
 
 /// A year, as far as customers' values are concerned.
 pub const YEAR: u32 = 365;
+/// So many customers a shop needs before its model is believed of one of them: with fewer, the model is mostly what other
+/// shops are like, and the base rate a handful of people.
+const TELLING: u64 = 50;
 /// What money loses in worth in a year: what a small shop pays for a loan.
 const YEARLY_DISCOUNT: f64 = 0.1;
 
@@ -103,7 +106,7 @@ impl Learned {
     /// Whether the shop's orders carry a model of its customers; a young shop's do not, and rates that hold for everybody
     /// tell nobody apart.
     pub fn is_telling(&self) -> bool {
-        !matches!(self.purchase.rung, Rung::BaseRates { .. })
+        self.customers >= TELLING && !matches!(self.purchase.rung, Rung::BaseRates { .. })
     }
 
     /// So long nobody counts as overdue who has ordered once: until half of all customers have ordered a second time, but

@@ -106,8 +106,6 @@ fn names_of_later_programmes_say_so() {
         "loyalty.tier == 'silver' && loyalty.to_next <= 50.0",
         "feedback.nps >= 9 && referral.open == 0",
         "referral.clicks > 0",
-        "orders.count >= 1 && customer.value.expected > 10.0",
-        "prediction.churn > 0.5",
     ] {
         assert!(
             refused(text, Scope::If).contains("comes with a later version"),

@@ -56,9 +56,12 @@ fn days_are_those_of_the_shops_calendar() {
 #[test]
 fn a_step_lasts_until_it_says_and_not_a_day_longer() {
     let (full, young) = (learned(2_000), learned(6));
+    let once: Vec<History> = (0..90).filter_map(|n| History::new(vec![(n * 5, 2_000)])).collect();
+    let counted = Learned::of(&once, 500, Kind::Mbg, Budget::default()).unwrap();
+    assert!(!counted.is_telling() && !counted.only_falls(), "{:?}", counted.purchase.rung);
     assert!(full.is_telling() && matches!(full.purchase.model, Model::Mbg(_)), "{:?}", full.purchase.rung);
     assert!(!young.is_telling(), "{:?}", young.purchase.rung);
-    for learned in [&full, &young] {
+    for learned in [&full, &young, &counted] {
         for history in [&[0][..], &[0, 30], &[0, 5, 11, 20, 300], &[400, 480]] {
             let orders: Vec<(Day, i64)> = history.iter().map(|day| (*day, 2_500)).collect();
             let on = |day| Outlook::new(learned, orders.clone(), day).unwrap();

@@ -75,7 +75,7 @@ impl Object for Offered {
         Enumerator::Seq(self.0.len())
     }
 
-    fn call(self: &Arc<Self>, _: &State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         let (most,): (usize,) = from_args(args)?;
         Ok(self.0.iter().take(most).cloned().collect())
     }
@@ -123,7 +123,7 @@ impl Template {
     pub fn render(&self, context: &MailContext) -> Result<RenderedMail, RenderError> {
         let mut root = context.bounded(&self.hosts);
         let fields = root.as_object_mut().expect("a context is a record");
-        let offered = fields.get("recommend").map(Value::from_serialize).unwrap_or_default();
+        let offered = fields.get("recommend").map(|list| Value::from(Serde(list))).unwrap_or_default();
         let offered = Value::from_object(Offered(offered.try_iter().into_iter().flatten().collect()));
         let first = context! { recommend => offered.clone(), ..Value::from(Serde(&*fields)) };
         let subject = one_line(&self.part("subject", &first, &self.subject)?);

@@ -25,6 +25,7 @@ pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
         price: euro(cents),
         image_url: Some(format!("{SHOP}/media/{id}.jpg")),
         summary: Some(summary),
+        because: None,
     };
     let products = vec![
         product(
