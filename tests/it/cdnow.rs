@@ -92,6 +92,33 @@ async fn the_cdnow_report_agrees_with_the_raw_file() {
     world.store.close().await;
 }
 
+/// Repeat rates and the average order, from the raw rows: orders of one day are one purchase, as all have the same time.
+fn key_figures_agree(kpis: &serde_json::Value, rows: &[(String, String, i64)]) {
+    let mut lives: BTreeMap<&str, std::collections::BTreeSet<i64>> = BTreeMap::new();
+    for (customer, day, _) in rows {
+        lives.entry(customer).or_default().insert(day_number(day));
+    }
+    let today = day_number("19980630");
+    for row in kpis["buying"]["repeat"].as_array().unwrap() {
+        let within = row["within_days"].as_i64().unwrap();
+        let came = |life: &&std::collections::BTreeSet<i64>| {
+            let mut days = life.iter();
+            let first = days.next().unwrap();
+            days.next().is_some_and(|second| second - first <= within)
+        };
+        let old: Vec<_> = lives.values().filter(|life| life.first().unwrap() + within <= today).collect();
+        let share = old.iter().filter(|life| came(life)).count() as f64 / old.len() as f64;
+        assert!((row["share"]["value"].as_f64().unwrap() - share).abs() < 1e-12, "{row}");
+        assert_eq!(row["share"]["n"], old.len());
+    }
+    let recent = || rows.iter().filter(|row| day_number(&row.1) > today - 365);
+    let mean = recent().map(|row| row.2 as f64).sum::<f64>() / recent().count() as f64;
+    let found = &kpis["buying"]["order_mean_minor"];
+    assert!((found["value"].as_f64().unwrap() - mean).abs() < 1e-6, "{found}");
+    assert_eq!(kpis["buying"]["orders"], recent().count());
+    assert_eq!(kpis["predicted"]["mean_minor"]["unknown"], "not_learned");
+}
+
 /// Days since 1970 of a day written as 19970101.
 fn day_number(day: &str) -> i64 {
     let date: At = format!("{}-{}-{}T00:00:00Z", &day[..4], &day[4..6], &day[6..]).parse().unwrap();
@@ -159,4 +186,15 @@ async fn the_program_reports_on_cdnow_as_of_a_day() {
     );
     let ended = zyklus.run(&["report", "--now", "last summer"]).await.unwrap();
     assert_eq!(ended.status.code(), Some(2));
+    key_figures_agree(&figures["kpis"], &rows);
+    let file = dir.path().join("report.html");
+    let ended =
+        zyklus.run(&["report", "--now", "1998-06-30", "--html", file.to_str().unwrap()]).await.unwrap();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+    let nowhere = dir.path().join("nowhere/report.html");
+    let ended = zyklus.run(&["report", "--html", nowhere.to_str().unwrap()]).await.unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("the page cannot be written to"), "{}", ended.stderr);
 }

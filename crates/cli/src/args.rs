@@ -152,6 +152,9 @@ pub(crate) enum Command {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// As a page for browsers, written to this file, in the language of the shop.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        html: Option<PathBuf>,
     },
     /// What is learned of the shop: who will order again, what customers are worth, and what they say.
     #[command(subcommand)]

@@ -10,9 +10,10 @@ use zyklus_runtime::report::is_of;
 use zyklus_runtime::{Project, book_as_of, report_as_of};
 use zyklus_store::{AsOf, OpenOptions, Store};
 
+use crate::Failure;
 use crate::args::Now;
-use crate::commands::{Done, NOBODY, load, open, print, print_json, tell};
-use crate::{Failure, show};
+use crate::commands::{Done, NOBODY, load, open, print_json, tell};
+use crate::report::{Form, shown};
 
 /// The store now, for closing it, and as it was.
 async fn look_back(project: &Project, at: Now) -> Result<(Store, AsOf), Failure> {
@@ -59,7 +60,7 @@ pub(crate) async fn explain(config: &Path, text: &str, at: Now, json: bool) -> D
     tell(&book, &snapshot, past.at(), &project, json)
 }
 
-pub(crate) async fn figures(config: &Path, at: Now, json: bool) -> Done {
+pub(crate) async fn figures(config: &Path, at: Now, form: Form) -> Done {
     let project = load(config, false)?;
     let (store, past) = look_back(&project, at).await?;
     let book = book(&past, &project).await?;
@@ -71,7 +72,7 @@ pub(crate) async fn figures(config: &Path, at: Now, json: bool) -> Done {
              would have said"
         );
     }
-    if json { print_json(&figures) } else { print(&show::report(&figures, &project.shop.zone)) }
+    shown(&figures, &project, &form)
 }
 
 pub(crate) async fn show_customer(config: &Path, text: &str, at: Now) -> Done {

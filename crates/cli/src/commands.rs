@@ -13,12 +13,13 @@ use zyklus_host::ConfigOptions;
 use zyklus_model::{At, CustomerId, DeliveryId, DeliveryState, Snapshot};
 use zyklus_runtime::daemon::Daemon;
 use zyklus_runtime::{
-    Clock, Project, Reload, book_for_reading, open_all, plan_from, prepare, report, starter_files,
+    Clock, Project, Reload, book_for_reading, open_all, plan_from, prepare, starter_files,
 };
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, CustomerCommand, DbCommand, DeliveryCommand, Now};
 use crate::problems::{mistakes, rendered};
+use crate::report::Form;
 use crate::told::Told;
 use crate::{Failure, as_of, customer, registry, show};
 
@@ -44,8 +45,12 @@ pub(crate) async fn run(args: Args) -> Done {
             as_of::explain(config, &customer, at, json).await
         }
         Command::Why { customer, now, json, .. } => explain(config, &customer, now, json).await,
-        Command::Report { as_of: Some(at), json, .. } => as_of::figures(config, at, json).await,
-        Command::Report { now, json, .. } => figures(config, now, json).await,
+        Command::Report { as_of: Some(at), json, html, .. } => {
+            as_of::figures(config, at, Form::of(json, html)).await
+        }
+        Command::Report { now, json, html, .. } => {
+            crate::report::figures(config, now, Form::of(json, html)).await
+        }
         Command::Insight(command) => crate::insight::run(config, command).await,
         Command::Customer(CustomerCommand::Show { customer, as_of: Some(at) }) => {
             as_of::show_customer(config, &customer, at).await
@@ -273,15 +278,6 @@ async fn explain(config: &Path, text: &str, now: Option<Now>, json: bool) -> Don
 pub(crate) fn tell(book: &Book, snapshot: &Snapshot, at: At, project: &Project, json: bool) -> Done {
     let told = Told::new(book, snapshot, at);
     if json { print_json(&told) } else { print(&show::why(&told, &project.shop.zone)) }
-}
-
-async fn figures(config: &Path, now: Option<Now>, json: bool) -> Done {
-    let project = load(config, false)?;
-    let store = open(&project, OpenOptions::reading()).await?;
-    let book = book_for_reading(&store, &project).await?;
-    let figures = report(&store, &project, &book, clock(now, &project).now()).await?;
-    store.close().await;
-    if json { print_json(&figures) } else { print(&show::report(&figures, &project.shop.zone)) }
 }
 
 async fn customers(config: &Path, command: CustomerCommand) -> Done {

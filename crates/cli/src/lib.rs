@@ -13,6 +13,7 @@ mod insight;
 mod playtests;
 mod plugins;
 mod problems;
+mod report;
 pub mod schema;
 mod show;
 mod sync;

@@ -13,6 +13,7 @@ use zyklus_model::{At, CustomerId, Delivery, Holdout, RunState};
 use zyklus_runtime::journeys::Arm;
 use zyklus_runtime::{Plan, Report};
 
+use crate::report::key_figures;
 use crate::told::{AHEAD_DAYS, Told};
 
 /// So many lines of reasons are shown for one rule; `--json` has all of them.
@@ -126,7 +127,8 @@ pub(crate) fn report(report: &Report, zone: &TimeZone) -> String {
     let journeys = journeys(report);
     let _ = write!(
         text,
-        "\n{phases}\n{journeys}\nMoves\n{moves}\n\nCohorts: share that ordered again so many months later\n{cohorts}\n"
+        "\n{phases}\n{journeys}\n{}\nMoves\n{moves}\n\nCohorts: share that ordered again so many months later\n{cohorts}\n",
+        key_figures(report)
     );
     text
 }

@@ -264,7 +264,7 @@ pub(crate) async fn is_time(store: &Store, zone: &TimeZone, now: At) -> Result<b
     Ok(last < night)
 }
 
-fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Learned>)]> {
+pub(crate) fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Learned>)]> {
     kept.and_then(read_version).into_iter().collect()
 }
 

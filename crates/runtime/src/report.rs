@@ -1,21 +1,29 @@
-//! Figures over all customers as of an instant: phases, moves, revenue, repeat rate, cohorts. Streams the store;
-//! never holds more than a page of it.
+//! Figures over all customers as of an instant: phases, moves, revenue, repeat rate, cohorts, and the key figures. Streams
+//! the store page by page; never holds a customer longer than that (what the key figures keep of one says `kpis`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use zyklus_engine::Book;
 use zyklus_engine::phase::{classify, replay};
 use zyklus_engine::zone::zone_of;
+use zyklus_insight::learned::Learned;
 use zyklus_model::{At, Money, Order, RunState, Snapshot};
 use zyklus_store::{AsOf, Store};
 
 use crate::error::RuntimeError;
 use crate::journeys::{JourneyRow, Journeys};
+use crate::kpis::{Intake, Kpis, Paths, kpis};
+use crate::learn::versions;
 use crate::project::Project;
 
 const BATCH: u32 = 2_000;
+/// Customers are spread over so many buckets.
+const BUCKETS: i16 = 1_024;
+/// The moves of so many of them are read in one go.
+const BUCKETS_AT_ONCE: usize = 32;
 
 /// Figures as of an instant. Money is in the reporting currency.
 #[derive(Debug, Clone, Serialize)]
@@ -57,6 +65,8 @@ pub struct Report {
     pub live_runs: BTreeMap<String, u64>,
     /// What journeys came to, by root id.
     pub journeys: Vec<JourneyRow>,
+    /// The key figures.
+    pub kpis: Kpis,
 }
 
 /// One phase.
@@ -102,8 +112,10 @@ pub struct CohortRow {
     pub active: Vec<u64>,
 }
 
-#[derive(Default)]
 struct Tally {
+    intake: Intake,
+    paths: Paths,
+    learned_at: Option<At>,
     customers: u64,
     buyers: u64,
     repeaters: u64,
@@ -124,7 +136,7 @@ struct Tally {
 /// # Errors
 /// The store's.
 pub async fn report(store: &Store, project: &Project, book: &Book, now: At) -> Result<Report, RuntimeError> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(project, book, versions(store.learned().await?).last(), now);
     let mut after = None;
     loop {
         let ids = store.customer_ids(after, BATCH).await?;
@@ -144,6 +156,9 @@ pub async fn report(store: &Store, project: &Project, book: &Book, now: At) -> R
             entry.0 += u64::from(transition.at > now.plus_days(-30));
             entry.1 += 1;
         }
+        for (customer, transition) in page.iter().filter(|(_, t)| t.at <= now) {
+            tally.paths.add(*customer, transition.from.as_deref(), &transition.to, transition.at);
+        }
     }
     Ok(tally.finish(project, book, now))
 }
@@ -159,7 +174,7 @@ pub async fn report_as_of(
     book: &Book,
 ) -> Result<(Report, u64), RuntimeError> {
     let now = past.at();
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(project, book, versions(past.learned().await?).last(), now);
     let (mut after, mut others) = (None, 0);
     loop {
         let ids = past.customer_ids(after, BATCH).await?;
@@ -173,6 +188,12 @@ pub async fn report_as_of(
     for moved in past.moves(&book.lifecycle.id, now.plus_days(-30)).await? {
         tally.moves.insert((moved.from, moved.to), (moved.since, moved.ever));
     }
+    for first in (0..BUCKETS).step_by(BUCKETS_AT_ONCE) {
+        let buckets = (first, first + BUCKETS_AT_ONCE as i16);
+        for moved in past.moves_of(&book.lifecycle.id, buckets).await? {
+            tally.paths.add(moved.customer, moved.from.as_deref(), &moved.to, moved.at);
+        }
+    }
     Ok((tally.finish(project, book, now), others))
 }
 
@@ -184,6 +205,30 @@ pub fn is_of(snapshot: &Snapshot, book: &Book) -> bool {
 }
 
 impl Tally {
+    /// Nothing counted yet. What was learned after `now` is not known at it.
+    fn new(project: &Project, book: &Book, learned: Option<&(At, Arc<Learned>)>, now: At) -> Self {
+        let learned = learned.filter(|(at, _)| *at <= now);
+        let phases = book.lifecycle.phases.iter().map(|phase| phase.id.to_string());
+        Tally {
+            intake: Intake::new(now, &project.shop.zone, learned.map(|(_, learned)| Arc::clone(learned))),
+            paths: Paths::new(now, phases),
+            learned_at: learned.map(|(at, _)| *at),
+            customers: 0,
+            buyers: 0,
+            repeaters: 0,
+            orders: 0,
+            gross: 0,
+            refunded: 0,
+            churn: (0, 0),
+            phases: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            cohorts: BTreeMap::new(),
+            unrated: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            journeys: Journeys::default(),
+        }
+    }
+
     fn add(&mut self, book: &Book, snapshot: &Snapshot, now: At, zone: &TimeZone) {
         if snapshot.customer.created_at > now && snapshot.orders.iter().all(|o| o.placed_at > now) {
             return;
@@ -209,7 +254,9 @@ impl Tally {
             self.churn.0 += 1;
             self.churn.1 += u64::from(orders.iter().all(|o| o.placed_at <= recent));
         }
-        if let Some(phase) = phase_at(book, snapshot, now) {
+        let phase = phase_at(book, snapshot, now);
+        self.intake.add(snapshot, &orders, phase.as_deref());
+        if let Some(phase) = phase {
             let entry = self.phases.entry(phase).or_default();
             entry.0 += 1;
             entry.1 += net;
@@ -282,7 +329,9 @@ impl Tally {
                 }
             })
             .collect();
+        let journeys = self.journeys.finish(book, currency, &language);
         Report {
+            kpis: kpis(&self.intake, self.paths, self.learned_at, &journeys),
             at: now,
             lifecycle: book.lifecycle.id.to_string(),
             currency: currency.code().to_owned(),
@@ -300,7 +349,7 @@ impl Tally {
             cohorts,
             unrated: self.unrated,
             live_runs: self.runs,
-            journeys: self.journeys.finish(book, currency, &language),
+            journeys,
         }
     }
 }

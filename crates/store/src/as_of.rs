@@ -31,6 +31,19 @@ pub struct AsOf {
     at: At,
 }
 
+/// One customer's move from one phase to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastMove {
+    /// Whose.
+    pub customer: CustomerId,
+    /// The phase left; `None` = the first phase of a customer.
+    pub from: Option<String>,
+    /// The phase entered.
+    pub to: String,
+    /// When.
+    pub at: At,
+}
+
 /// Moves from one phase to another, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoveCount {
@@ -237,6 +250,30 @@ impl AsOf {
             since: since.unsigned_abs(),
         };
         Ok(rows.into_iter().map(count).collect())
+    }
+
+    /// The same one by one, of the customers with a bucket from the first to before the second, customer by customer in
+    /// the order of their keys.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn moves_of(&self, lifecycle: &str, buckets: (i16, i16)) -> Result<Vec<PastMove>> {
+        let sql = "SELECT customer_id, from_phase, to_phase, at FROM ( \
+                   SELECT bucket, customer_id, from_phase, to_phase, at FROM transition \
+                   WHERE bucket >= $3 AND bucket < $4 AND lifecycle = $1 AND at <= $2 AND recorded_at <= $2 UNION ALL \
+                   SELECT bucket, customer_id, from_phase, to_phase, at FROM transition_past \
+                   WHERE bucket >= $3 AND bucket < $4 AND lifecycle = $1 AND at <= $2 AND recorded_at <= $2 \
+                   AND passed_at > $2) AS moved ORDER BY bucket, customer_id, at";
+        let mut tx = self.store.peek().await?;
+        let rows: Vec<(Uuid, Option<String>, String, Stamp)> =
+            tx.fetch(sql, args![lifecycle, self.at, buckets.0, buckets.1]).await?;
+        let one = |(customer, from, to, at): (Uuid, _, _, Stamp)| PastMove {
+            customer: CustomerId::from_uuid(customer),
+            from,
+            to,
+            at: at.0,
+        };
+        Ok(rows.into_iter().map(one).collect())
     }
 
     /// Since when each journey was live, and the hash of its definition.

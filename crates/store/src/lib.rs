@@ -42,7 +42,7 @@ mod voice;
 mod writer;
 
 pub use apply::ApplyReport;
-pub use as_of::{AsOf, MoveCount};
+pub use as_of::{AsOf, MoveCount, PastMove};
 pub use backfill::Admission;
 pub use complete::{AttemptEnd, Completion, Lost};
 pub use cursor::{StoredCursor, StoredReject};

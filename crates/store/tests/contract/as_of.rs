@@ -219,6 +219,15 @@ async fn every_moment_of_a_random_life_is_told_as_it_was(bed: Bed) {
             let mut found = past.moves("shop", at.plus_seconds(-105 * 60)).await.unwrap();
             found.sort_by(|a, b| (&a.from, &a.to).cmp(&(&b.from, &b.to)));
             assert_eq!(found, counts, "seed {seed} as of {at}");
+            let mut one_by_one: BTreeMap<(Option<String>, String), u64> = BTreeMap::new();
+            for buckets in [(0, 300), (300, 1_024)] {
+                let moved = past.moves_of("shop", buckets).await.unwrap();
+                let ordered = moved.windows(2).all(|two| two[0].customer != two[1].customer || two[0].at <= two[1].at);
+                assert!(ordered, "seed {seed} as of {at}");
+                moved.into_iter().for_each(|one| *one_by_one.entry((one.from, one.to)).or_default() += 1);
+            }
+            let ever = counts.iter().map(|count| ((count.from.clone(), count.to.clone()), count.ever));
+            assert_eq!(one_by_one, ever.collect(), "seed {seed} as of {at}");
         }
     }
 }
