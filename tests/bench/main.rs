@@ -111,35 +111,40 @@ impl Part {
 /// Measures one part.
 async fn alone(part: Part) -> Result<()> {
     let scale = Scale::chosen();
-    let rows = match part {
-        Part::Backtest => backtest::measure(scale).await?,
+    let (rows, missing) = match part {
+        Part::Backtest => (backtest::measure(scale).await?, Ok(())),
         Part::Insight => {
-            let mut rows = insight::measure(scale)?;
+            let (mut rows, missing) = compared(scale);
             rows.extend(insight::refit_alone(scale).await?);
-            rows
+            (rows, missing)
         }
     };
     print!("{}", table::render(&rows, scale.small));
-    Ok(())
+    missing
+}
+
+/// What is compared with Python packages, and what kept it from being: said at once, and no reason not to measure the
+/// rest.
+fn compared(scale: Scale) -> (Vec<Row>, Result<()>) {
+    match insight::measure(scale).context("insight is not compared with Python packages") {
+        Ok(rows) => (rows, Ok(())),
+        Err(error) => {
+            say(&format!("{error:#}"));
+            (Vec::new(), Err(error))
+        }
+    }
 }
 
 /// Measures all of it.
 async fn everything() -> Result<()> {
     let scale = Scale::chosen();
     system::need_sqlite()?;
-    // First, because it is soon known when it cannot be measured; the rest does not depend on it.
-    let insight = insight::measure(scale).context("nothing of insight was compared");
-    if let Err(error) = &insight {
-        say(&format!("{error:#}"));
-    }
+    // First, because whether it can be measured is soon known.
+    let (learned, missing) = compared(scale);
     let mut rows = import::measure(scale).await?;
     rows.extend(evaluations(scale).await?);
     rows.extend(backtest::measure(scale).await?);
     rows.extend(idle::measure(scale).await?);
-    let (learned, missing) = match insight {
-        Ok(rows) => (rows, Ok(())),
-        Err(error) => (Vec::new(), Err(error)),
-    };
     rows.extend(learned);
     print!("{}", table::render(&rows, scale.small));
     missing
