@@ -8,6 +8,7 @@ mod commands;
 mod connectors;
 mod customer;
 pub mod demo;
+mod experiments;
 mod insight;
 mod playtests;
 mod plugins;

@@ -19,6 +19,7 @@ use zyklus_store::Store;
 
 use crate::error::RuntimeError;
 use crate::evaluate::sold_out;
+use crate::experiments::versions;
 use tally::{Calendar, Tally, count_customer};
 
 pub use page::page;
@@ -46,6 +47,10 @@ pub async fn backtest(
     let (names, mut books): (Vec<String>, Vec<Book>) = books.into_iter().unzip();
     for book in &mut books {
         book.sold_out = sold_out(store, book).await?;
+        // Each run goes the way it would have gone then.
+        if book.experiments().next().is_some() {
+            book.shares = versions(store.all_shares().await?);
+        }
         goes_live(book, window);
     }
     let zone = books.first().map_or(jiff::tz::TimeZone::UTC, |book| book.settings.zone.clone());
