@@ -7,6 +7,7 @@ use zyklus_insight::learned::Learned;
 use zyklus_model::{At, CustomerId, Run, nearest};
 
 use crate::condition::{Condition, Group, Named};
+use crate::experiment::Shares;
 use crate::lifecycle::Lifecycle;
 use crate::playbook::{Journey, OnChange, Playbook, Start, Verb};
 use crate::playtest::{Playtest, unknown_names};
@@ -35,6 +36,8 @@ pub struct Book {
     pub learned: Arc<[(At, Arc<Learned>)]>,
     /// How the shop's customers praise and blame, in the same way.
     pub voice: Arc<[(At, Arc<Voice>)]>,
+    /// The shares that splits have learned, and from which instant on they hold, earliest first.
+    pub shares: Arc<[(At, Arc<Shares>)]>,
     /// What journeys were before, by the hash that runs keep (rule R10); those no run needs may be missing.
     pub definitions: BTreeMap<String, Arc<Journey>>,
     /// Who may be let into a journey (by root id) although they came before it (rule R18).
@@ -83,6 +86,7 @@ impl Book {
             sold_out: BTreeSet::new(),
             learned: Arc::from([]),
             voice: Arc::from([]),
+            shares: Arc::from([]),
             definitions: BTreeMap::new(),
             admitted: BTreeMap::new(),
             tests,

@@ -12,6 +12,7 @@ mod contend;
 mod course;
 pub mod decide;
 mod definition;
+pub mod experiment;
 pub mod facts;
 pub mod forecast;
 pub mod guards;

@@ -11,6 +11,7 @@ pub mod dispatch;
 mod doubts;
 mod error;
 pub mod evaluate;
+pub mod experiments;
 pub mod feedback;
 mod handing;
 pub mod journeys;

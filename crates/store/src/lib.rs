@@ -23,6 +23,7 @@ mod identity;
 mod ingest;
 mod journeys;
 mod learned;
+mod learned_shares;
 mod merge;
 mod migrate;
 mod open;

@@ -141,6 +141,7 @@ pub(crate) async fn prune(tx: &mut Tx, before: At, now: At) -> Result<u64> {
     for sql in [
         "DELETE FROM learned WHERE at < (SELECT max(at) FROM learned WHERE at <= $1)",
         "DELETE FROM voice WHERE at < (SELECT max(at) FROM voice WHERE at <= $1)",
+        "DELETE FROM learned_shares WHERE at < (SELECT max(at) FROM learned_shares WHERE at <= $1)",
     ] {
         gone += tx.execute(sql, args![before]).await?;
     }

@@ -42,6 +42,10 @@ fn read(table: &Table, body: &str) -> Vec<Problem> {
         }
         "test" => playbook(&format!("[[tests]]\n{lines}\n")),
         "way" => journey(go, &format!("{{ split = \"s\", ways = [{{ {body} }}] }}")),
+        name if name.starts_with("learn_") => {
+            let ways = "ways = [{ name = \"a\", steps = [] }, { name = \"b\", steps = [] }]";
+            journey(go, &format!("{{ split = \"s\", learn = {{ {body} }}, {ways} }}"))
+        }
         name if name.starts_with("start_") => journey(&format!("start = {{ {body} }}"), ""),
         name if name.starts_with("step_") => journey(go, &format!("{{ {body} }}")),
         "zyklus" => folder(&lines),

@@ -405,6 +405,12 @@ CREATE TABLE voice (
     body TEXT NOT NULL
 );
 
+-- The shares that splits have learned, whenever they moved. Kept as long as what was learned is.
+CREATE TABLE learned_shares (
+    at INTEGER NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL
+);
+
 CREATE TABLE audit (
     id BLOB NOT NULL PRIMARY KEY,
     at INTEGER NOT NULL,
