@@ -24,6 +24,10 @@ const BESIDES: [&str; 16] = [
     "for", "do", "learn", "again",
 ];
 
+/// What a split can learn by beside the journey's goal, as it is written.
+const LEARNS: &str =
+    "{ event = \"mail.clicked\", within = \"5d\" } or { orders = \"value\", within = \"30d\" }";
+
 pub(crate) const PURPOSES: &[(&str, Purpose)] = &[
     ("marketing", Purpose::Marketing),
     ("service", Purpose::Service),
@@ -336,7 +340,15 @@ impl Steps {
             let by = match value.get_ref() {
                 DeValue::Boolean(false) => return None,
                 DeValue::Boolean(true) => Measure::Goal,
-                _ => source.word_of(path, value, &[("goal", ())]).map(|()| Measure::Goal)?,
+                _ => {
+                    let word = source.text_of(path, value)?;
+                    if word != "goal" {
+                        let help = format!("write \"goal\", {LEARNS}");
+                        source.problem_help(value.span(), format!("`{path}` cannot be \"{word}\""), help);
+                        return None;
+                    }
+                    Measure::Goal
+                }
             };
             let within = match self.window {
                 Window::Of(within) => within,
@@ -366,7 +378,7 @@ impl Steps {
                 by.map(|()| Measure::Orders)
             }
             (None, None) | (Some(_), Some(_)) => {
-                let help = "write { event = \"mail.clicked\", within = \"5d\" } or { orders = \"value\", within = \"30d\" }";
+                let help = format!("write {LEARNS}");
                 source.problem_help(value.span(), format!("`{path}` must name one thing to learn by"), help);
                 return None;
             }
