@@ -24,6 +24,10 @@ const BESIDES: [&str; 16] = [
     "for", "do", "learn", "again",
 ];
 
+/// What a split can learn by beside the journey's goal, as it is written.
+const LEARNS: &str =
+    "{ event = \"mail.clicked\", within = \"5d\" } or { orders = \"value\", within = \"30d\" }";
+
 pub(crate) const PURPOSES: &[(&str, Purpose)] = &[
     ("marketing", Purpose::Marketing),
     ("service", Purpose::Service),
@@ -336,7 +340,15 @@ impl Steps {
             let by = match value.get_ref() {
                 DeValue::Boolean(false) => return None,
                 DeValue::Boolean(true) => Measure::Goal,
-                _ => source.word_of(path, value, &[("goal", ())]).map(|()| Measure::Goal)?,
+                _ => {
+                    let word = source.text_of(path, value)?;
+                    if word != "goal" {
+                        let help = format!("write \"goal\", {LEARNS}");
+                        source.problem_help(value.span(), format!("`{path}` cannot be \"{word}\""), help);
+                        return None;
+                    }
+                    Measure::Goal
+                }
             };
             let within = match self.window {
                 Window::Of(within) => within,
@@ -351,26 +363,24 @@ impl Steps {
             return Some(Learn { by, within });
         }
         let mut table = source.table(path, value)?;
-        let (event, orders, within) = (table.take("event"), table.take("orders"), table.take("within"));
-        table.finish(source);
-        let by = match (event, orders) {
-            (Some(event), None) => {
-                let name = source.parsed(&format!("{path}.event"), event, event_name);
-                name.map(|name| {
-                    source.mention(Named::Event, &name, event.span());
-                    Measure::Event(name)
-                })
-            }
-            (None, Some(orders)) => {
+        let by = match (table.has("event"), table.has("orders")) {
+            (true, false) => table.take("event").and_then(|event| {
+                let name = source.parsed(&format!("{path}.event"), event, event_name)?;
+                source.mention(Named::Event, &name, event.span());
+                Some(Measure::Event(name))
+            }),
+            (false, true) => table.take("orders").and_then(|orders| {
                 let by = source.word_of(&format!("{path}.orders"), orders, &[("value", ())]);
                 by.map(|()| Measure::Orders)
-            }
-            (None, None) | (Some(_), Some(_)) => {
-                let help = "write { event = \"mail.clicked\", within = \"5d\" } or { orders = \"value\", within = \"30d\" }";
+            }),
+            (false, false) | (true, true) => {
+                let help = format!("write {LEARNS}");
                 source.problem_help(value.span(), format!("`{path}` must name one thing to learn by"), help);
                 return None;
             }
         };
+        let within = table.take("within");
+        table.finish(source);
         let within = match (within, self.window) {
             (Some(within), _) => {
                 let at = within.span();

@@ -223,7 +223,9 @@ fn more(open: &[(&str, &Counted)], found: &[ArmShare], is_value: bool) -> Option
 
 /// In parts of a whole, the rest of which is the first best way's.
 fn whole(found: &[ArmShare]) -> Vec<u32> {
-    let mut parts: Vec<u32> = found.iter().map(|arm| (arm.share * f64::from(WHOLE)) as u32).collect();
+    // What rounding took from a whole number is given back.
+    let part = |arm: &ArmShare| (arm.share * f64::from(WHOLE) + 1e-6) as u32;
+    let mut parts: Vec<u32> = found.iter().map(part).collect();
     let rest = WHOLE.saturating_sub(parts.iter().sum());
     let first = (0..parts.len()).rev().max_by_key(|place| parts[*place]);
     if let Some(first) = first {

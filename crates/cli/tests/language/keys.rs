@@ -20,6 +20,7 @@ fn read(table: &Table, body: &str) -> Vec<Problem> {
         ))
     };
     let go = "start = { event = \"go\" }\n";
+    let with_goal = &format!("{go}goal = {{ when = \"orders.count > 0\", within = \"9d\" }}\n");
     let lines = body.replace("\u{1f}", "\n");
     let body = body.replace("\u{1f}", ", ");
     match table.name {
@@ -42,9 +43,10 @@ fn read(table: &Table, body: &str) -> Vec<Problem> {
         }
         "test" => playbook(&format!("[[tests]]\n{lines}\n")),
         "way" => journey(go, &format!("{{ split = \"s\", ways = [{{ {body} }}] }}")),
+        "step_split" => journey(with_goal, &format!("{{ {body} }}")),
         name if name.starts_with("learn_") => {
             let ways = "ways = [{ name = \"a\", steps = [] }, { name = \"b\", steps = [] }]";
-            journey(go, &format!("{{ split = \"s\", learn = {{ {body} }}, {ways} }}"))
+            journey(with_goal, &format!("{{ split = \"s\", learn = {{ {body} }}, {ways} }}"))
         }
         name if name.starts_with("start_") => journey(&format!("start = {{ {body} }}"), ""),
         name if name.starts_with("step_") => journey(go, &format!("{{ {body} }}")),

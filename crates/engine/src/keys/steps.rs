@@ -94,7 +94,7 @@ static SPLIT: Table = Table {
             "moves the shares, each night, towards the way that works best: by the journey's goal (also `true`), by an event or by what is ordered; no way falls below 5 %",
             "\"goal\"",
         )
-        .or("`false`: the weights hold"),
+        .or("false"),
         ID,
     ],
     is_later: false,
