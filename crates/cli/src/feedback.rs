@@ -61,10 +61,10 @@ fn told(report: &FeedbackReport, zone: &TimeZone, locale: &str) -> String {
     );
     let said = |count: &zyklus_runtime::feedback::Count| {
         format!(
-            "{}, {} with words, of {}",
-            counted(count.all, "answer"),
-            count.texts,
-            counted(count.customers, "customer")
+            "{} spoke, {}, of which {} with words",
+            counted(count.customers, "customer"),
+            counted(count.all, "time"),
+            count.texts
         )
     };
     let _ = writeln!(text, "\nPeriod        {}", said(&report.period));
@@ -77,9 +77,9 @@ fn told(report: &FeedbackReport, zone: &TimeZone, locale: &str) -> String {
     languages(&mut text, report);
     if let Some(shift) = &report.displeased {
         let how = match shift.change {
-            Change::More => "more than before",
-            Change::Less => "less than before",
-            Change::Unclear => "no surer change than chance makes",
+            Change::More => "which is more",
+            Change::Less => "which is less",
+            Change::Unclear => "and chance could have made the difference",
         };
         let _ = writeln!(
             text,
@@ -141,8 +141,8 @@ fn languages(text: &mut String, report: &FeedbackReport) {
 /// What people call a topic, in the shop's language.
 fn label(topic: &TopicReport, locale: &str) -> String {
     let own = Language::of_code(locale.get(..2).unwrap_or_default());
-    let labels = [own, Some(Language::English)].into_iter().flatten();
-    let found = labels.filter_map(|language| topic.label.get(&language)).next();
+    let mut labels = [own, Some(Language::English)].into_iter().flatten();
+    let found = labels.find_map(|language| topic.label.get(&language));
     found.cloned().unwrap_or_default()
 }
 

@@ -123,7 +123,12 @@ impl<'f> Said<'f> {
 
     /// How the customer feels, who says so, and whether the words contradict the score. `language` is that of the words.
     pub fn sentiment(&self, voice: Option<&Voice>, language: Option<Language>) -> Sentiment {
-        Voice::judge(voice).judge(self.score, self.words.unwrap_or_default(), language)
+        let by = |voice| Voice::judge(voice).judge(self.score, self.words.unwrap_or_default(), language);
+        match by(voice) {
+            // A review has itself taught the shop's model that its words go with its score. Our words know no score.
+            Sentiment::Score { contradiction: None, .. } if voice.is_some() => by(None),
+            sentiment => sentiment,
+        }
     }
 
     /// How the customer feels, if it is known: by the score, and only without one by the words.
