@@ -7,13 +7,13 @@ mod columns;
 mod python;
 mod work;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
 use self::python::Python;
 pub(crate) use self::work::{FLAG, perform};
-use self::work::{KEEP, Work};
+use self::work::{KEEP, Outcome, Work};
 use crate::Scale;
 use crate::import::{example, unpack};
 use crate::stage::Stage;
@@ -32,6 +32,9 @@ pub(crate) struct Sizes {
     pub(crate) lines: u64,
 }
 
+/// In a peer's arguments: the number of the round, for what begins by chance.
+const SEED: &str = "SEED";
+
 /// What does the same as we do.
 struct Peer {
     name: &'static str,
@@ -41,123 +44,129 @@ struct Peer {
     least: f64,
 }
 
-impl Peer {
-    fn new(name: &'static str, script: &'static str, args: &[&str], least: f64) -> Self {
-        Peer { name, script, args: args.iter().map(|arg| (*arg).to_owned()).collect(), least }
-    }
+/// One work of ours and who else does it.
+struct Comparison {
+    name: String,
+    work: Work,
+    folder: PathBuf,
+    /// By what share the figures of two results may differ.
+    tolerance: f64,
+    peers: Vec<Peer>,
 }
+
+/// What one round has come to: our side and the peers, in their order.
+type Sides = (Outcome, Vec<Outcome>);
 
 /// Measures all of it beside its peers.
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Row>> {
     let python = Python::set()?;
     let folder = tempfile::tempdir()?;
-    let sizes = scale.insight;
     say("writing columns");
-    let customers = folder.path().join("customers");
-    columns::write_customers(&customers, sizes.customers)?;
-    let cdnow = folder.path().join("cdnow");
-    columns::write_cdnow(&cdnow, &unpack(&example()?, folder.path())?, scale.small)?;
-    let orders = folder.path().join("orders");
-    columns::write_orders(&orders, sizes.orders)?;
-    let lines = folder.path().join("lines");
-    columns::write_lines(&lines, sizes.lines)?;
-
-    let compare = |name: &str, work, folder: &Path, tolerance, peers: &[Peer]| {
-        compare(&python, scale.rounds, name, work, folder, tolerance, peers)
-    };
-    let models = "purchase_models.py";
-    let summaries = "order_summaries.py";
-    let until = columns::LAST.to_string();
-    let keep = KEEP.to_string();
-    let mut rows = compare(
-        &format!("BG/NBD fit of {} customers", sizes.customers),
-        Work::BgNbd,
-        &customers,
-        // Searches end near the maximum, not at it.
-        0.01,
-        &[
-            Peer::new("lifetimes", models, &["bg", SEED], 20.0),
-            Peer::new("lifetimes with groups", models, &["bg-grouped", SEED], 6.0),
-        ],
-    )?;
-    rows.extend(compare(
-        "Pareto/NBD fit of CDNOW",
-        Work::ParetoNbd,
-        &cdnow,
-        0.01,
-        &[Peer::new("lifetimes", models, &["pareto", SEED], 25.0)],
-    )?);
-    rows.extend(compare(
-        &format!("RFM summary of {} orders", sizes.orders),
-        Work::Summaries,
-        &orders,
-        1e-9,
-        &[
-            Peer::new("pandas", summaries, &["pandas", &until], 5.0),
-            Peer::new("DuckDB", summaries, &["duckdb", &until], 5.0),
-        ],
-    )?);
-    rows.extend(compare(
-        &format!("BM25 neighbours from {} order lines", sizes.lines),
-        Work::Neighbours,
-        &lines,
-        1e-9,
-        &[Peer::new("implicit", "item_neighbours.py", &[&keep], 1.0)],
-    )?);
+    let mut rows = Vec::new();
+    for comparison in comparisons(folder.path(), scale)? {
+        let rounds = (1..=scale.rounds).map(|round| {
+            say(&format!("{}, {round} of {}", comparison.name, scale.rounds));
+            comparison.round(&python, round)
+        });
+        rows.extend(comparison.rows(&rounds.collect::<Result<Vec<Sides>>>()?));
+    }
     Ok(rows)
 }
 
-/// In a peer's arguments: the number of the round, for what begins by chance.
-const SEED: &str = "SEED";
+/// Writes what is computed on.
+fn comparisons(folder: &Path, scale: Scale) -> Result<[Comparison; 4]> {
+    let sizes = scale.insight;
+    let place = |name: &str| folder.join(name);
+    columns::write_customers(&place("customers"), sizes.customers)?;
+    columns::write_cdnow(&place("cdnow"), &unpack(&example()?, folder)?, scale.small)?;
+    columns::write_orders(&place("orders"), sizes.orders)?;
+    columns::write_lines(&place("lines"), sizes.lines)?;
+    let peer = |name, script, args: &[&str], least| {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Peer { name, script, args, least }
+    };
+    let (models, summaries) = ("purchase_models.py", "order_summaries.py");
+    let (until, keep) = (columns::LAST.to_string(), KEEP.to_string());
+    Ok([
+        Comparison {
+            name: format!("BG/NBD fit of {} customers", sizes.customers),
+            work: Work::BgNbd,
+            folder: place("customers"),
+            // Searches end near the maximum, not at it.
+            tolerance: 0.01,
+            peers: vec![
+                peer("lifetimes", models, &["bg", SEED], 20.0),
+                peer("lifetimes, fed with groups,", models, &["bg-grouped", SEED], 6.0),
+            ],
+        },
+        Comparison {
+            name: "Pareto/NBD fit of CDNOW".to_owned(),
+            work: Work::ParetoNbd,
+            folder: place("cdnow"),
+            tolerance: 0.01,
+            peers: vec![peer("lifetimes", models, &["pareto", SEED], 25.0)],
+        },
+        Comparison {
+            name: format!("RFM summary of {} orders", sizes.orders),
+            work: Work::Summaries,
+            folder: place("orders"),
+            tolerance: 1e-9,
+            peers: vec![
+                peer("pandas", summaries, &["pandas", &until], 5.0),
+                peer("DuckDB", summaries, &["duckdb", &until], 5.0),
+            ],
+        },
+        Comparison {
+            name: format!("BM25 neighbours from {} order lines", sizes.lines),
+            work: Work::Neighbours,
+            folder: place("lines"),
+            tolerance: 1e-9,
+            peers: vec![peer("implicit", "item_neighbours.py", &[&keep], 1.0)],
+        },
+    ])
+}
 
-fn compare(
-    python: &Python,
-    rounds: usize,
-    name: &str,
-    work: Work,
-    folder: &Path,
-    tolerance: f64,
-    peers: &[Peer],
-) -> Result<Vec<Row>> {
-    let mut ours = Vec::new();
-    let mut theirs = vec![Vec::new(); peers.len()];
-    for round in 0..rounds {
-        say(&format!("{name}, {} of {rounds}", round + 1));
-        let own = work.measured(folder)?;
+impl Comparison {
+    /// Both sides, one after the other; fails if they have not computed the same.
+    fn round(&self, python: &Python, round: usize) -> Result<Sides> {
+        let own = self.work.measured(&self.folder)?;
         let seed = round.to_string();
-        for (peer, outcomes) in peers.iter().zip(&mut theirs) {
+        let mut others = Vec::new();
+        for peer in &self.peers {
             let args: Vec<&str> =
                 peer.args.iter().map(|arg| if arg == SEED { &seed } else { arg.as_str() }).collect();
-            let outcome = python.run(peer.script, folder, &args)?;
-            let (a, b) = (&own.found, &outcome.found);
-            let near = |a: &f64, b: &f64| (a - b).abs() <= tolerance * a.abs().max(b.abs());
+            let other = python.run(peer.script, &self.folder, &args)?;
+            let (ours, theirs) = (&own.found, &other.found);
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() <= self.tolerance * a.abs().max(b.abs());
             ensure!(
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(a, b)),
-                "{name}: we find {a:?}, {} finds {b:?}",
+                ours.len() == theirs.len() && ours.iter().zip(theirs).all(near),
+                "{}: we find {ours:?}, {} finds {theirs:?}",
+                self.name,
                 peer.name
             );
-            outcomes.push(outcome);
+            others.push(other);
         }
-        ours.push(own);
+        Ok((own, others))
     }
-    let middle = |mut figures: Vec<f64>| {
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    };
-    let seconds = middle(ours.iter().map(|own| own.seconds).collect());
-    let peak = middle(ours.iter().map(|own| own.peak_megabytes).collect());
-    let mut rows = vec![Row::new(name).figure(format!("{seconds:.3} s of processor, {peak:.0} MB"))];
-    for (peer, outcomes) in peers.iter().zip(&theirs) {
-        let times = ours.iter().zip(outcomes).map(|(own, other)| other.seconds / own.seconds);
-        let memory = ours.iter().zip(outcomes).map(|(own, other)| other.peak_megabytes / own.peak_megabytes);
-        let name = peer.name;
-        rows.push(Row::new(format!("  {name} takes")).at_least(middle(times.collect()), peer.least, "x", 1));
-        rows.push(
-            Row::new(format!("  {name} takes of memory"))
-                .figure(format!("{:.1} x", middle(memory.collect()))),
-        );
+
+    /// The middle of each figure, and of each ratio.
+    fn rows(&self, rounds: &[Sides]) -> Vec<Row> {
+        let middle = |figure: &dyn Fn(&Sides) -> f64| {
+            let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        let (seconds, peak) = (middle(&|(own, _)| own.seconds), middle(&|(own, _)| own.peak_megabytes));
+        let own = format!("{seconds:.3} s of processor, {peak:.0} MB");
+        let mut rows = vec![Row::new(&self.name).figure(own)];
+        for (n, peer) in self.peers.iter().enumerate() {
+            let time = middle(&|(own, others)| others[n].seconds / own.seconds);
+            let memory = middle(&|(own, others)| others[n].peak_megabytes / own.peak_megabytes);
+            rows.push(Row::new(format!("  {} takes", peer.name)).at_least(time, peer.least, "x", 1));
+            rows.push(Row::new(format!("  {} takes of memory", peer.name)).figure(format!("{memory:.1} x")));
+        }
+        rows
     }
-    Ok(rows)
 }
 
 /// The nightly refit of a filled store.
