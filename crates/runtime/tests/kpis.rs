@@ -342,7 +342,7 @@ async fn figures_of_phases_voices_and_visits_are_what_one_counts_by_hand() {
     is(kpis.visits.active_seconds, f64::midpoint(seconds[89], seconds[90]), 180);
     assert_eq!(kpis.messages.complained.get().unwrap_err().word(), "empty");
     assert_eq!(kpis.voices.response.get(), Err(Why::NotAsked));
-    assert_eq!(kpis.effects.overall.get(), Err(Why::NotCompared));
+    assert_eq!(kpis.effects.overall.get(), Err(Why::NotHeld));
     bed.store.close().await;
 }
 

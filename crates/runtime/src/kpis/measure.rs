@@ -31,8 +31,10 @@ pub enum Why {
     NoEvents,
     /// So few orders are ever followed by another one that no gap is usual.
     NoGap,
-    /// The journey has no goal, or nobody is held out of it.
-    NotCompared,
+    /// The journey has no goal.
+    NoGoal,
+    /// Nobody is held out.
+    NotHeld,
 }
 
 impl Why {
@@ -51,7 +53,8 @@ impl Why {
             Why::NotAsked => "not_asked",
             Why::NoEvents => "no_events",
             Why::NoGap => "no_gap",
-            Why::NotCompared => "not_compared",
+            Why::NoGoal => "no_goal",
+            Why::NotHeld => "not_held",
         }
     }
 }
@@ -67,7 +70,8 @@ impl fmt::Display for Why {
             Why::NotAsked => "nobody was asked long enough ago",
             Why::NoEvents => "the shop sends no such events",
             Why::NoGap => "not even half of all orders are ever followed by another",
-            Why::NotCompared => "the journey has no goal, or nobody is held out of it",
+            Why::NoGoal => "there is no goal",
+            Why::NotHeld => "nobody is held out",
         };
         f.write_str(words)
     }
