@@ -67,7 +67,7 @@ impl fmt::Display for Why {
             Why::NotLearned => "nothing has been learned of the shop yet",
             Why::NotForeseen => "what was learned of the shop says nothing of this",
             Why::NotRecorded => "no connector says it",
-            Why::NotAsked => "nobody was asked long enough ago",
+            Why::NotAsked => "nobody was asked more than 30 days ago",
             Why::NoEvents => "the shop sends no such events",
             Why::NoGap => "not even half of all orders are ever followed by another",
             Why::NoGoal => "there is no goal",

@@ -203,7 +203,7 @@ impl Teller {
             Why::NotLearned => "über den Shop wurde noch nichts gelernt".to_owned(),
             Why::NotForeseen => "das Gelernte sagt darüber nichts".to_owned(),
             Why::NotRecorded => "keine Anbindung liefert es".to_owned(),
-            Why::NotAsked => "niemand wurde vor so langer Zeit gefragt".to_owned(),
+            Why::NotAsked => "niemand wurde vor mehr als 30 Tagen gefragt".to_owned(),
             Why::NoEvents => "der Shop sendet keine solchen Ereignisse".to_owned(),
             Why::NoGap => "nicht einmal der Hälfte aller Bestellungen folgt eine weitere".to_owned(),
             Why::NoGoal => "es gibt kein Ziel".to_owned(),
