@@ -30,8 +30,7 @@ struct Round {
 
 /// Measures all of it in turn, several times; the middle of each figure counts.
 pub(crate) async fn measure(scale: Scale) -> Result<Vec<Row>> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let example = here.parent().context("the tests lie in the repository")?.join("examples/cdnow");
+    let example = example()?;
     let project = load(&example.join("zyklus.toml"))?;
     let folder = tempfile::tempdir()?;
     let log = unpack(&example, folder.path())?;
@@ -106,8 +105,14 @@ async fn zyklus(project: &Project, file: &Path) -> Result<(Duration, Duration)> 
     Ok((import, evaluation))
 }
 
+/// The folder of the example with the CDNOW log.
+pub(crate) fn example() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("the tests lie in the repository")?.join("examples/cdnow"))
+}
+
 /// The log as SQLite's shell can read it: not compressed, without its heading, one blank between columns.
-fn unpack(example: &Path, folder: &Path) -> Result<PathBuf> {
+pub(crate) fn unpack(example: &Path, folder: &Path) -> Result<PathBuf> {
     let mut text = String::new();
     let packed = std::fs::File::open(example.join("CDNOW_master.txt.gz"))?;
     flate2::read::GzDecoder::new(packed).read_to_string(&mut text)?;

@@ -2,13 +2,17 @@
 //! misses its bound is said and is no failure; not being able to measure is one. Asserts nothing about time.
 //!
 //! `cargo xtask bench`; `ZYKLUS_BENCH_SMALL=1` for a quick run that shows only that everything can be measured;
-//! `cargo xtask bench -- -- backtest` for the backtests alone.
+//! `cargo xtask bench -- -- backtest` for the backtests alone, `insight` for what is learned alone.
 //!
-//! Memory is measured in processes of their own: this program starts itself with `--measure`.
+//! Memory is measured in processes of their own: this program starts itself with `--measure` or `--compute`. The Python
+//! packages that some of it is compared with come from PyPI. Without them all other rows are measured and printed, and
+//! the run has failed.
 
 mod backtest;
+mod dice;
 mod idle;
 mod import;
+mod insight;
 mod people;
 mod stage;
 mod step;
@@ -18,7 +22,7 @@ mod table;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::step::Step;
 use crate::system::say;
@@ -32,6 +36,8 @@ pub(crate) struct Scale {
     rounds: usize,
     /// Customers of the stores in which one order is decided; the last is also evaluated as a whole.
     customers: [u64; 3],
+    /// What is computed on beside Python packages.
+    insight: insight::Sizes,
     /// Customers evaluated on PostgreSQL.
     on_postgres: u64,
     /// Customers of the idle daemon.
@@ -46,12 +52,14 @@ impl Scale {
         if small {
             let customers = [500, 1_000, 5_000];
             let watch = Duration::from_secs(5);
-            return Self { small, rounds: 1, customers, on_postgres: 1_000, idle: 1_000, watch };
+            let insight = insight::Sizes { customers: 20_000, orders: 100_000, lines: 50_000 };
+            return Self { small, rounds: 1, customers, insight, on_postgres: 1_000, idle: 1_000, watch };
         }
         Self {
             small,
             rounds: 3,
             customers: [10_000, 100_000, 1_000_000],
+            insight: insight::Sizes { customers: 1_000_000, orders: 10_000_000, lines: 5_000_000 },
             on_postgres: 100_000,
             idle: 100_000,
             watch: Duration::from_secs(60),
@@ -64,8 +72,15 @@ async fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some(step::FLAG) => step::perform(args).await,
+        Some(insight::FLAG) => insight::perform(args),
         // `cargo bench` says `--bench` first.
-        first => everything(first.into_iter().map(str::to_owned).chain(args).any(|a| a == "backtest")).await,
+        first => {
+            let mut words = first.into_iter().map(str::to_owned).chain(args);
+            match words.find_map(|word| Part::named(&word)) {
+                Some(part) => alone(part).await,
+                None => everything().await,
+            }
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,20 +91,63 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Measures all of it, or the backtests alone.
-async fn everything(only_backtests: bool) -> Result<()> {
-    let scale = Scale::chosen();
-    if only_backtests {
-        print!("{}", table::render(&backtest::measure(scale).await?, scale.small));
-        return Ok(());
+/// What can be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Backtest,
+    Insight,
+}
+
+impl Part {
+    fn named(word: &str) -> Option<Self> {
+        match word {
+            "backtest" => Some(Part::Backtest),
+            "insight" => Some(Part::Insight),
+            _ => None,
+        }
     }
+}
+
+/// Measures one part.
+async fn alone(part: Part) -> Result<()> {
+    let scale = Scale::chosen();
+    let (rows, missing) = match part {
+        Part::Backtest => (backtest::measure(scale).await?, Ok(())),
+        Part::Insight => {
+            let (mut rows, missing) = compared(scale);
+            rows.extend(insight::refit_alone(scale).await?);
+            (rows, missing)
+        }
+    };
+    print!("{}", table::render(&rows, scale.small));
+    missing
+}
+
+/// What is compared with Python packages, and what kept it from being: said at once, and no reason not to measure the
+/// rest.
+fn compared(scale: Scale) -> (Vec<Row>, Result<()>) {
+    match insight::measure(scale).context("insight is not compared with Python packages") {
+        Ok(rows) => (rows, Ok(())),
+        Err(error) => {
+            say(&format!("{error:#}"));
+            (Vec::new(), Err(error))
+        }
+    }
+}
+
+/// Measures all of it.
+async fn everything() -> Result<()> {
+    let scale = Scale::chosen();
     system::need_sqlite()?;
+    // First, because whether it can be measured is soon known.
+    let (learned, missing) = compared(scale);
     let mut rows = import::measure(scale).await?;
     rows.extend(evaluations(scale).await?);
     rows.extend(backtest::measure(scale).await?);
     rows.extend(idle::measure(scale).await?);
+    rows.extend(learned);
     print!("{}", table::render(&rows, scale.small));
-    Ok(())
+    missing
 }
 
 /// Whole stores evaluated, and one order in stores of three sizes.
@@ -119,6 +177,9 @@ async fn evaluations(scale: Scale) -> Result<Vec<Row>> {
         let name = format!("one order to its decision, {customers} customers");
         single.push(Row::new(name).at_most(order.seconds * 1_000.0, 50.0, "ms", 1));
         medians.push(order.seconds);
+        if customers == scale.customers[2] {
+            rows.extend(insight::refit(&stage)?);
+        }
     }
     if let Some(database) = system::postgres()? {
         let folder = tempfile::tempdir()?;

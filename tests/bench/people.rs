@@ -6,31 +6,10 @@ use zyklus_model::{
     LineRecord, Money, OrderRecord, OrderState, Purpose, Record, RefundRecord,
 };
 
+use crate::dice::Dice;
+
 const SEED: u64 = 0x5a79_6b6c_7573_0001;
 const DAY: i64 = 86_400;
-
-/// SplitMix64 (Steele, Lea and Flood 2014): enough to scatter figures, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A whole number below `end`.
-    fn below(&mut self, end: i64) -> i64 {
-        (self.roll() % end.unsigned_abs().max(1)).cast_signed()
-    }
-
-    /// Whether something of so many per cent happens.
-    fn percent(&mut self, share: i64) -> bool {
-        self.below(100) < share
-    }
-}
 
 /// An order.
 #[derive(Debug, Clone)]
@@ -57,7 +36,7 @@ pub(crate) struct Person {
 impl Person {
     /// The customer of this number, as of `now`.
     pub(crate) fn invent(number: u64, now: At) -> Self {
-        let mut dice = Dice(SEED ^ number.wrapping_mul(0xd134_2543_de82_ef95));
+        let mut dice = Dice::of(SEED, number);
         let count = match dice.below(100) {
             0..8 => 0,
             8..58 => 1,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use zyklus_engine::{Book, decide};
 use zyklus_model::{At, Origin, Snapshot};
-use zyklus_runtime::{evaluate, prepare};
+use zyklus_runtime::{Project, evaluate, learn, prepare};
 use zyklus_store::{CursorUpdate, Ingest, OpenOptions, Store};
 
 use crate::people::Person;
@@ -37,6 +37,8 @@ pub(crate) enum Step {
     Order,
     /// Replaying everybody's history.
     Backtest,
+    /// Learning of the shop, from its orders in the store to the models in it.
+    Learn,
 }
 
 /// What came of it.
@@ -55,6 +57,7 @@ impl Step {
             Step::Evaluate => "evaluate",
             Step::Order => "order",
             Step::Backtest => "backtest",
+            Step::Learn => "learn",
         }
     }
 
@@ -89,6 +92,11 @@ pub(crate) async fn perform(mut args: impl Iterator<Item = String>) -> Result<()
     if step == Step::Backtest.word() {
         let (took, events) = crate::backtest::replay(&store, &project, &folder, customers).await?;
         return report(took, events);
+    }
+    if step == Step::Learn.word() {
+        let took = learn_of_all(&store, &project, now, customers).await?;
+        store.close().await;
+        return report(took, 0);
     }
     let book = prepare(&store, &project, now, true).await?;
     let took = match step.as_str() {
@@ -140,6 +148,15 @@ async fn evaluate_all(store: &Store, book: &Book, now: At, customers: u64) -> Re
     let report = evaluate(store, book, now, &|_| {}).await?;
     let took = began.elapsed();
     ensure!(report.evaluated >= customers, "{report:?} for {customers} customers");
+    Ok(took)
+}
+
+async fn learn_of_all(store: &Store, project: &Project, now: At, customers: u64) -> Result<Duration> {
+    let began = Instant::now();
+    let report = learn(store, project, now).await?.context("nothing was learned")?;
+    let took = began.elapsed();
+    // Of those who have ordered, and some have not.
+    ensure!((customers / 2..=customers).contains(&report.customers), "{report:?} for {customers} customers");
     Ok(took)
 }
 

@@ -30,6 +30,14 @@ impl Row {
         self
     }
 
+    /// A figure that must reach its bound.
+    pub(crate) fn at_least(mut self, value: f64, bound: f64, unit: &str, digits: usize) -> Self {
+        self.figure = format!("{value:.digits$} {unit}");
+        self.bound = format!("at least {bound} {unit}");
+        self.met = Some(value >= bound);
+        self
+    }
+
     /// A figure that is to stay below its bound.
     pub(crate) fn below(mut self, value: f64, bound: f64, unit: &str, digits: usize) -> Self {
         self.figure = format!("{value:.digits$} {unit}");

@@ -156,7 +156,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", conflicts_with = "json")]
         html: Option<PathBuf>,
     },
-    /// What is learned of the shop: who will order again, and what customers are worth.
+    /// What is learned of the shop: who will order again, what customers are worth, and what they say.
     #[command(subcommand)]
     Insight(InsightCommand),
     /// Customers.
@@ -197,6 +197,18 @@ pub(crate) enum InsightCommand {
     Show {
         /// Our id, e-mail address, the shop's id or an order number.
         customer: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What customers say: topics, complaints, new words, and whose score and words do not go together.
+    Feedback {
+        /// The last so many days, held against the year before them.
+        #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+        days: u32,
+        /// As if it were this instant, or the end of this day in the shop's time zone.
+        #[arg(long)]
+        now: Option<Now>,
         /// As JSON.
         #[arg(long)]
         json: bool,

@@ -12,9 +12,7 @@ use zyklus_engine::{Book, Problem};
 use zyklus_host::ConfigOptions;
 use zyklus_model::{At, CustomerId, DeliveryId, DeliveryState, Snapshot};
 use zyklus_runtime::daemon::Daemon;
-use zyklus_runtime::{
-    Clock, Project, Reload, book_for_reading, open_all, plan_from, prepare, starter_files,
-};
+use zyklus_runtime::{Clock, Project, Reload, book_for_reading, open_all, plan_from, prepare, starter_files};
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, CustomerCommand, DbCommand, DeliveryCommand, Now};

@@ -15,12 +15,14 @@ use zyklus_insight::spend::SpendModel;
 use zyklus_insight::spend::fit::{Independence, SpendFit, SpendRung};
 use zyklus_insight::validate::{Cutoff, Report};
 use zyklus_model::{At, Money};
+use zyklus_runtime::experiments::last_shares;
 use zyklus_runtime::learn::{last_learned, learn, validate};
 use zyklus_runtime::{Clock, Project};
 use zyklus_store::OpenOptions;
 
 use crate::args::{InsightCommand, Now};
 use crate::commands::{Done, by_hand, clock, load, one_customer, open, print, print_json};
+use crate::experiments::experiments;
 use crate::show::{as_of, counted, table};
 
 const NOTHING: &str =
@@ -31,6 +33,7 @@ pub(crate) async fn run(config: &Path, command: InsightCommand) -> Done {
         InsightCommand::Fit { now, json } => fit(config, now, json).await,
         InsightCommand::Show { customer: Some(customer), json } => of_customer(config, &customer, json).await,
         InsightCommand::Show { customer: None, json } => of_shop(config, json).await,
+        InsightCommand::Feedback { days, now, json } => crate::feedback::run(config, now, days, json).await,
         InsightCommand::Validate { window, cutoffs, json } => hold(config, window, cutoffs, json).await,
     }
 }
@@ -47,19 +50,36 @@ async fn fit(config: &Path, now: Option<Now>, json: bool) -> Done {
     if json {
         return print_json(&report);
     }
-    print(&told(at, &learned, &project))
+    let mut text = told(at, &learned, &project);
+    if let Some(reviews) = report.reviews {
+        let _ = writeln!(
+            text,
+            "Words         how customers praise and blame was learned from {}.",
+            counted(reviews, "review")
+        );
+    }
+    print(&text)
 }
 
 async fn of_shop(config: &Path, json: bool) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
-    let learned = last_learned(&store).await?;
+    let (learned, shares) = (last_learned(&store).await?, last_shares(&store).await?);
     store.close().await;
-    let (at, learned) = learned.ok_or_else(|| anyhow!(NOTHING))?;
-    if json {
-        return print_json(&serde_json::json!({ "at": at, "learned": learned }));
+    if learned.is_none() && shares.is_none() {
+        return Err(anyhow!(NOTHING).into());
     }
-    print(&told(at, &learned, &project))
+    if json {
+        let (at, learned) = learned.unzip();
+        let (shares_at, shares) = shares.unzip();
+        let splits = shares.map(|shares| shares.splits.clone());
+        let all =
+            serde_json::json!({ "at": at, "learned": learned, "shares_at": shares_at, "splits": splits });
+        return print_json(&all);
+    }
+    let mut text = learned.map_or(format!("{NOTHING}\n"), |(at, learned)| told(at, &learned, &project));
+    text.push_str(&experiments(shares.as_ref(), &project));
+    print(&text)
 }
 
 async fn of_customer(config: &Path, text: &str, json: bool) -> Done {

@@ -8,6 +8,8 @@ mod commands;
 mod connectors;
 mod customer;
 pub mod demo;
+mod experiments;
+mod feedback;
 mod insight;
 mod playtests;
 mod plugins;

@@ -375,6 +375,7 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
             None => "",
         };
         let _ = writeln!(text, "in journey {} since {}, {state}{held}", run.journey, when(run.since));
+        run.ways.iter().for_each(|way| text.push_str(&crate::experiments::way(way, zone)));
     }
     for start in &why.turned_away {
         let because = match &start.because {

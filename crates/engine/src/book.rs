@@ -7,12 +7,14 @@ use zyklus_insight::learned::Learned;
 use zyklus_model::{At, CustomerId, Run, nearest};
 
 use crate::condition::{Condition, Group, Named};
+use crate::experiment::Shares;
 use crate::lifecycle::Lifecycle;
 use crate::playbook::{Journey, OnChange, Playbook, Start, Verb};
 use crate::playtest::{Playtest, unknown_names};
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::source::Mention;
+use crate::voice::Voice;
 
 /// Everything the operator wrote.
 #[derive(Debug, Clone)]
@@ -32,6 +34,10 @@ pub struct Book {
     /// What was learned of the shop, and from which instant on it counts, earliest first. The daemon has what it learned
     /// last; whoever replays the past has one after another.
     pub learned: Arc<[(At, Arc<Learned>)]>,
+    /// How the shop's customers praise and blame, in the same way.
+    pub voice: Arc<[(At, Arc<Voice>)]>,
+    /// The shares that splits have learned, and from which instant on they hold, earliest first.
+    pub shares: Arc<[(At, Arc<Shares>)]>,
     /// What journeys were before, by the hash that runs keep (rule R10); those no run needs may be missing.
     pub definitions: BTreeMap<String, Arc<Journey>>,
     /// Who may be let into a journey (by root id) although they came before it (rule R18).
@@ -64,7 +70,8 @@ impl Book {
                 problems.push(twice(journey, other));
             }
         }
-        problems.extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys)));
+        problems
+            .extend(mentions.iter().filter_map(|mention| unknown(mention, &lifecycle, &journeys, &settings)));
         problems.extend(unknown_names(&tests, &lifecycle, &journeys));
         if !problems.is_empty() {
             return Err(problems);
@@ -78,6 +85,8 @@ impl Book {
             active_from: BTreeMap::new(),
             sold_out: BTreeSet::new(),
             learned: Arc::from([]),
+            voice: Arc::from([]),
+            shares: Arc::from([]),
             definitions: BTreeMap::new(),
             admitted: BTreeMap::new(),
             tests,
@@ -165,7 +174,12 @@ fn conditions(journey: &Journey) -> Vec<&Condition> {
 }
 
 /// What is wrong with naming this, if anything is.
-fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Option<Problem> {
+fn unknown(
+    mention: &Mention,
+    lifecycle: &Lifecycle,
+    journeys: &[Journey],
+    settings: &Settings,
+) -> Option<Problem> {
     let id = &*mention.id;
     let known: Vec<&str> = match mention.named {
         Named::Phase => lifecycle.phases.iter().map(|p| &*p.id).collect(),
@@ -176,6 +190,7 @@ fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Op
             // A step that sends can be named by its template alone.
             steps.clone().filter_map(|step| step.strip_prefix("send:")).chain(steps).collect()
         }
+        Named::Topic => settings.topics.ids().collect(),
         Named::Event | Named::Tag => return None,
     };
     if known.contains(&id) {
@@ -184,6 +199,7 @@ fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Op
     let what = match mention.named {
         Named::Phase => "phase",
         Named::Journey => "journey",
+        Named::Topic => "topic",
         Named::Step | Named::Event | Named::Tag => "step",
     };
     let within = mention.journey.as_ref().map_or(String::new(), |journey| format!("journey `{journey}`: "));
@@ -193,6 +209,9 @@ fn unknown(mention: &Mention, lifecycle: &Lifecycle, journeys: &[Journey]) -> Op
         Some(near) => Some(format!("did you mean \"{near}\"?")),
         None if mention.named == Named::Phase => {
             Some(format!("the lifecycle `{}` has {}", lifecycle.id, known.join(", ")))
+        }
+        None if mention.named == Named::Topic => {
+            Some(format!("known are {}; `[topics]` in zyklus.toml takes others", known.join(", ")))
         }
         None => None,
     };

@@ -16,8 +16,11 @@ use crate::outlook::Outlook;
 use crate::playbook::SENT_BEFORE;
 
 mod predictions;
+mod voice;
 
 use predictions::{a_year, whole_days};
+use voice::Heard;
+pub(crate) use voice::MOODS;
 
 /// The run a condition is judged for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +70,7 @@ pub struct View<'s> {
     orders: OnceCell<OrderFigures>,
     cart: OnceCell<Option<&'s Cart>>,
     outlook: OnceCell<Option<Outlook<'s>>>,
+    heard: Heard,
 }
 
 impl<'s> View<'s> {
@@ -83,6 +87,7 @@ impl<'s> View<'s> {
             orders: OnceCell::new(),
             cart: OnceCell::new(),
             outlook: OnceCell::new(),
+            heard: Heard::default(),
         }
     }
 
@@ -431,6 +436,9 @@ impl Fields for View<'_> {
             FieldId::FeedbackDaysSinceLast => {
                 Timed::days_since(self.feedback().map(|f| f.at).next_back(), now)
             }
+            FieldId::FeedbackSentiment => self.sentiment(),
+            FieldId::FeedbackTopics => self.troubles(),
+            FieldId::FeedbackContradicts => self.contradicts(),
             FieldId::FeedbackDaysSinceAsked => {
                 // Surveys are asked with `ask`, which comes later; until then a review request is the asking.
                 let asked = self.snapshot.deliveries.iter().rev().find(|d| {

@@ -220,6 +220,8 @@ pub enum Verb {
         ways: Vec<Way>,
         /// Drawn anew in every run.
         again: bool,
+        /// What its shares are learned by; nothing if the weights hold for good.
+        learn: Option<Learn>,
     },
     /// Puts a label on.
     Tag {
@@ -232,6 +234,36 @@ pub enum Verb {
     Untag(String),
     /// Ends the run.
     Exit(String),
+}
+
+/// What tells a split which of its ways is best.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learn {
+    /// What counts.
+    pub by: Measure,
+    /// How long after the run's start.
+    pub within: Length,
+}
+
+/// What counts as a way's success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Measure {
+    /// The journey's goal is reached.
+    Goal,
+    /// Something happens.
+    Event(String),
+    /// What is ordered, after refunds.
+    Orders,
+}
+
+impl std::fmt::Display for Learn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.by {
+            Measure::Goal => write!(f, "the goal within {}", self.within),
+            Measure::Event(name) => write!(f, "{name} within {}", self.within),
+            Measure::Orders => write!(f, "the value of orders within {}", self.within),
+        }
+    }
 }
 
 /// One way of a split.

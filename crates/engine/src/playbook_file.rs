@@ -16,7 +16,7 @@ use crate::playbook::{
 use crate::playtest::read_tests;
 use crate::problem::Problem;
 use crate::source::{Source, Table};
-use crate::steps::Steps;
+use crate::steps::{Steps, Window};
 use crate::wait::{Length, time_of_day};
 
 const JOURNEY_MODES: &[(&str, Mode)] =
@@ -200,7 +200,9 @@ fn read_journey<'a>(
     let has_key = key_at.is_some();
     let key = key_at.and_then(|(path, v)| reader.source.expression(&path, v, Scope::Key));
     let exit = reader.condition("exit", Scope::Exit);
-    let goal = reader.take("goal").and_then(|(path, v)| read_goal(reader.source, &path, v));
+    let goal_at = reader.take("goal");
+    let has_goal = goal_at.is_some();
+    let goal = goal_at.and_then(|(path, v)| read_goal(reader.source, &path, v));
     let overlap_at = reader.take("overlap");
     let overlap = overlap_at.as_ref().and_then(|(path, v)| reader.source.word_of(path, v, OVERLAPS));
     if let (Some((_, value)), Some(Overlap::Parallel), false) = (&overlap_at, overlap, has_key) {
@@ -227,7 +229,12 @@ fn read_journey<'a>(
     let on_change = reader.take("on_change").and_then(|(path, v)| reader.source.word_of(&path, v, CHANGES));
     let backfill =
         reader.take("backfill").and_then(|(path, v)| read_backfill(reader.source, &path, v, start.as_ref()));
-    let mut steps = Steps::new(&path);
+    let window = match &goal {
+        Some(goal) => Window::Of(goal.within),
+        None if has_goal => Window::Broken,
+        None => Window::None,
+    };
+    let mut steps = Steps::new(&path, window);
     match reader.take("steps") {
         Some((path, value)) => steps.read(reader.source, &path, value),
         None => reader.source.problem(span.clone(), format!("journey `{id}` has no `steps`")),

@@ -1,15 +1,20 @@
 //! The operator's rules that hold for every journey: caps, quiet hours, time zone, test recipients.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::DeValue;
+use zyklus_insight::text::Language;
+use zyklus_insight::text::topic::{Topic, Topics};
 use zyklus_model::{Channel, Currency, Rates};
 
+use crate::lifecycle::identifier;
 use crate::playbook_file::positive;
 use crate::source::{Source, Table};
+use crate::voice::{Subjects, means_a_word};
 use crate::wait::{Length, time_of_day};
 
 /// How a frequency cap counts.
@@ -77,13 +82,15 @@ pub struct Settings {
     pub rates: Rates,
     /// The only addresses that journeys in test mode write to.
     pub test_recipients: BTreeSet<String>,
+    /// The topics that customers' words are searched for.
+    pub topics: Arc<Subjects>,
     /// Makes splits and holdouts differ from shop to shop, and the same from run to run.
     pub seed: String,
 }
 
 impl Default for Settings {
     /// UTC; one marketing e-mail a day and three a week, two text messages a week; German quiet hours for text
-    /// messages; two hours of contention; nobody held out.
+    /// messages; two hours of contention; nobody held out; our topics.
     fn default() -> Self {
         let cap = |channel, max, per| FrequencyCap { channel: Some(channel), max, per };
         let quiet = |channel| QuietHours {
@@ -106,6 +113,7 @@ impl Default for Settings {
             existing_customers: false,
             rates: Rates::only(Currency::EUR),
             test_recipients: BTreeSet::new(),
+            topics: Subjects::ours(),
             seed: "zyklus".to_owned(),
         }
     }
@@ -181,6 +189,27 @@ impl Settings {
         }
     }
 
+    /// Reads `[topics.NAME]`: `label = { de = "…" }`, `words = { de = ["…"] }`. What has the name of one of ours is added to
+    /// it.
+    pub fn read_topics<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
+        let Some(mut table) = source.table("topics", value) else { return };
+        let before = source.problems.len();
+        let mut others = Topics::default();
+        for (name, span, value) in table.rest() {
+            let path = format!("topics.{name}");
+            if let Err(message) = identifier(&name) {
+                source.problem(span, format!("`{path}`: {message}"));
+            }
+            others.topics.extend(read_topic(source, &path, value).map(|topic| (name, topic)));
+        }
+        match Subjects::with(others) {
+            Ok(subjects) => self.topics = Arc::new(subjects),
+            // Said already, with the place.
+            Err(_) if source.problems.len() > before => {}
+            Err(error) => source.problem(value.span(), error.to_string()),
+        }
+    }
+
     /// Reads `[holdout]`: `share = 5` per cent, `epoch = 1`.
     pub fn read_holdout<'a>(&mut self, source: &mut Source<'a>, value: &Spanned<DeValue<'a>>) {
         let Some(mut table) = source.table("holdout", value) else { return };
@@ -213,6 +242,60 @@ impl Settings {
             }
         }
     }
+}
+
+/// Reads the values of a table with a language as each key.
+fn by_language<'d, 'a>(
+    source: &mut Source<'a>,
+    path: &str,
+    value: &'d Spanned<DeValue<'a>>,
+) -> Vec<(Language, &'d Spanned<DeValue<'a>>)> {
+    let Some(mut table) = source.table(path, value) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (name, span, value) in table.rest() {
+        match Language::of_code(&name) {
+            Some(language) => found.push((language, value)),
+            None => {
+                let known = Language::ALL.map(Language::code).join(", ");
+                let message = format!("`{path}.{name}` is no language that is told apart");
+                source.problem_help(span, message, format!("known are {known}"));
+            }
+        }
+    }
+    found
+}
+
+fn read_topic<'a>(source: &mut Source<'a>, path: &str, value: &Spanned<DeValue<'a>>) -> Option<Topic> {
+    let mut table = source.table(path, value)?;
+    let mut topic = Topic::default();
+    let label = format!("{path}.label");
+    for (language, value) in table.take("label").map(|v| by_language(source, &label, v)).unwrap_or_default() {
+        topic.label.extend(source.text_of(&label, value).map(|text| (language, text)));
+    }
+    let all = table.need(source, "words");
+    let path = format!("{path}.words");
+    let before = source.problems.len();
+    for (language, value) in all.map(|v| by_language(source, &path, v)).unwrap_or_default() {
+        let words = topic.words.entry(language).or_default();
+        for value in source.array_of(&path, value).unwrap_or_default() {
+            let Some(word) = source.text_of(&path, value) else { continue };
+            if means_a_word(&word, language) {
+                words.push(word);
+            } else {
+                let help = "write a word, several for a phrase, or a part of three letters or more with a hyphen \
+                            where it goes on: \"verpack-\", \"-karton\"";
+                source.problem_help(value.span(), format!("`{path}`: {word:?} means no word"), help);
+            }
+        }
+    }
+    if let Some(all) = all
+        && topic.words.values().all(Vec::is_empty)
+        && source.problems.len() == before
+    {
+        source.problem(all.span(), format!("`{path}` has no words, so nothing could be about it"));
+    }
+    table.finish(source);
+    Some(topic)
 }
 
 fn read_quiet_hours<'a>(

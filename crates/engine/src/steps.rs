@@ -7,10 +7,10 @@ use toml::Spanned;
 use toml::de::DeValue;
 use zyklus_model::{Channel, Purpose, nearest};
 
-use crate::condition::Scope;
+use crate::condition::{Named, Scope};
 use crate::lifecycle::identifier;
-use crate::playbook::{Node, Send, Verb, Way};
-use crate::playbook_file::positive;
+use crate::playbook::{Learn, Measure, Node, Send, Verb, Way};
+use crate::playbook_file::{event_name, positive};
 use crate::settings::CHANNELS;
 use crate::source::{Source, Table};
 use crate::wait::{Length, time_of_day};
@@ -30,17 +30,29 @@ pub(crate) const PURPOSES: &[(&str, Purpose)] = &[
     ("transactional", Purpose::Transactional),
 ];
 
+/// What a journey says of its goal's window, for the splits that learn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Window {
+    /// It has no goal.
+    None,
+    /// So long after the run's start.
+    Of(Length),
+    /// It has one that cannot be read.
+    Broken,
+}
+
 /// Collects the nodes of one journey.
 pub(crate) struct Steps {
     path: String,
+    window: Window,
     nodes: Vec<(Node, Range<usize>)>,
     /// A step could not be read. What it was is unknown, and so is which waits stood in front of what.
     has_gaps: bool,
 }
 
 impl Steps {
-    pub(crate) fn new(path: &str) -> Self {
-        Steps { path: path.to_owned(), nodes: Vec::new(), has_gaps: false }
+    pub(crate) fn new(path: &str, window: Window) -> Self {
+        Steps { path: path.to_owned(), window, nodes: Vec::new(), has_gaps: false }
     }
 
     /// Reads the outermost list.
@@ -273,10 +285,8 @@ impl Steps {
         next: Option<usize>,
     ) -> Option<(String, Verb)> {
         let id = table.take("split").and_then(|v| source.parsed(&format!("{path}.split"), v, identifier))?;
-        if let Some(value) = table.take("learn").filter(|v| v.get_ref().as_bool() == Some(true)) {
-            let help = "the ways keep their weights until a later version";
-            source.warn(value.span(), "`learn` has no effect yet", help);
-        }
+        let learn_at = table.take("learn");
+        let learn = learn_at.and_then(|v| self.learn(source, &format!("{path}.learn"), v));
         let again = table.take("again").and_then(|v| source.bool_of(&format!("{path}.again"), v));
         let items = table.need(source, "ways").and_then(|v| source.array_of(&format!("{path}.ways"), v))?;
         let mut ways = Vec::new();
@@ -310,7 +320,81 @@ impl Steps {
             source.problem_help(table.span.clone(), format!("`{path}.ways` have no weight at all"), help);
             return None;
         }
-        Some((format!("split:{id}"), Verb::Split { ways, again: again.unwrap_or(false) }))
+        if let Some(value) = learn_at.filter(|v| v.get_ref().as_bool() != Some(false))
+            && ways.iter().filter(|way| way.weight > 0).count() < 2
+        {
+            let help = "add a way, for example { name = \"nothing\", steps = [] }, or take `learn` out";
+            let message = format!("`{path}.learn` has nothing to compare: fewer than two ways have a weight");
+            source.problem_help(value.span(), message, help);
+        }
+        Some((format!("split:{id}"), Verb::Split { ways, again: again.unwrap_or(false), learn }))
+    }
+
+    /// By what a split learns: the journey's goal, an event, or what is ordered.
+    fn learn<'a>(&self, source: &mut Source<'a>, path: &str, value: &Spanned<DeValue<'a>>) -> Option<Learn> {
+        if !matches!(value.get_ref(), DeValue::Table(_)) {
+            let by = match value.get_ref() {
+                DeValue::Boolean(false) => return None,
+                DeValue::Boolean(true) => Measure::Goal,
+                _ => source.word_of(path, value, &[("goal", ())]).map(|()| Measure::Goal)?,
+            };
+            let within = match self.window {
+                Window::Of(within) => within,
+                Window::Broken => return None,
+                Window::None => {
+                    let help = "write one, goal = { when = \"…\", within = \"14d\" }, or learn by something else: \
+                                { event = \"mail.clicked\", within = \"5d\" }";
+                    source.problem_help(value.span(), format!("`{path}`: the journey has no goal"), help);
+                    return None;
+                }
+            };
+            return Some(Learn { by, within });
+        }
+        let mut table = source.table(path, value)?;
+        let (event, orders, within) = (table.take("event"), table.take("orders"), table.take("within"));
+        table.finish(source);
+        let by = match (event, orders) {
+            (Some(event), None) => {
+                let name = source.parsed(&format!("{path}.event"), event, event_name);
+                name.map(|name| {
+                    source.mention(Named::Event, &name, event.span());
+                    Measure::Event(name)
+                })
+            }
+            (None, Some(orders)) => {
+                let by = source.word_of(&format!("{path}.orders"), orders, &[("value", ())]);
+                by.map(|()| Measure::Orders)
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                let help = "write { event = \"mail.clicked\", within = \"5d\" } or { orders = \"value\", within = \"30d\" }";
+                source.problem_help(value.span(), format!("`{path}` must name one thing to learn by"), help);
+                return None;
+            }
+        };
+        let within = match (within, self.window) {
+            (Some(within), _) => {
+                let at = within.span();
+                let length = source.length(&format!("{path}.within"), within, positive)?;
+                if length.count == 0 {
+                    let help =
+                        "say how long it still counts after the start of a run, for example within = \"5d\"";
+                    source.problem_help(at, format!("`{path}.within` is no time at all"), help);
+                }
+                length
+            }
+            (None, Window::Of(within)) => within,
+            (None, Window::Broken) => return None,
+            (None, Window::None) => {
+                let help = "say how long it counts after the start of a run, for example within = \"5d\"";
+                source.problem_help(
+                    value.span(),
+                    format!("`{path}` has no `within`, and the journey no goal"),
+                    help,
+                );
+                return None;
+            }
+        };
+        Some(Learn { by: by?, within })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::book::Book;
 use crate::condition::Explained;
 use crate::contend::outranked;
 use crate::decide::{KeptOut, LastStart, decide_and_tell};
+use crate::experiment::{Drawn, Experiment};
 use crate::facts::{RunFacts, Standing, View, events_of};
 use crate::guards::{Permit, admits, lawful};
 use crate::holdout::meets;
@@ -92,6 +93,23 @@ pub struct RunWhy {
     pub held: Option<Holdout>,
     /// The steps behind it and how each ended.
     pub acted: Vec<(String, String)>,
+    /// How it came by its ways of splits that learn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<WayWhy>,
+}
+
+/// How a run came by its way of a split that learns.
+#[derive(Debug, Clone, Serialize)]
+pub struct WayWhy {
+    /// The split's step.
+    pub step: String,
+    /// The way, and the share it was drawn by.
+    #[serde(flatten)]
+    pub drawn: Drawn,
+    /// What the split learns by.
+    pub learns_by: String,
+    /// The learned share it would be drawn by now, of [`crate::experiment::WHOLE`], and since when that holds.
+    pub share_now: Option<(u32, At)>,
 }
 
 /// A start that became no run, because the customer is in the journey already.
@@ -385,7 +403,24 @@ impl<'a> Asker<'a> {
             is_ghost: run.ghost,
             held: run.held,
             acted: run.acted.clone(),
+            ways: self.ways(run),
         }
+    }
+
+    fn ways(&self, run: &Run) -> Vec<WayWhy> {
+        let Some(journey) = self.book.lived_by(run) else { return Vec::new() };
+        let experiments = journey.nodes.iter().filter_map(|node| Experiment::of(journey, node));
+        let taken = experiments.filter_map(|experiment| {
+            let (_, outcome) = run.acted.iter().find(|(step, _)| step == experiment.step)?;
+            let drawn = Drawn::parse(outcome)?;
+            let share_now = self.book.shares_at(self.now).and_then(|(at, shares)| {
+                let ways = &experiment.found_in(shares)?.ways;
+                Some((ways.iter().find(|way| way.name == drawn.way)?.share, at))
+            });
+            let (step, learns_by) = (experiment.step.to_owned(), experiment.learn.to_string());
+            Some(WayWhy { step, drawn, learns_by, share_now })
+        });
+        taken.collect()
     }
 
     fn waiting(&self, delivery: &Delivery) -> WaitingWhy {

@@ -420,6 +420,7 @@ async fn keep_learning(shared: Shared) {
                 tracing::info!(
                     customers = report.customers,
                     purchases = report.purchases,
+                    reviews = report.reviews,
                     "learned of the shop"
                 );
                 shared.news.notify_one();

@@ -17,9 +17,9 @@ use crate::connectors::Connectors;
 use crate::definitions::OldTemplates;
 use crate::error::RuntimeError;
 use crate::handing::LEASE_MICROS;
+use crate::offers::LatestGoods;
 use crate::outcome::{Repeats, end_of_lost};
 use crate::project::Project;
-use crate::offers::LatestGoods;
 use crate::shelf::BestSellers;
 
 /// How many are claimed at a time at most, however many slots a connector has.

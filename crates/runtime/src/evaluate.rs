@@ -146,6 +146,10 @@ fn definition_of(book: &Book) -> String {
         hash.update([0]);
         hash.update(said.as_bytes());
     }
+    if book.reads(Group::Voice) {
+        // Other topics hear other things in the same words.
+        hash.update(format!("{:?}", book.settings.topics.topics()));
+    }
     hex::encode(hash.finalize())
 }
 

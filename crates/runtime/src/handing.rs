@@ -15,8 +15,8 @@ use zyklus_store::{AttemptEnd, Claim, Completion, HandOver, Handing, HandingClai
 use crate::dispatch::{DispatchReport, Dispatcher, judgement};
 use crate::error::RuntimeError;
 use crate::mail;
-use crate::outcome::{End, Handed, ends_of};
 use crate::offers::{Name, Wanted, names, offers, wanted};
+use crate::outcome::{End, Handed, ends_of};
 use crate::shelf::{Shelf, products_named};
 
 /// How long a claim holds unless it is prolonged, which it is three times as often, for as long as its daemon lives.

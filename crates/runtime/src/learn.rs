@@ -1,4 +1,4 @@
-//! Learning: reads all orders, fits the shop's models, keeps them, and puts them into books. Off the path of everything
+//! Learning: reads all orders and reviews, fits the shop's models, keeps them, and puts them into books. Off the path of everything
 //! else: it reads page by page, computes on a thread that may take long, and writes once. Never decides.
 
 use std::collections::HashMap;
@@ -20,6 +20,8 @@ use zyklus_model::{At, CustomerId};
 use zyklus_store::{AsOf, Store};
 
 use crate::error::RuntimeError;
+use crate::experiments::{self, learn_shares};
+use crate::feedback::listen::{self, listen, put_voice, put_voice_by};
 use crate::project::Project;
 
 /// When shops sleep.
@@ -40,6 +42,10 @@ pub struct LearnReport {
     pub purchases: u64,
     /// Products that were bought.
     pub products: u64,
+    /// From how many reviews it was learned anew how customers praise and blame; none if it stays at what was known.
+    pub reviews: Option<u64>,
+    /// Splits that go by learned shares.
+    pub splits: u64,
 }
 
 /// A shop's orders, as learning needs them.
@@ -87,11 +93,12 @@ pub(crate) async fn read_orders(store: &Store, zone: &TimeZone, now: At) -> Resu
 }
 
 /// Learns of the shop as of `now` and keeps it; nothing if nobody has ordered yet. Whoever decides by predictions is
-/// looked at again then.
+/// looked at again then. The shares of splits are learned even if nobody has ordered.
 ///
 /// # Errors
 /// The store's.
 pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<LearnReport>, RuntimeError> {
+    let splits = learn_shares(store, &project.book, now).await?;
     let orders = read_orders(store, &project.shop.zone, now).await?;
     let until = day_of(now, &project.shop.zone);
     let fitting = tokio::task::spawn_blocking(move || {
@@ -102,16 +109,20 @@ pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<L
     });
     let fitted = fitting.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
     let Some((learned, goods)) = fitted else { return Ok(None) };
-    let report = LearnReport {
+    let mut report = LearnReport {
         at: now,
         customers: learned.customers,
         purchases: learned.purchases,
         products: goods.products().len() as u64,
+        reviews: None,
+        splits,
     };
     let text = |what: Result<String, serde_json::Error>| what.map_err(RuntimeError::NotKept);
     let (body, goods) = (text(serde_json::to_string(&learned))?, text(serde_json::to_string(&goods))?);
     store.keep_learned(now, body, goods).await?;
-    if project.book.reads(Group::Prediction) {
+    report.reviews = listen(store, now).await?;
+    if project.book.reads(Group::Prediction) || (report.reviews.is_some() && project.book.reads(Group::Voice))
+    {
         store.reconsider(now).await?;
     }
     Ok(Some(report))
@@ -168,7 +179,7 @@ pub async fn validate(
     work.await.map_err(|_| RuntimeError::Panicked { what: "holding forecasts against what came" })
 }
 
-/// Puts what was learned last into a book, if its conditions read it and it is not there yet. What cannot be read, because
+/// Puts what was learned last into a book, if its conditions or splits go by it and it is not there yet. What cannot be read, because
 /// another version wrote it, counts as not learned: the next night learns anew.
 ///
 /// # Errors
@@ -177,15 +188,19 @@ pub(crate) async fn put_learned(store: &Store, book: &mut Book) -> Result<(), Ru
     if book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book) {
         book.learned = versions(store.learned().await?);
     }
-    Ok(())
+    if experiments::is_behind(store, book).await? {
+        book.shares = experiments::versions(store.shares_by(At::MAX).await?);
+    }
+    put_voice(store, book).await
 }
 
-/// Whether something was learned since, that a book's conditions read.
+/// Whether something was learned since, that a book's conditions or splits go by.
 ///
 /// # Errors
 /// The store's.
 pub(crate) async fn is_behind(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
-    Ok(book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book))
+    let is_other = book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book);
+    Ok(is_other || experiments::is_behind(store, book).await? || listen::is_behind(store, book).await?)
 }
 
 fn learned_at(book: &Book) -> Option<At> {
@@ -200,7 +215,10 @@ pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), R
     if book.reads(Group::Prediction) {
         book.learned = versions(past.learned().await?);
     }
-    Ok(())
+    if book.experiments().next().is_some() {
+        book.shares = experiments::versions(past.shares().await?);
+    }
+    put_voice_by(past, book).await
 }
 
 /// What was, or would have been, known of the shop in a stretch of time: what was learned then, as far as it is kept; before
@@ -226,7 +244,8 @@ pub async fn learned_over(
         let mut all = Vec::new();
         let mut at = from;
         while at < first {
-            let learned = Learned::of(&orders.histories, day_of(at, &zone), Kind::default(), Budget::default());
+            let learned =
+                Learned::of(&orders.histories, day_of(at, &zone), Kind::default(), Budget::default());
             all.extend(learned.map(|learned| (at, Arc::new(learned))));
             at = at.plus_days(REPLAYED_EVERY);
         }

@@ -9,8 +9,8 @@ use zyklus_model::{
     Snapshot,
 };
 
-use crate::project::Project;
 use crate::offers::Offer;
+use crate::project::Project;
 use crate::shelf::Shelf;
 use crate::template::{
     CartContext, CustomerContext, JourneyContext, LineContext, MailContext, OrderContext, Reason,

@@ -353,6 +353,9 @@ fn read_tables(source: &mut Source<'_>, base_dir: &Path, options: &ConfigOptions
     if let Some(value) = root.take("quiet") {
         settings.read_quiet(source, value);
     }
+    if let Some(value) = root.take("topics") {
+        settings.read_topics(source, value);
+    }
     if let Some(mut table) = root.take("consent").and_then(|v| source.table("consent", v)) {
         if let Some(value) = table.take("existing_customers") {
             settings.existing_customers =

@@ -23,6 +23,7 @@ mod identity;
 mod ingest;
 mod journeys;
 mod learned;
+mod learned_shares;
 mod merge;
 mod migrate;
 mod open;
@@ -38,6 +39,7 @@ mod snapshot;
 mod suppress;
 mod tx;
 mod upkeep;
+mod voice;
 mod writer;
 
 pub use apply::ApplyReport;

@@ -15,6 +15,12 @@ const POSTGRES: Need =
     Need { what: "PostgreSQL's server", packages: &["postgresql"], found: || cluster::programs().is_some() };
 const SQLITE: Need =
     Need { what: "SQLite's shell", packages: &["sqlite3"], found: || which("sqlite3").is_some() };
+/// With the module that makes environments of its own; Debian has it in another package.
+const PYTHON: Need = Need {
+    what: "Python with venv",
+    packages: &["python3", "python3-venv"],
+    found: || output("python3", &["-c", "import ensurepip"]).is_some(),
+};
 const SETPRIV: Need =
     Need { what: "setpriv", packages: &["util-linux"], found: || which("setpriv").is_some() };
 
@@ -52,7 +58,7 @@ pub(crate) fn everything(browser: bool) -> Result<Peers> {
         Need { what: "npm", packages: &["npm"], found: || which("npm").is_some() },
         Need { what: "a C++ compiler", packages: &["g++"], found: || which("g++").is_some() },
         Need { what: "make", packages: &["make"], found: || which("make").is_some() },
-        Need { what: "Python", packages: &["python3"], found: || which("python3").is_some() },
+        PYTHON,
     ];
     if browser {
         needs.push(Need {
@@ -83,7 +89,7 @@ pub(crate) fn everything(browser: bool) -> Result<Peers> {
 /// # Errors
 /// As [`everything`].
 pub(crate) fn benchmarks() -> Result<Peers> {
-    debian::meet(&[POSTGRES, SQLITE, SETPRIV])?;
+    debian::meet(&[POSTGRES, SQLITE, SETPRIV, PYTHON])?;
     found()
 }
 

@@ -17,10 +17,10 @@ use indicatif::ProgressBar;
 use tokio_util::sync::CancellationToken;
 use zyklus_engine::Book;
 use zyklus_model::{At, CustomerId, Delivery, DeliveryState};
+use zyklus_runtime::learn::{learn, learn_if_due};
 use zyklus_runtime::{
     Clock, Connectors, Dispatcher, Project, Round, evaluate, open_all, plan, prepare, report, round, sync,
 };
-use zyklus_runtime::learn::{learn, learn_if_due};
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::commands::{load, open, print};

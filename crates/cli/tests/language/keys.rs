@@ -42,11 +42,16 @@ fn read(table: &Table, body: &str) -> Vec<Problem> {
         }
         "test" => playbook(&format!("[[tests]]\n{lines}\n")),
         "way" => journey(go, &format!("{{ split = \"s\", ways = [{{ {body} }}] }}")),
+        name if name.starts_with("learn_") => {
+            let ways = "ways = [{ name = \"a\", steps = [] }, { name = \"b\", steps = [] }]";
+            journey(go, &format!("{{ split = \"s\", learn = {{ {body} }}, {ways} }}"))
+        }
         name if name.starts_with("start_") => journey(&format!("start = {{ {body} }}"), ""),
         name if name.starts_with("step_") => journey(go, &format!("{{ {body} }}")),
         "zyklus" => folder(&lines),
         "shop" => folder(&format!("[shop]\n{lines}\n")),
         "store" | "consent" | "caps" | "holdout" => folder(&format!("{SHOP}[{}]\n{lines}\n", table.name)),
+        "topic" => folder(&format!("{SHOP}[topics.t]\n{lines}\n")),
         "model" => folder(&format!("{SHOP}[lifecycle]\n{lines}\n")),
         "test_mode" => folder(&format!("{SHOP}[test]\n{lines}\n")),
         "cap" => folder(&format!("{SHOP}[caps]\nemail = {{ {body} }}\ntotal = [{{ {body} }}]\n")),

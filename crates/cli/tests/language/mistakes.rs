@@ -97,6 +97,14 @@ fn playbooks(cases: &[(&str, String)]) -> String {
     group(cases, "playbooks/p.toml")
 }
 
+/// A split of two ways that learns by this, the second way of this weight.
+fn learning(by: &str, weight: u8) -> String {
+    format!(
+        "{{ split = \"s\", learn = {by}, ways = [{{ name = \"a\", steps = [{{ tag = \"vip\" }}] }}, \
+         {{ name = \"b\", weight = {weight}, steps = [] }}] }},"
+    )
+}
+
 #[test]
 fn a_folder_without_a_mistake() {
     assert_eq!(said(&[]), "");
@@ -139,6 +147,24 @@ fn mistakes_in_steps() {
                     "{ split = \"s\", ways = [{ name = \"a\", steps = [{ tag = \"vip\" }] }, { name = \"a\", steps = [] }] },",
                 ),
             ),
+            ("learning by a goal that is not there", steps(&learning("\"goal\"", 1))),
+            ("learning by a word that is none", steps(&learning("\"clicks\"", 1))),
+            (
+                "learning by two things",
+                steps(&learning("{ event = \"mail.clicked\", orders = \"value\" }", 1)),
+            ),
+            ("learning by nothing", steps(&learning("{ within = \"5d\" }", 1))),
+            ("learning without a window", steps(&learning("{ event = \"mail.clicked\" }", 1))),
+            ("learning within no time", steps(&learning("{ event = \"mail.clicked\", within = \"0d\" }", 1))),
+            (
+                "learning by an event misspelt",
+                steps(&learning("{ event = \"mail.cliked\", within = \"5d\" }", 1)),
+            ),
+            (
+                "learning by another word of orders",
+                steps(&learning("{ orders = \"count\", within = \"5d\" }", 1)),
+            ),
+            ("learning with one way left", steps(&learning("{ orders = \"value\", within = \"30d\" }", 0))),
             ("an action without its connector", steps("{ call = \"note\" },")),
             ("a connector that is not there", steps("{ call = \"shop.note\" },")),
             (
@@ -484,12 +510,6 @@ fn what_comes_with_later_versions() {
         ("an audience", steps("{ audience = \"meta.vip\", do = \"add\" },")),
         ("coupons", format!("{}\n[coupons.hello-5]\npercent = 5\n", steps(""))),
         ("the best hour", steps("{ wait = \"1d\", at = \"best\" },")),
-        (
-            "a split that learns",
-            steps(
-                "{ split = \"s\", learn = true, ways = [{ name = \"a\", steps = [{ tag = \"vip\" }] }, { name = \"b\", steps = [] }] },",
-            ),
-        ),
     ]);
     out += &group(&[("surveys", format!("{ZYKLUS}\n[surveys.nps]\nscale = [0, 10]\n"))], "zyklus.toml");
     out += &group(&[("programmes", "[coupons.hello-5]\npercent = 5\n".to_owned())], "programmes.toml");

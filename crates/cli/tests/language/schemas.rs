@@ -41,6 +41,13 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
     files.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap())).collect()
 }
 
+/// A split of two ways that learns by this.
+fn learning(by: &str) -> String {
+    format!(
+        "{{ split = \"s\", learn = {by}, ways = [{{ name = \"a\", steps = [] }}, {{ name = \"b\", steps = [] }}] }}"
+    )
+}
+
 #[test]
 fn every_starter_file_fits() {
     for (name, folder) in [("zyklus", ""), ("lifecycle", "lifecycles"), ("playbook", "playbooks")] {
@@ -172,6 +179,11 @@ fn what_is_wrong_with_a_playbook_is_wrong_for_reader_and_schema() {
         step("{ split = \"s\" }"),
         step("{ split = \"s\", ways = [] }"),
         step("{ split = \"s\", ways = [{ name = \"a\", weight = -1, steps = [] }] }"),
+        step(&learning("\"best\"")),
+        step(&learning("{ within = \"5d\" }")),
+        step(&learning("{ event = \"mail.clicked\", orders = \"value\", within = \"5d\" }")),
+        step(&learning("{ orders = \"count\", within = \"5d\" }")),
+        step(&learning("{ event = \"Clicked\", within = \"5d\" }")),
         step("{ call = \"slack\" }"),
         step("{ tag = \"a\", for = \"always\" }"),
         key("label = \"J\""),

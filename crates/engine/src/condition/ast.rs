@@ -133,4 +133,6 @@ pub enum Named {
     Event,
     /// A tag, in `'…' in customer.tags`.
     Tag,
+    /// A topic, in `'…' in feedback.topics`.
+    Topic,
 }

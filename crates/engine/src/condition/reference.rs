@@ -79,6 +79,11 @@ fn heading(group: Group) -> (&'static str, &'static str) {
         Group::Events => ("events", ANYWHERE),
         Group::Consent => ("consent", ANYWHERE),
         Group::Feedback => ("feedback", ANYWHERE),
+        Group::Voice => (
+            "feedback, in words",
+            "Known everywhere. Scores come first; words are judged by what the shop's own reviews taught, and by words of ours \
+             in English and German until they have taught enough: `zyklus insight feedback` says which, and how well.",
+        ),
         Group::Engagement => ("engagement", ANYWHERE),
         Group::Phase => ("phase", ANYWHERE),
         Group::Journeys => ("journey", ANYWHERE),

@@ -67,6 +67,8 @@ pub enum Group {
     Consent,
     /// Ratings, reviews and survey answers.
     Feedback,
+    /// What the customer's words say, as the shop's models and word lists hear them.
+    Voice,
     /// What was sent and what was clicked.
     Engagement,
     /// Where the customer stands in the lifecycle.
@@ -87,13 +89,14 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the reference.
-    pub const ALL: [Group; 14] = [
+    pub const ALL: [Group; 15] = [
         Group::Customer,
         Group::Orders,
         Group::Cart,
         Group::Events,
         Group::Consent,
         Group::Feedback,
+        Group::Voice,
         Group::Engagement,
         Group::Phase,
         Group::Journeys,
@@ -253,6 +256,10 @@ fields! {
     FeedbackDaysSinceLast "feedback.days_since_last" Int Feedback Counts "days" "whole days since the last of them; never without";
     FeedbackDaysSinceAsked "feedback.days_since_asked" Int Feedback Counts "days" "whole days since a survey was last sent; never without";
 
+    FeedbackSentiment "feedback.sentiment" Text Voice No "" "how the customer felt who last gave a score or wrote something: `'positive'`, `'neutral'` or `'negative'`; by the score, only without one by the words; absent without either, and where the words say nothing";
+    FeedbackTopics "feedback.topics" Texts Voice Expires "" "the ids of the topics of what unhappy customers wrote in the last 90 days: `delivery`, `quality`, `fit`, `price`, `service`, `returns`, and those of `[topics]`";
+    FeedbackContradicts "feedback.contradicts" Bool Voice No "" "the last thing said has a good score and angry words, or a bad score and friendly ones: somebody should read it";
+
     EngagementSent30d "engagement.sent_30d" Int Engagement Expires "messages" "messages sent in the last 30 days";
     EngagementSent365d "engagement.sent_365d" Int Engagement Expires "messages" "messages sent in the last 365 days";
     EngagementClicked30d "engagement.clicked_30d" Int Engagement Expires "clicks" "clicks in the last 30 days";
@@ -318,6 +325,7 @@ impl Scope {
             | Group::Events
             | Group::Consent
             | Group::Feedback
+            | Group::Voice
             | Group::Engagement
             | Group::Phase
             | Group::Journeys => true,

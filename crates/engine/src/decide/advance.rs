@@ -1,7 +1,6 @@
 //! Runs going on: goal, exit, then steps, in that order at one instant (rules R7 to R9, R12, R17).
 
 use serde_json::{Map, Value as Json};
-use sha2::{Digest, Sha256};
 use zyklus_model::{
     At, Delivery, DeliveryId, DeliveryKind, DeliveryState, GuardReason, Purpose, Run, RunEnd, RunState,
     TagChange,
@@ -10,7 +9,7 @@ use zyklus_model::{
 use super::Work;
 use crate::course::{Course, facts_of};
 use crate::guards::{Permit, admits, is_tester, quiet_end, refuses};
-use crate::playbook::{GOAL_STEP, Journey, Mode, Node, Verb, Way};
+use crate::playbook::{GOAL_STEP, Journey, Mode, Node, Verb};
 use crate::wait::Length;
 
 /// What a step came to.
@@ -187,8 +186,8 @@ impl Work<'_> {
                     done(*otherwise, "else")
                 }
             }
-            Verb::Split { ways, again } => match self.choose(index, journey, &node.id, ways, *again) {
-                Some(way) => done(way.first, &format!("way:{}", way.name)),
+            Verb::Split { ways, again, .. } => match self.take_way(index, journey, node, ways, *again) {
+                Some((way, drawn)) => done(way.first, &drawn.to_string()),
                 None => done(node.next, "no way"),
             },
             Verb::Tag { tag, lasts } => {
@@ -372,38 +371,6 @@ impl Work<'_> {
         for delivery in pending {
             self.withdraw(delivery, DeliveryState::Cancelled, None);
         }
-    }
-
-    /// A way by hash, so that a customer keeps theirs over all runs, or with `again` over one (rule R16).
-    fn choose<'w>(
-        &self,
-        index: usize,
-        journey: &Journey,
-        step: &str,
-        ways: &'w [Way],
-        again: bool,
-    ) -> Option<&'w Way> {
-        let total: u64 = ways.iter().map(|w| u64::from(w.weight)).sum();
-        let mut hash = Sha256::new();
-        for part in [self.book.settings.seed.as_bytes(), journey.root().as_bytes(), step.as_bytes()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        hash.update(journey.epoch.to_be_bytes());
-        hash.update(self.snapshot.customer.id.uuid().as_bytes());
-        if again {
-            hash.update(self.runs[index].id.uuid().as_bytes());
-        }
-        let digest = hash.finalize();
-        let mut head = [0u8; 8];
-        head.copy_from_slice(&digest[..8]);
-        let mut draw = u64::from_be_bytes(head) % total.max(1);
-        ways.iter().find(|way| {
-            let weight = u64::from(way.weight);
-            let here = draw < weight;
-            draw = draw.saturating_sub(weight);
-            here
-        })
     }
 }
 

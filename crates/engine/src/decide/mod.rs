@@ -7,6 +7,7 @@ mod advance;
 mod backfill;
 mod follow;
 mod moves;
+mod split;
 mod starts;
 mod turns;
 

@@ -88,10 +88,53 @@ static SPLIT: Table = Table {
         )
         .needed(),
         Key::new("again", Kind::Bool, "draws anew in every run", "true").or("false"),
-        Key::new("learn", Kind::Bool, "shifts the weights towards the way that works best", "true")
-            .or("false")
-            .later(),
+        Key::new(
+            "learn",
+            Kind::Any(&[Kind::Words(&["goal"]), Kind::Bool, Kind::OneOf(&LEARN)]),
+            "moves the shares, each night, towards the way that works best: by the journey's goal (also `true`), by an event or by what is ordered; no way falls below 5 %",
+            "\"goal\"",
+        )
+        .or("`false`: the weights hold"),
         ID,
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static LEARN: Choice = Choice {
+    name: "measure",
+    doc: "What a split learns by, if not by the journey's goal. Only runs count whose time is over.",
+    tables: &[&LEARN_EVENT, &LEARN_ORDERS],
+};
+
+const WITHIN: Key = Key::new("within", Kind::Length, "how long after the start of the run", "\"5d\"")
+    .or("as the goal has it");
+
+static LEARN_EVENT: Table = Table {
+    name: "learn_event",
+    title: "learn = { event = … }",
+    doc: "By how many runs are followed by an event.",
+    keys: &[
+        Key::new(
+            "event",
+            Kind::Event,
+            "the event's name; a `mail.clicked` of another journey is none",
+            "\"mail.clicked\"",
+        )
+        .needed(),
+        WITHIN,
+    ],
+    is_later: false,
+    is_open: false,
+};
+
+static LEARN_ORDERS: Table = Table {
+    name: "learn_orders",
+    title: "learn = { orders = … }",
+    doc: "By what customers order, after refunds.",
+    keys: &[
+        Key::new("orders", Kind::Words(&["value"]), "what they are worth in all", "\"value\"").needed(),
+        WITHIN,
     ],
     is_later: false,
     is_open: false,

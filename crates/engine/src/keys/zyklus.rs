@@ -2,6 +2,7 @@
 
 use super::{File, Key, Kind, Table};
 
+const LANGUAGES: &[&str] = &["en", "de", "fr", "es", "it", "pt", "nl", "da", "sv", "pl"];
 const CHANNELS: &[&str] = &["email", "sms", "social", "push", "post"];
 
 /// `zyklus.toml`.
@@ -35,6 +36,13 @@ static ROOT: Table = Table {
         .or("text messages from 21:00 to 08:00"),
         Key::new("consent", Kind::Table(&CONSENT), "who may be written to", "{ existing_customers = false }").or("whoever agreed"),
         Key::new("test", Kind::Table(&TEST), "for journeys in test mode", "{ recipients = [\"erika@teehaus.example\"] }").or("nobody"),
+        Key::new(
+            "topics",
+            Kind::Named("^[a-z0-9_-]{1,80}$", &Kind::Table(&TOPIC)),
+            "what customers write about, besides delivery, quality, fit, price, service and returns: one `[topics.NAME]` each",
+            "{ taste = { words = { en = [\"taste\", \"flavour\"], de = [\"geschmack-\", \"schmeckt\"] } } }",
+        )
+        .or("ours"),
         Key::new(
             "connectors",
             Kind::Named("^[a-z][a-z0-9_-]{0,39}$", &Kind::Connector),
@@ -273,6 +281,32 @@ static TEST: Table = Table {
         "[\"erika@teehaus.example\"]",
     )
     .or("nobody")],
+    is_later: false,
+    is_open: false,
+};
+
+static TOPIC: Table = Table {
+    name: "topic",
+    title: "[topics.NAME]",
+    doc: "A topic that reviews, answers and comments are searched for. One of ours (`delivery`, `quality`, `fit`, `price`, \
+          `service`, `returns`) that is named here gets more words.",
+    keys: &[
+        Key::new(
+            "label",
+            Kind::Chosen(LANGUAGES, &Kind::Text),
+            "what people call it, by language",
+            "{ en = \"Taste\", de = \"Geschmack\" }",
+        )
+        .or("its name"),
+        Key::new(
+            "words",
+            Kind::Chosen(LANGUAGES, &Kind::List(&Kind::Text)),
+            "the words that speak for it, by language: `schmeckt` with every form of it, `geschmack-` for words that begin so, \
+             `-tee` for those that end so, `-aroma-` for those that hold it, several words for a phrase",
+            "{ en = [\"taste\", \"too bitter\"], de = [\"geschmack-\", \"schmeckt\"] }",
+        )
+        .needed(),
+    ],
     is_later: false,
     is_open: false,
 };

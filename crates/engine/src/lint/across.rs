@@ -49,7 +49,7 @@ pub fn across(playbooks: &[Playbook]) -> Vec<Problem> {
             Named::Event if !started.contains(&*mention.id) => {
                 unlike(mention, &EVENTS.into(), "nothing brings the event")
             }
-            Named::Event | Named::Phase | Named::Journey | Named::Step => None,
+            Named::Event | Named::Phase | Named::Journey | Named::Step | Named::Topic => None,
         })
         .collect()
 }

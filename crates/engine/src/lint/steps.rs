@@ -22,11 +22,20 @@ pub(super) fn judge(
     questions(source, path, all, &kinds);
 }
 
+/// Fields that say how good a customer's word was.
+const SCORES: [&str; 6] = [
+    "feedback.nps",
+    "feedback.rating",
+    "feedback.sentiment",
+    "feedback.topics",
+    "feedback.contradicts",
+    "event.score",
+];
+
 /// Whether a condition asks how good a customer's word was.
 pub(super) fn reads_score(condition: &str) -> bool {
     let answers = condition.contains("answer(") && condition.contains(".score");
-    answers
-        || ["feedback.nps", "feedback.rating", "event.score"].iter().any(|field| condition.contains(field))
+    answers || SCORES.iter().any(|field| condition.contains(field))
 }
 
 /// The least number of days before something is sent; none if nothing is.

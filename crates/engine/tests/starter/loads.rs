@@ -71,11 +71,19 @@ fn every_example_of_the_guide_loads_and_shows_every_verb_and_start() {
     let names: Vec<&str> = examples.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["lifecycles/simple.toml", "playbooks/example.toml", "playbooks/tested.toml", "zyklus.toml"]
+        [
+            "lifecycles/simple.toml",
+            "playbooks/example.toml",
+            "playbooks/learning.toml",
+            "playbooks/tested.toml",
+            "zyklus.toml"
+        ]
     );
     Lifecycle::parse("simple", names[0], &examples[names[0]]).unwrap();
     let (playbook, warnings) = Playbook::parse(names[1], &examples[names[1]], &BTreeMap::new()).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
+    let learning = Playbook::parse(names[2], &examples[names[2]], &BTreeMap::new()).unwrap();
+    assert_eq!((learning.0.journeys.len(), learning.1), (1, Vec::new()));
     let verbs: BTreeSet<String> = playbook.journeys[1].nodes.iter().map(|n| verb(&n.verb)).collect();
     assert_eq!(verbs.len(), 8, "{verbs:?}");
     Book::assemble(lifecycle("ecommerce"), vec![playbook], Settings::default(), 2).unwrap();

@@ -59,18 +59,34 @@ impl Language {
         Self::Polish,
     ];
 
+    /// Its code, as it is written in files: `en`, `de`.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.whatlang_and_code().1
+    }
+
+    /// The language with that code.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code() == code)
+    }
+
     fn whatlang(self) -> Lang {
+        self.whatlang_and_code().0
+    }
+
+    fn whatlang_and_code(self) -> (Lang, &'static str) {
         match self {
-            Self::English => Lang::Eng,
-            Self::German => Lang::Deu,
-            Self::French => Lang::Fra,
-            Self::Spanish => Lang::Spa,
-            Self::Italian => Lang::Ita,
-            Self::Portuguese => Lang::Por,
-            Self::Dutch => Lang::Nld,
-            Self::Danish => Lang::Dan,
-            Self::Swedish => Lang::Swe,
-            Self::Polish => Lang::Pol,
+            Self::English => (Lang::Eng, "en"),
+            Self::German => (Lang::Deu, "de"),
+            Self::French => (Lang::Fra, "fr"),
+            Self::Spanish => (Lang::Spa, "es"),
+            Self::Italian => (Lang::Ita, "it"),
+            Self::Portuguese => (Lang::Por, "pt"),
+            Self::Dutch => (Lang::Nld, "nl"),
+            Self::Danish => (Lang::Dan, "da"),
+            Self::Swedish => (Lang::Swe, "sv"),
+            Self::Polish => (Lang::Pol, "pl"),
         }
     }
 }

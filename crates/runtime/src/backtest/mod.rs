@@ -20,6 +20,7 @@ use zyklus_store::Store;
 
 use crate::error::RuntimeError;
 use crate::evaluate::sold_out;
+use crate::experiments::versions;
 use crate::learn::learned_over;
 use tally::{Calendar, Tally, count_customer};
 
@@ -48,6 +49,10 @@ pub async fn backtest(
     let (names, mut books): (Vec<String>, Vec<Book>) = books.into_iter().unzip();
     for book in &mut books {
         book.sold_out = sold_out(store, book).await?;
+        // Each run goes the way it would have gone then.
+        if book.experiments().next().is_some() {
+            book.shares = versions(store.all_shares().await?);
+        }
         goes_live(book, window);
     }
     if let Some(reading) = books.iter().find(|book| book.reads(Group::Prediction)) {

@@ -5,7 +5,7 @@
 //! what makes text out of text (`~`, `+`, `*`, `set`, list and map literals, calls) is therefore not in the
 //! language, and every filter bounds its result.
 
-use minijinja::machinery::ast::{BinOpKind, CompareOpKind, Expr, Stmt};
+use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt};
 use minijinja::machinery::{Span, parse};
 use serde_json::Value;
 use zyklus_model::nearest;
@@ -278,6 +278,13 @@ impl<'a> Checker<'a> {
                 let advice = "only lists of constants may be written, as in {% if x in ['a', 'b'] %}";
                 self.refuse(expression.span(), "templates do not build lists or maps", advice)
             }
+            // The first so many of what is offered, as a list has them.
+            Expr::Call(call)
+                if matches!(&call.expr, Expr::Var(var) if var.id == "recommend")
+                    && matches!(&*call.args, [CallArg::Pos(Expr::Const(_))]) =>
+            {
+                self.expression(&call.expr, depth)
+            }
             Expr::Call(call) => {
                 self.refuse(call.span(), "templates do not call functions", "use a filter: value|filter")
             }
@@ -290,7 +297,6 @@ impl<'a> Checker<'a> {
         depth: usize,
         span: Span,
     ) -> Result<(), TemplateProblem> {
-        use minijinja::machinery::ast::CallArg;
         match argument {
             CallArg::Pos(value) => self.expression(value, depth).map(|_| ()),
             CallArg::Kwarg(..) | CallArg::PosSplat(_) | CallArg::KwargSplat(_) => {

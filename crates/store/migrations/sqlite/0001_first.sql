@@ -399,6 +399,18 @@ CREATE TABLE learned (
     goods TEXT
 );
 
+-- How customers praise and blame, learned anew when a tenth more reviews have come. Versions stay as those of `learned` do.
+CREATE TABLE voice (
+    at INTEGER NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL
+);
+
+-- The shares that splits have learned, whenever they moved. Kept as long as what was learned is.
+CREATE TABLE learned_shares (
+    at INTEGER NOT NULL PRIMARY KEY,
+    body TEXT NOT NULL
+);
+
 CREATE TABLE audit (
     id BLOB NOT NULL PRIMARY KEY,
     at INTEGER NOT NULL,

@@ -222,7 +222,8 @@ async fn every_moment_of_a_random_life_is_told_as_it_was(bed: Bed) {
             let mut one_by_one: BTreeMap<(Option<String>, String), u64> = BTreeMap::new();
             for buckets in [(0, 300), (300, 1_024)] {
                 let moved = past.moves_of("shop", buckets).await.unwrap();
-                let ordered = moved.windows(2).all(|two| two[0].customer != two[1].customer || two[0].at <= two[1].at);
+                let ordered =
+                    moved.windows(2).all(|two| two[0].customer != two[1].customer || two[0].at <= two[1].at);
                 assert!(ordered, "seed {seed} as of {at}");
                 moved.into_iter().for_each(|one| *one_by_one.entry((one.from, one.to)).or_default() += 1);
             }

@@ -3,12 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use zyklus_model::nearest;
+
 use super::{Lowering, Result};
 use crate::condition::ast::{Named, NodeId, Op, Reference};
 use crate::condition::error::ConditionError;
 use crate::condition::motion::Comparison;
 use crate::condition::schema::{FieldId, Type};
 use crate::condition::value::{Operation, Value};
+use crate::facts::MOODS;
 
 impl Lowering<'_> {
     pub(super) fn check_comparison(
@@ -47,6 +50,7 @@ impl Lowering<'_> {
         if equality {
             for (one, other) in [(left, right), (right, left)] {
                 if let Some(text) = self.literal(other).cloned() {
+                    self.check_mood(one, &text, other)?;
                     self.refer(one, &text, other);
                 }
             }
@@ -140,6 +144,7 @@ impl Lowering<'_> {
         }
         if let Some(Value::List(items)) = self.literal(list).cloned() {
             for text in items.iter() {
+                self.check_mood(item, text, list)?;
                 self.refer(item, text, list);
             }
         }
@@ -200,11 +205,28 @@ impl Lowering<'_> {
         matches!(self.node(id).op, Op::Field(FieldId::Key))
     }
 
+    /// There are three moods, and a fourth never comes.
+    fn check_mood(&self, field: NodeId, literal: &Value, at: NodeId) -> Result<()> {
+        let Value::Text(mood) = literal else { return Ok(()) };
+        let is_mood = matches!(self.node(field).op, Op::Field(FieldId::FeedbackSentiment));
+        if !is_mood || MOODS.contains(&&**mood) {
+            return Ok(());
+        }
+        let [a, b, c] = MOODS;
+        let message = format!("`feedback.sentiment` is never {mood:?}");
+        let help = match nearest(mood, MOODS) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("it is '{a}', '{b}', '{c}' or absent"),
+        };
+        Err(ConditionError::new(self.node(at).span.clone(), message).help(help))
+    }
+
     /// Notes that a literal names a thing of the configuration.
     fn refer(&mut self, field: NodeId, literal: &Value, at: NodeId) {
         let named = match &self.node(field).op {
             Op::Field(FieldId::PhaseId | FieldId::PhasePrevious) => Named::Phase,
             Op::Field(FieldId::CustomerTags) => Named::Tag,
+            Op::Field(FieldId::FeedbackTopics) => Named::Topic,
             Op::Entry(FieldId::Event, path) if path.len() == 1 && &*path[0] == "name" => Named::Event,
             _ => return,
         };

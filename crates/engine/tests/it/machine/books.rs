@@ -115,6 +115,7 @@ fn settings(model: &Model, kind: Kind) -> Settings {
         }),
         holdout: GlobalHoldout { share: if is_pair { 0 } else { house.global_holdout }, epoch: 0 },
         quiet: house.quiet.map(quiet).into_iter().collect(),
+        topics: zyklus_engine::voice::Subjects::ours(),
         existing_customers: house.existing_customers,
         rates: Rates::only(Currency::EUR),
         // Of the two only the first is a tester.
