@@ -146,6 +146,7 @@ pub async fn report(store: &Store, project: &Project, book: &Book, now: At) -> R
             tally.add(book, &snapshot, now, &project.shop.zone);
         }
     }
+    tally.paths.spent(std::mem::take(&mut tally.intake.lately));
     let mut cursor = None;
     loop {
         let page = store.transitions_page(&book.lifecycle.id, cursor, BATCH).await?;
@@ -188,6 +189,7 @@ pub async fn report_as_of(
     for moved in past.moves(&book.lifecycle.id, now.plus_days(-30)).await? {
         tally.moves.insert((moved.from, moved.to), (moved.since, moved.ever));
     }
+    tally.paths.spent(std::mem::take(&mut tally.intake.lately));
     for first in (0..BUCKETS).step_by(BUCKETS_AT_ONCE) {
         let buckets = (first, first + BUCKETS_AT_ONCE as i16);
         for moved in past.moves_of(&book.lifecycle.id, buckets).await? {

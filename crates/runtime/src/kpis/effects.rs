@@ -60,7 +60,7 @@ pub(crate) fn effects(rows: &[JourneyRow]) -> Effects {
     let shown = rows.iter().filter(|row| row.started > 0 || row.orders > 0);
     let all: Vec<Arms<Tally>> = rows.iter().filter_map(arms).collect();
     let overall = match overall(&all, Boundary::Once(LEVEL)) {
-        Err(Unknown::Empty) => Measure::unknown(Why::NotCompared),
+        Err(Unknown::Empty) => Measure::unknown(Why::NotHeld),
         other => other.into(),
     };
     Effects { journeys: shown.map(effect).collect(), overall }
@@ -80,7 +80,7 @@ fn effect(row: &JourneyRow) -> Effect {
     let arms = arms(row);
     let of = |arm: Arm| match tally(arm) {
         Some(tally) => Measure::from(share(tally, LEVEL)),
-        None => Measure::unknown(Why::NotCompared),
+        None => Measure::unknown(Why::NoGoal),
     };
     Effect {
         journey: row.journey.clone(),
@@ -88,10 +88,11 @@ fn effect(row: &JourneyRow) -> Effect {
         orders: row.orders,
         attributed_minor: row.revenue_minor,
         treated: of(row.treated),
-        held: of(row.held).or_empty(Why::NotCompared),
+        held: of(row.held).or_empty(Why::NotHeld),
         lift: match arms {
             Some(arms) => share_lift(arms, Boundary::Once(LEVEL)).into(),
-            None => Measure::unknown(Why::NotCompared),
+            None if row.treated.reached.is_none() => Measure::unknown(Why::NoGoal),
+            None => Measure::unknown(Why::NotHeld),
         },
         needs: needs(arms),
     }

@@ -31,8 +31,10 @@ pub enum Why {
     NoEvents,
     /// So few orders are ever followed by another one that no gap is usual.
     NoGap,
-    /// The journey has no goal, or nobody is held out of it.
-    NotCompared,
+    /// The journey has no goal.
+    NoGoal,
+    /// Nobody is held out.
+    NotHeld,
 }
 
 impl Why {
@@ -51,7 +53,8 @@ impl Why {
             Why::NotAsked => "not_asked",
             Why::NoEvents => "no_events",
             Why::NoGap => "no_gap",
-            Why::NotCompared => "not_compared",
+            Why::NoGoal => "no_goal",
+            Why::NotHeld => "not_held",
         }
     }
 }
@@ -64,10 +67,11 @@ impl fmt::Display for Why {
             Why::NotLearned => "nothing has been learned of the shop yet",
             Why::NotForeseen => "what was learned of the shop says nothing of this",
             Why::NotRecorded => "no connector says it",
-            Why::NotAsked => "nobody was asked long enough ago",
+            Why::NotAsked => "nobody was asked more than 30 days ago",
             Why::NoEvents => "the shop sends no such events",
             Why::NoGap => "not even half of all orders are ever followed by another",
-            Why::NotCompared => "the journey has no goal, or nobody is held out of it",
+            Why::NoGoal => "there is no goal",
+            Why::NotHeld => "nobody is held out",
         };
         f.write_str(words)
     }

@@ -3,8 +3,9 @@
 //!
 //! Kept until the end: 32 bytes a stay. A customer's own moves are let go before the next one's come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use zyklus_insight::interval::Moments;
 use zyklus_insight::survival::Stay;
 use zyklus_model::{At, CustomerId};
 
@@ -22,12 +23,26 @@ struct Step {
 /// How many were in which phase at the first point in time and at the second; `None` is before the first phase.
 pub(crate) type Flow = BTreeMap<(Option<Number>, Option<Number>), u64>;
 
+/// What customers' ways came to.
+pub(crate) struct Walked {
+    /// The phases' names by number.
+    pub(crate) names: Vec<String>,
+    /// The stays in each.
+    pub(crate) stays: Vec<Vec<Stay<Number>>>,
+    /// Who was where.
+    pub(crate) flow: Flow,
+    /// What those who were in a phase at the first point in time have spent since.
+    pub(crate) spent: BTreeMap<Number, Moments>,
+}
+
 /// All ways.
 pub(crate) struct Paths {
     now: At,
     names: Vec<String>,
     stays: Vec<Vec<Stay<Number>>>,
     flow: Flow,
+    lately: HashMap<CustomerId, i64>,
+    spent: BTreeMap<Number, Moments>,
     of: Option<CustomerId>,
     steps: Vec<Step>,
 }
@@ -37,7 +52,21 @@ impl Paths {
     pub(crate) fn new(now: At, phases: impl Iterator<Item = String>) -> Self {
         let names: Vec<String> = phases.collect();
         let stays = names.iter().map(|_| Vec::new()).collect();
-        Paths { now, names, stays, flow: BTreeMap::new(), of: None, steps: Vec::new() }
+        Paths {
+            now,
+            names,
+            stays,
+            flow: BTreeMap::new(),
+            lately: HashMap::new(),
+            spent: BTreeMap::new(),
+            of: None,
+            steps: Vec::new(),
+        }
+    }
+
+    /// What customers have spent since the first of the two points in time; to be told before the moves.
+    pub(crate) fn spent(&mut self, lately: HashMap<CustomerId, i64>) {
+        self.lately = lately;
     }
 
     fn number(&mut self, phase: &str) -> Option<Number> {
@@ -81,15 +110,20 @@ impl Paths {
         }
         let phase_at = |at: At| path.iter().rev().find(|(_, since)| *since <= at).map(|(phase, _)| *phase);
         let (before, after) = (phase_at(self.now.plus_days(-STEP_DAYS)), phase_at(self.now));
+        if let Some(phase) = before {
+            let lately = self.of.and_then(|customer| self.lately.get(&customer));
+            let spent = self.spent.entry(phase).or_default();
+            *spent = spent.with(lately.map_or(0.0, |minor| *minor as f64));
+        }
         if before.is_some() || after.is_some() {
             *self.flow.entry((before, after)).or_default() += 1;
         }
     }
 
-    /// The phases' names by number, the stays in each, and the flow.
-    pub(crate) fn finish(mut self) -> (Vec<String>, Vec<Vec<Stay<Number>>>, Flow) {
+    /// All of it.
+    pub(crate) fn finish(mut self) -> Walked {
         self.close();
-        (self.names, self.stays, self.flow)
+        Walked { names: self.names, stays: self.stays, flow: self.flow, spent: self.spent }
     }
 }
 
@@ -106,11 +140,13 @@ mod tests {
         let customer = |name: &str| CustomerId::derive(&[name.as_bytes()]);
         let phases = ["new", "active", "lost"].map(str::to_owned);
         let mut paths = Paths::new(day(200), phases.into_iter());
+        paths.spent(HashMap::from([(customer("a"), 700), (customer("b"), 900)]));
         paths.add(customer("a"), Some("lost"), "active", day(10));
         paths.add(customer("a"), Some("new"), "lost", day(10));
         paths.add(customer("a"), None, "new", day(0));
         paths.add(customer("b"), None, "elsewhere", day(150));
-        let (names, stays, flow) = paths.finish();
+        let Walked { names, stays, flow, spent } = paths.finish();
+        assert_eq!(spent[&1].mean(), Some(700.0));
         assert_eq!(names, ["new", "active", "lost", "elsewhere"]);
         assert_eq!(stays[0], [Stay { entered: day(0), left: Some((day(10), 2)) }]);
         assert_eq!(stays[2], [Stay { entered: day(10), left: Some((day(10), 1)) }]);

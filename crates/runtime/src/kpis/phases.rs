@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use zyklus_insight::interval::{ENOUGH, Tally};
+use zyklus_insight::interval::{ENOUGH, Moments, Tally};
 use zyklus_insight::kpi::{Transition, phase_times, weakest_links};
 use zyklus_insight::survival::{Quantile, Spell, Stay, incidence};
 use zyklus_model::{At, DAY_MICROS};
 
 use super::LEVEL;
-use super::intake::{Intake, STEP_DAYS, Standing};
+use super::intake::{Intake, STEP_DAYS};
 use super::measure::{Measure, Why};
-use super::paths::{Flow, Number, Paths};
+use super::paths::{Flow, Number, Paths, Walked};
 
 /// Within so many days somebody goes on to another phase.
 const WITHIN_DAYS: [u32; 3] = [30, 90, 365];
@@ -104,7 +104,8 @@ pub struct FlowRow {
 pub struct Links {
     /// Somebody has to go on within so many days.
     pub within_days: i64,
-    /// What a phase is worth: `predicted_365d`, or `spent_365d` where nothing was learned of the shop.
+    /// What a phase is worth: `predicted_365d`; where nothing was learned of the shop `spent_90d`, what those who
+    /// stood in it 90 days ago have spent since.
     pub valued_by: &'static str,
     /// The transitions, the one that could bring most first.
     pub ranked: Vec<LinkRow>,
@@ -154,7 +155,7 @@ pub struct UnjudgedLink {
 pub(crate) fn figures(paths: Paths, intake: &Intake) -> PhaseFigures {
     let now = intake.now;
     let window = (intake.from, now.plus_micros(1));
-    let (names, stays, flow) = paths.finish();
+    let Walked { names, stays, flow, spent } = paths.finish();
     let (mut conversions, mut times) = (Vec::new(), Vec::new());
     for (phase, stays) in names.iter().zip(&stays) {
         conversions.extend(conversions_from(phase, stays, window, now, &names));
@@ -167,7 +168,7 @@ pub(crate) fn figures(paths: Paths, intake: &Intake) -> PhaseFigures {
             three_quarters: found.three_quarters,
         }));
     }
-    let links = links(&names, &stays, intake);
+    let links = links(&names, &stays, &spent, intake);
     let flow = FlowFigures { from: now.plus_days(-STEP_DAYS), to: now, rows: rows(&flow, &names) };
     PhaseFigures { conversions, times, flow, links }
 }
@@ -217,12 +218,20 @@ fn conversions_from(
     exits.iter().map(row).collect()
 }
 
-fn links(names: &[String], stays: &[Vec<Stay<Number>>], intake: &Intake) -> Links {
+fn links(
+    names: &[String],
+    stays: &[Vec<Stay<Number>>],
+    spent: &BTreeMap<Number, Moments>,
+    intake: &Intake,
+) -> Links {
     let now = intake.now;
     let is_learned = intake.learned.is_some();
-    let worth = |phase: &str| {
-        let standing: &Standing = intake.standing.get(phase)?;
-        if is_learned { standing.expected.mean() } else { standing.spent.mean() }
+    let worth = |phase: Number| {
+        if is_learned {
+            intake.standing.get(&named(names, phase))?.expected.mean()
+        } else {
+            spent.get(&phase)?.mean()
+        }
     };
     let mut transitions = Vec::new();
     let mut values: BTreeMap<(Number, Number), (u64, i64)> = BTreeMap::new();
@@ -232,7 +241,7 @@ fn links(names: &[String], stays: &[Vec<Stay<Number>>], intake: &Intake) -> Link
         exits.dedup();
         let customers = stays.iter().filter(|stay| stay.entered >= intake.from).count() as u64;
         for to in exits {
-            let gain = worth(&named(names, to)).zip(worth(&named(names, from)));
+            let gain = worth(to).zip(worth(from));
             let Some(value) = gain.map(|(there, here)| there - here).filter(|gain| *gain >= 1.0) else {
                 continue;
             };
@@ -280,7 +289,7 @@ fn links(names: &[String], stays: &[Vec<Stay<Number>>], intake: &Intake) -> Link
     };
     Links {
         within_days: STEP_DAYS,
-        valued_by: if is_learned { "predicted_365d" } else { "spent_365d" },
+        valued_by: if is_learned { "predicted_365d" } else { "spent_90d" },
         ranked: ranked.iter().map(row).collect(),
         unknown: unknown.iter().map(unjudged).collect(),
     }

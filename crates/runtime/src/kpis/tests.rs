@@ -159,7 +159,7 @@ fn a_lift_says_how_many_it_takes_and_clicks_stand_apart() {
     assert_eq!(found.journeys[0].needs.customers, Some(1_372));
     assert_eq!(found.journeys[0].needs.more, Some(972));
     assert_eq!((found.journeys[0].orders, found.journeys[0].attributed_minor), (3, 500));
-    assert_eq!(found.journeys[1].lift.get(), Err(Why::NotCompared));
+    assert_eq!(found.journeys[1].lift.get(), Err(Why::NotHeld));
     assert_eq!(found.journeys[1].needs.more, None);
     assert!((found.overall.get().unwrap().value() - 0.05).abs() < 1e-9);
 }

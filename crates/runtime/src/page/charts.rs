@@ -74,13 +74,12 @@ fn nothing(t: &Teller) -> &'static str {
 pub(super) fn second_order(found: Option<&SecondOrder>, t: &Teller) -> String {
     let points = found.iter().flat_map(|found| &found.points);
     let points = points.map(|p| CurvePoint { x: p.days, share: p.share, low: p.low, high: p.high }).collect();
-    let left = || found.iter().flat_map(|found| &found.at_risk);
-    let series = Series {
-        label: t.say("buyers", "Käufer"),
-        points,
-        at_risk: left().map(|left| left.customers).collect(),
-    };
-    let (days, share) = (|n: f64| t.number(n, 0), |share: f64| t.percent(share));
+    // All are waited for at the beginning; that number stands in the curve's name.
+    let left = || found.iter().flat_map(|found| &found.at_risk).filter(|left| left.days > 0.0);
+    let buyers = t.count(found.map_or(0, |found| found.n));
+    let label = format!("{} {buyers} {}", t.say("of", "von"), t.say("buyers", "Käufern"));
+    let series = Series { label: &label, points, at_risk: left().map(|left| left.customers).collect() };
+    let (days, share) = (|n: f64| t.number(n, 0), |share: f64| t.axis_percent(share));
     curves(&Curves {
         frame: Frame {
             id: "second-order",
@@ -152,6 +151,8 @@ pub(super) fn predicted(found: &Predicted, t: &Teller) -> String {
     {
         markers.extend(measure.get().ok().map(|value| Marker { at: value.value(), label }));
     }
+    // The smaller one above, so that no line runs through the name of another.
+    markers.sort_by(|one: &Marker<'_>, other| one.at.total_cmp(&other.at));
     let axis = format!(
         "{} ({})",
         t.say("expected value of the next 365 days", "erwarteter Wert der nächsten 365 Tage"),

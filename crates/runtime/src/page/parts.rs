@@ -46,12 +46,12 @@ fn row(name: &str, measure: Measure, unit: Unit, t: &Teller) -> Vec<Td> {
     cells
 }
 
-/// A figure in one cell.
+/// A figure in one cell; a dash if there is none, and the reason elsewhere in the row.
 fn cell(measure: Measure, unit: Unit, t: &Teller) -> Td {
-    let text = t.measure(measure, unit);
     match measure.get() {
-        Ok(estimate) if !estimate.is_weak() => Td::Number(text),
-        Ok(_) | Err(_) => Td::Weak(text),
+        Ok(estimate) if estimate.is_weak() => Td::Weak(t.value(estimate.value(), unit)),
+        Ok(estimate) => Td::Number(t.value(estimate.value(), unit)),
+        Err(_) => Td::Weak("–".to_owned()),
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn glance(html: &mut Html, report: &Report, t: &Teller) {
     html.tile(t.say("Revenue after refunds", "Umsatz nach Erstattungen"), &t.money(revenue), &orders, false);
     let mut tile = |name: &str, measure: Measure, unit: Unit| match measure.get() {
         Ok(found) => {
-            let note = format!("{} · n = {}", t.interval(&found, unit), t.cases(&found));
+            let note = format!("{} · n\u{a0}=\u{a0}{}", t.interval(&found, unit), t.cases(&found));
             html.tile(name, &t.value(found.value(), unit), &note, found.is_weak());
         }
         Err(why) => html.tile(name, "–", &t.why(why), true),

@@ -5,7 +5,7 @@ use zyklus_insight::interval::{Estimate, Unknown};
 use zyklus_insight::survival::Quantile;
 use zyklus_model::{At, Currency};
 
-use crate::kpis::{Measure, Why};
+use crate::kpis::Why;
 
 /// The languages of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,11 @@ impl Teller {
         format!("{}{HARD}%", self.number(share * 100.0, 1))
     }
 
+    /// A share on an axis.
+    pub(super) fn axis_percent(&self, share: f64) -> String {
+        format!("{}{HARD}%", self.number(share * 100.0, 0))
+    }
+
     /// Small shares, such as complaints, need more digits.
     fn share(&self, share: f64) -> String {
         let decimals = if share != 0.0 && share.abs() < 0.01 { 2 } else { 1 };
@@ -148,18 +153,17 @@ impl Teller {
     /// From where to where the truth is likely to lie.
     pub(super) fn interval(&self, estimate: &Estimate, unit: Unit) -> String {
         let [low, high] = [estimate.low(), estimate.high()].map(|end| self.value(end, unit));
-        format!("{low} – {high}")
+        // The unit once, where both ends have the same.
+        match (low.rsplit_once(HARD), high.rsplit_once(HARD)) {
+            (Some((bare, one)), Some((_, other))) if one == other => format!("{bare} – {high}"),
+            _ => format!("{low} – {high}"),
+        }
     }
 
     /// How many cases, and that they are few.
     pub(super) fn cases(&self, estimate: &Estimate) -> String {
         let few = if estimate.is_weak() { self.say(" (few)", " (wenige)") } else { "" };
         format!("{}{few}", self.count(estimate.n()))
-    }
-
-    /// A figure on one line, or that it is not known.
-    pub(super) fn measure(&self, measure: Measure, unit: Unit) -> String {
-        measure.get().map_or_else(|_| self.unknown().to_owned(), |e| self.value(e.value(), unit))
     }
 
     pub(super) fn unknown(&self) -> &'static str {
@@ -199,10 +203,11 @@ impl Teller {
             Why::NotLearned => "über den Shop wurde noch nichts gelernt".to_owned(),
             Why::NotForeseen => "das Gelernte sagt darüber nichts".to_owned(),
             Why::NotRecorded => "keine Anbindung liefert es".to_owned(),
-            Why::NotAsked => "niemand wurde vor so langer Zeit gefragt".to_owned(),
+            Why::NotAsked => "niemand wurde vor mehr als 30 Tagen gefragt".to_owned(),
             Why::NoEvents => "der Shop sendet keine solchen Ereignisse".to_owned(),
             Why::NoGap => "nicht einmal der Hälfte aller Bestellungen folgt eine weitere".to_owned(),
-            Why::NotCompared => "die Journey hat kein Ziel oder keine Kontrollgruppe".to_owned(),
+            Why::NoGoal => "es gibt kein Ziel".to_owned(),
+            Why::NotHeld => "es gibt keine Kontrollgruppe".to_owned(),
         }
     }
 }

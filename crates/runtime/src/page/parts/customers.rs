@@ -190,9 +190,12 @@ pub(in crate::page) fn value(html: &mut Html, report: &Report, t: &Teller) {
             "p",
             &format!(
                 "{} {} {} {}; {} {} {}.",
-                t.say("All", "Zusammen sind die"),
+                t.say("All", "Alle"),
                 t.count(predicted.customers),
-                t.say("buyers together are expected to bring in", "Käufer erwartungsgemäß wert:"),
+                t.say(
+                    "buyers together are expected to bring in",
+                    "Käufer zusammen bringen voraussichtlich ein:"
+                ),
                 t.money(sum),
                 t.say("learned", "gelernt"),
                 t.instant(learned_at),

@@ -102,8 +102,8 @@ pub(in crate::page) fn weakest(html: &mut Html, report: &Report, t: &Teller) {
             )
         } else {
             t.say(
-                "A phase is worth what those who stand in it have spent within the last 365 days, on average; once something was learned of the shop, what they are expected to.",
-                "Eine Phase ist wert, was die Kunden in ihr in den letzten 365 Tagen im Mittel ausgaben; sobald über den Shop etwas gelernt wurde, was von ihnen zu erwarten ist.",
+                "A phase is worth what those who stood in it 90 days ago have spent since, on average; once something was learned of the shop, what they are expected to spend in a year.",
+                "Eine Phase ist wert, was Kunden, die vor 90 Tagen in ihr standen, seither im Mittel ausgaben; sobald über den Shop etwas gelernt wurde, was sie in einem Jahr ausgeben dürften.",
             )
         },
     );
