@@ -284,7 +284,7 @@ fn mistakes_in_conditions() {
                 "a survey's answer",
                 steps("{ if = \"answer('nps').score >= 9\", then = [{ tag = \"vip\" }] },"),
             ),
-            ("a prediction", when("customer.value.expected > 10.0")),
+            ("a tier of loyalty", when("loyalty.tier == 'silver'")),
             (
                 "something the starting event has under another name",
                 journey(

@@ -73,6 +73,7 @@ fn every_example_of_the_guide_loads_and_shows_every_verb_and_start() {
         names,
         [
             "lifecycles/simple.toml",
+            "playbooks/21-make-good.toml",
             "playbooks/example.toml",
             "playbooks/learning.toml",
             "playbooks/tested.toml",
