@@ -1,5 +1,7 @@
 //! Conditions on what a customer's words say: mood, trouble and contradiction, by score, by our words and by a shop's own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
