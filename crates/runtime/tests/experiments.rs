@@ -209,7 +209,8 @@ async fn events_and_the_value_of_orders_are_learned_by_too() {
     let shop = Shop::open("learn = { orders = \"value\", within = \"5d\" }").await;
     // As many order, but those of the good way for more.
     let worth = |way: &str| if way == "good" { 9_000 } else { 1_000 };
-    let again = |n: u32, way: &str| (n % 2 == 0).then(|| order(n, "2", worth(way) + i64::from(n), day(1)));
+    let again =
+        |n: u32, way: &str| n.is_multiple_of(2).then(|| order(n, "2", worth(way) + i64::from(n), day(1)));
     shop.live(0..200, 0, again).await;
     let split = shop.split(6).await.unwrap();
     let good = split.ways.iter().find(|way| way.name == "good").unwrap();

@@ -10,6 +10,9 @@ use zyklus_model::At;
 
 use super::{Outlook, Stepped, day_of, start_of};
 
+/// One thing to ask of an outlook.
+type Figure = fn(&Outlook<'_>) -> Option<Stepped<f64>>;
+
 /// Customers who order at rates of their own and leave some time, the same every time.
 fn histories(customers: u64) -> Vec<History> {
     let mut state = 7u64;
@@ -66,7 +69,7 @@ fn a_step_lasts_until_it_says_and_not_a_day_longer() {
             let orders: Vec<(Day, i64)> = history.iter().map(|day| (*day, 2_500)).collect();
             let on = |day| Outlook::new(learned, orders.clone(), day).unwrap();
             let last = *history.last().unwrap();
-            let figures: [fn(&Outlook<'_>) -> Option<Stepped<f64>>; 5] = [
+            let figures: [Figure; 5] = [
                 |o| o.chance(o.learned.horizon),
                 |o| o.chance(Span::of_days(365)),
                 |o| o.orders(Span::of_days(365)),
