@@ -222,7 +222,7 @@ pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), R
 }
 
 /// What was, or would have been, known of the shop in a stretch of time: what was learned then, as far as it is kept; before
-/// that, what the orders placed by then teach, every [`REPLAYED_EVERY`] days. Those are taken as they stand now: of an order
+/// that, what the orders placed by then teach, every 28 days. Those are taken as they stand now: of an order
 /// that was cancelled later it is not known when learning would have heard of it.
 ///
 /// # Errors
