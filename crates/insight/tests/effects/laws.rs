@@ -140,7 +140,8 @@ proptest! {
         let all = Looks::new(&shares, L).unwrap();
         let some = Looks::new(&shares[..shares.len() - 1], L).unwrap();
         prop_assert_eq!(&all.reach()[..shares.len() - 1], some.reach());
-        // More than a single look asks for, however they lie.
-        prop_assert!(all.reach().iter().all(|reach| *reach > L.z()));
+        // Never less than a single look asks for, however they lie: where the first spends next to nothing, the last is
+        // as good as the only one, up to the digits its boundary is searched to.
+        prop_assert!(all.reach().iter().all(|reach| *reach > L.z() - 1e-6), "{:?}", all.reach());
     }
 }
