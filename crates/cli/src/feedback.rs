@@ -116,6 +116,10 @@ fn ears(text: &mut String, report: &FeedbackReport) {
             "words of ours in English and German: the shop has {praise} different reviews with good stars and {blame} with bad \
              ones, and a model of its own takes {least} of each"
         ),
+        Ears::SeedWords { because: Untaught::NotYet } => {
+            "words of ours; the next night, or `zyklus insight fit`, learns from the shop's own reviews"
+                .to_owned()
+        }
         Ears::SeedWords { because: Untaught::NoSkill } => {
             "words of ours in English and German: what the shop's \
              reviews say does not go with their stars, so they teach no model"
@@ -140,7 +144,7 @@ fn languages(text: &mut String, report: &FeedbackReport) {
 
 /// What people call a topic, in the shop's language.
 fn label(topic: &TopicReport, locale: &str) -> String {
-    let own = Language::of_code(locale.get(..2).unwrap_or_default());
+    let own = Language::of_code(locale.split(['-', '_']).next().unwrap_or_default());
     let mut labels = [own, Some(Language::English)].into_iter().flatten();
     let found = labels.find_map(|language| topic.label.get(&language));
     found.cloned().unwrap_or_default()

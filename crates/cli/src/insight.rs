@@ -16,7 +16,7 @@ use zyklus_insight::spend::fit::{Independence, SpendFit, SpendRung};
 use zyklus_insight::validate::{Cutoff, Report};
 use zyklus_model::{At, Money};
 use zyklus_runtime::experiments::last_shares;
-use zyklus_runtime::learn::{last_learned, learn, validate};
+use zyklus_runtime::learn::{learn, learned_by, validate};
 use zyklus_runtime::{Clock, Project};
 use zyklus_store::OpenOptions;
 
@@ -40,9 +40,13 @@ pub(crate) async fn run(config: &Path, command: InsightCommand) -> Done {
 
 async fn fit(config: &Path, now: Option<Now>, json: bool) -> Done {
     let project = load(config, false)?;
+    let now = clock(now, &project).now();
+    if now > Clock::System.now() {
+        return Err(anyhow!("--now is in the future: there is nothing to learn from yet").into());
+    }
     let store = by_hand(&project).await?;
-    let report = learn(&store, &project, clock(now, &project).now()).await?;
-    let learned = last_learned(&store).await?;
+    let report = learn(&store, &project, now).await?;
+    let learned = learned_by(&store, now).await?;
     store.close().await;
     let Some((report, (at, learned))) = report.zip(learned) else {
         return Err(anyhow!("nobody has ordered yet: there is nothing to learn from").into());
@@ -64,7 +68,7 @@ async fn fit(config: &Path, now: Option<Now>, json: bool) -> Done {
 async fn of_shop(config: &Path, json: bool) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
-    let (learned, shares) = (last_learned(&store).await?, last_shares(&store).await?);
+    let (learned, shares) = (learned_by(&store, Clock::System.now()).await?, last_shares(&store).await?);
     store.close().await;
     if learned.is_none() && shares.is_none() {
         return Err(anyhow!(NOTHING).into());
@@ -85,7 +89,7 @@ async fn of_shop(config: &Path, json: bool) -> Done {
 async fn of_customer(config: &Path, text: &str, json: bool) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
-    let learned = last_learned(&store).await?;
+    let learned = learned_by(&store, Clock::System.now()).await?;
     let id = one_customer(&store, text).await?;
     let snapshot = store.snapshots(&[id]).await?.into_iter().next();
     store.close().await;

@@ -83,7 +83,7 @@ fn add(table: &mut Table, name: String, measure: Measure, say: &dyn Fn(f64) -> S
 /// The most useful of the key figures; `--json` and `--html` have all.
 pub(crate) fn key_figures(report: &Report) -> String {
     let kpis = &report.kpis;
-    let currency: Currency = report.currency.parse().unwrap_or(Currency::EUR);
+    let currency: Currency = report.currency.parse().expect("a report is in the shop's currency");
     let money = |minor: f64| Money::new(minor.round() as i64, currency).decimal();
     let points = |share: f64| format!("{:+.1} points", share * 100.0);
     let plain = |value: f64| format!("{value:.1}");

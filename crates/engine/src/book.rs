@@ -104,6 +104,14 @@ impl Book {
         phases.chain(journeys.flat_map(conditions)).any(|c| c.reads().contains(group))
     }
 
+    /// When the shop's customers began to be judged by another measure (see [`Learned::is_unlike`]). What moves then has
+    /// not happened: it starts nothing.
+    pub(crate) fn measured_anew(&self) -> impl Iterator<Item = At> + '_ {
+        let earlier = std::iter::once(None).chain(self.learned.iter().map(|(_, learned)| Some(&**learned)));
+        let versions = self.learned.iter().zip(earlier);
+        versions.filter(|((_, learned), earlier)| learned.is_unlike(*earlier)).map(|((at, _), _)| *at)
+    }
+
     /// The journey whose runs are kept under a root id.
     pub fn journey(&self, root: &str) -> Option<&Journey> {
         self.journeys.iter().find(|j| j.root() == root)

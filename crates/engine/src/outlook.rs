@@ -17,8 +17,6 @@ use crate::wait::local;
 
 /// Steps are looked for so many days ahead; then it is looked again.
 const FURTHEST: i32 = 3_660;
-/// Figures that may rise again are looked at day by day, so many days ahead.
-const NEXT_DAYS: i32 = 400;
 
 const FIRST_DAY: Date = jiff::civil::date(1970, 1, 1);
 
@@ -43,7 +41,7 @@ pub fn rfm_of(snapshot: &Snapshot, at: At, zone: &TimeZone) -> Option<Rfm> {
 
 /// The day of an order, and what was left of it at an instant, in minor units of the reporting currency: nothing while
 /// there is no rate.
-pub(crate) fn bought(order: &Order, at: At, zone: &TimeZone) -> (Day, i64) {
+pub fn bought(order: &Order, at: At, zone: &TimeZone) -> (Day, i64) {
     let (total, refunded) = order.reporting_minor_at(at).unwrap_or_default();
     (day_of(order.placed_at, zone), total - refunded)
 }
@@ -64,8 +62,12 @@ pub(crate) struct Outlook<'b> {
 }
 
 impl<'b> Outlook<'b> {
-    /// Of the orders that count, as day and net amount in minor units; nothing without any.
+    /// Of the orders that count, as day and net amount in minor units; nothing without any, and nothing if the shop's
+    /// orders tell its customers apart too little.
     pub(crate) fn new(learned: &'b Learned, orders: Vec<(Day, i64)>, today: Day) -> Option<Self> {
+        if !learned.is_telling() {
+            return None;
+        }
         Some(Outlook { learned, history: History::new(orders)?, today })
     }
 
@@ -95,13 +97,7 @@ impl<'b> Outlook<'b> {
     fn falling(&self, figure: impl Fn(&Rfm) -> Option<f64>) -> Option<Stepped<f64>> {
         let on = |day| self.history.rfm(day).and_then(|rfm| figure(&rfm));
         let value = on(self.today)?;
-        let is_other = |day| on(day) != Some(value);
-        let until = if self.learned.only_falls() {
-            turn(self.today, is_other)
-        } else {
-            let mut days = self.today + 1..=self.today + NEXT_DAYS;
-            days.find(|day| is_other(*day)).unwrap_or(self.today + NEXT_DAYS)
-        };
+        let until = turn(self.today, |day| on(day) != Some(value));
         Some(Stepped { value, until })
     }
 }

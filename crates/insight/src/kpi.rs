@@ -19,7 +19,7 @@ pub use buying::{
     Basket, Repeat, average_order, discount_rate, gap_curve, gap_days, purchase_frequency, repeat_rate,
     second_order_curve,
 };
-pub use churn::{Alive, Churn, churn_by_gap, churn_by_model};
+pub use churn::{Chance, Churn, churn_by_gap, churn_by_model};
 pub use effect::{Limits, PerRecipient, Rate, WinBack, per_recipient, rate, win_back};
 pub use flow::{Conversion, Move, PhaseTimes, conversion, moved_between, phase_times, stays_in};
 pub use weakest::{Link, Transition, weakest_links};

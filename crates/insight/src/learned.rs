@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::cadence::{Basis, Cadence, base_rate};
 use crate::predict::{Forecaster, Prediction, Question, discounted_orders};
 use crate::purchase::fit::{Budget, Fit, Kind, Options, Rung, fit};
-use crate::purchase::{BaseRates, Grouping, Model};
+use crate::purchase::{BaseRates, Grouping};
 use crate::rfm::{Day, History, Rfm};
 use crate::span::{DiscountRate, Discounting, Span};
 use crate::spend::Spends;
@@ -17,6 +17,8 @@ pub const YEAR: u32 = 365;
 /// So many customers a shop needs before its model is believed of one of them: with fewer, the model is mostly what other
 /// shops are like, and the base rate a handful of people.
 const TELLING: u64 = 50;
+/// By so much the horizon or the base rate may move while it is still the same measure.
+const JUMP: f64 = 0.1;
 /// What money loses in worth in a year: what a small shop pays for a loan.
 const YEARLY_DISCOUNT: f64 = 0.1;
 
@@ -62,11 +64,7 @@ impl Learned {
         let spend = fit_spend(&Spends::of_weighted(summaries.iter().map(|rfm| (rfm, 1.0))), budget);
         let customers = summaries.len() as u64;
         drop(summaries);
-        let before = until.saturating_sub(horizon.as_days().round() as Day);
-        let then = histories
-            .iter()
-            .filter_map(|history| Some((history.rfm(before)?, history.orders_between(before, until))));
-        let base = BaseRates::observed(then, horizon);
+        let base = observed(histories, until, horizon);
         let purchase = fit(&grouping.finish(), &Options { kind, budget, base, ..Options::default() });
         let base_rate = base_rate(histories, until, horizon);
         Some(Learned { until, customers, purchases, purchase, spend, cadence, horizon, basis, base_rate })
@@ -118,11 +116,26 @@ impl Learned {
         }
     }
 
-    /// Whether a customer's figures only ever fall while no order comes. Counted base rates jump from one class of
-    /// recency to the next.
-    pub fn only_falls(&self) -> bool {
-        !matches!(self.purchase.model, Model::Base(_))
+    /// Whether it judges the shop's customers by another measure than an earlier version (or none) did, so that many of
+    /// them stand elsewhere by it though nothing has happened: because one of them tells customers apart and the other
+    /// does not, or because the horizon or the base rate is off by more than a tenth.
+    pub fn is_unlike(&self, earlier: Option<&Learned>) -> bool {
+        let Some(earlier) = earlier.filter(|earlier| earlier.is_telling()) else { return self.is_telling() };
+        let is_off = |a: f64, b: f64| (a - b).abs() > JUMP * b.abs();
+        let rates_are_off = match (self.base_rate, earlier.base_rate) {
+            (Some(rate), Some(before)) => is_off(rate, before),
+            (rate, before) => rate != before,
+        };
+        !self.is_telling() || rates_are_off || is_off(self.horizon.as_days(), earlier.horizon.as_days())
     }
+}
+
+/// What customers did within a window that ends with the day `until`, for the last rung.
+pub(crate) fn observed(histories: &[History], until: Day, window: Span) -> Option<BaseRates> {
+    let before = until.saturating_sub(window.as_days().round() as Day);
+    let then = histories.iter();
+    let then = then.filter_map(|h| Some((h.rfm(before)?, h.orders_between(before, until))));
+    BaseRates::observed(then, window)
 }
 
 fn yearly_discount() -> DiscountRate {

@@ -3,13 +3,16 @@
 //!
 //! Never a figure that is not finite, and never a negative value: what cannot be said is absent.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
+use crate::interval::quantile::normal;
 use crate::purchase::fit::Fit;
 use crate::purchase::{Model, NextOrder};
 use crate::rfm::Rfm;
 use crate::span::{DiscountRate, Discounting, Span};
-use crate::special::{gauss_legendre, normal_quantile};
+use crate::special::gauss_legendre;
 use crate::spend::SpendModel;
 use crate::spend::fit::SpendFit;
 
@@ -25,7 +28,8 @@ const MOST_ORDERS: f64 = 2_000.0;
 const USUAL_ORDERS: u32 = 100;
 /// Step in the logarithm of a parameter for the delta method.
 const NUDGE: f64 = 1e-4;
-const KNOTS: usize = 8;
+/// Found once: whoever asks for a customer's value day by day asks often.
+static KNOTS: LazyLock<[(f64, f64); 8]> = LazyLock::new(gauss_legendre);
 /// More steps than that a horizon does not have: 400 years of months.
 const MOST_STEPS: f64 = 5_000.0;
 
@@ -84,7 +88,6 @@ pub struct Forecaster<'a> {
     purchase: &'a Fit,
     spend: &'a SpendFit,
     question: Question,
-    knots: [(f64, f64); KNOTS],
     /// For 0, 1, 2 … orders: mean and variance of the logarithm of what they are worth, but for the customer's part.
     numbers: Vec<(f64, f64)>,
 }
@@ -98,17 +101,6 @@ pub fn discounted_orders(
     rate: DiscountRate,
     discounting: Discounting,
 ) -> f64 {
-    discounted(model, rfm, horizon, rate, discounting, &gauss_legendre::<KNOTS>())
-}
-
-fn discounted(
-    model: &Model,
-    rfm: &Rfm,
-    horizon: Span,
-    rate: DiscountRate,
-    discounting: Discounting,
-    knots: &[(f64, f64)],
-) -> f64 {
     let worth = |at: Span| model.expected_orders(rfm, at) * rate.factor(at);
     let Some(step) = discounting.step() else {
         if rate == DiscountRate::NONE {
@@ -116,7 +108,7 @@ fn discounted(
         }
         let days = horizon.as_days();
         let inside: f64 =
-            knots.iter().map(|(knot, weight)| weight * worth(Span::computed(knot * days))).sum();
+            KNOTS.iter().map(|(knot, weight)| weight * worth(Span::computed(knot * days))).sum();
         return worth(horizon) + rate.force() * days * inside;
     };
     let steps = (horizon.as_days() / step.as_days()).ceil().min(MOST_STEPS) as u32;
@@ -134,7 +126,7 @@ impl<'a> Forecaster<'a> {
     /// For one night's customers.
     pub fn new(purchase: &'a Fit, spend: &'a SpendFit, question: Question) -> Self {
         let numbers = (0..USUAL_ORDERS).map(|number| spend.model.number_logs(f64::from(number))).collect();
-        Self { purchase, spend, question, knots: gauss_legendre(), numbers }
+        Self { purchase, spend, question, numbers }
     }
 
     /// One customer's forecast.
@@ -168,7 +160,7 @@ impl<'a> Forecaster<'a> {
         let model = &self.purchase.model;
         let Question { value_horizon: horizon, rate, discounting, .. } = self.question;
         let orders = model.expected_orders(rfm, horizon);
-        let discounted = discounted(model, rfm, horizon, rate, discounting, &self.knots).max(0.0);
+        let discounted = discounted_orders(model, rfm, horizon, rate, discounting).max(0.0);
         let expected = spend * discounted;
         if !expected.is_finite() {
             return None;
@@ -200,7 +192,7 @@ impl<'a> Forecaster<'a> {
             let at = |share: f64| {
                 // Of all futures, those without an order come first.
                 let among = (share - none) / (1.0 - none);
-                if among > 0.0 { factor * (mean + spread * normal_quantile(among)).exp() } else { 0.0 }
+                if among > 0.0 { factor * (mean + spread * normal(among)).exp() } else { 0.0 }
             };
             let out = 1.0 - SURE;
             if none >= out / 2.0 { (0.0, at(SURE)) } else { (at(out / 2.0), at(1.0 - out / 2.0)) }

@@ -1,7 +1,7 @@
-//! The special functions that the models cannot do without. Never called inside the purchase models' fits.
+//! The special functions that the models cannot do without; of those of gamma, none inside the purchase models' fits.
 //!
 //! Asymptotic series in Bernoulli numbers after shifting the argument up (Abramowitz and Stegun, Handbook of
-//! Mathematical Functions, 1964: 6.1.40, 6.3.18, 6.4.11), and the normal quantile.
+//! Mathematical Functions, 1964: 6.1.40, 6.3.18, 6.4.11).
 
 /// From here on the series below are exact to the last digits.
 const LARGE: f64 = 12.0;
@@ -51,17 +51,6 @@ pub(crate) fn trigamma(x: f64) -> f64 {
     1.0 / at + 0.5 * i + series + below
 }
 
-/// The quantile of the standard normal distribution: Abramowitz and Stegun 26.2.23, off by less than 4.5e-4.
-/// Shares outside (0, 1) are brought in.
-pub(crate) fn normal_quantile(share: f64) -> f64 {
-    let share = if share.is_nan() { 0.5 } else { share.clamp(1e-12, 1.0 - 1e-12) };
-    let tail = share.min(1.0 - share);
-    let t = (-2.0 * tail.ln()).sqrt();
-    let above = 2.515_517 + t * (0.802_853 + t * 0.010_328);
-    let below = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
-    (t - above / below) * (share - 0.5).signum()
-}
-
 /// (1 - e^(-k·y)) / k, which is y where k vanishes: growth that wears off at rate k.
 pub(crate) fn worn(k: f64, y: f64) -> f64 {
     if k == 0.0 { y } else { -(-k * y).exp_m1() / k }
@@ -108,8 +97,6 @@ mod tests {
         close(ln_gamma(11.0), 3_628_800.0_f64.ln());
         close(digamma(1.0), -0.577_215_664_901_532_9);
         close(trigamma(1.0), std::f64::consts::PI.powi(2) / 6.0);
-        assert!((normal_quantile(0.95) - 1.644_853_6).abs() < 4.5e-4);
-        assert!((normal_quantile(0.05) + 1.644_853_6).abs() < 4.5e-4);
     }
 
     #[test]

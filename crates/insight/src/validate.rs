@@ -12,6 +12,7 @@ pub use metrics::{Bin, auc, balanced_accuracy, brier, calibration, correlation};
 use serde::{Deserialize, Serialize};
 
 use crate::cadence::base_rate;
+use crate::learned::observed;
 use crate::purchase::Sample;
 use crate::purchase::fit::{Options, Rung, fit};
 use crate::rfm::{Day, History, Rfm};
@@ -148,7 +149,9 @@ pub fn rolling(
         let known: Vec<(&History, Rfm)> =
             histories.iter().filter_map(|history| Some((history, history.rfm(day)?))).collect();
         let sample: Sample = known.iter().map(|(_, rfm)| rfm).collect();
-        let fit = fit(&sample, options);
+        // The last rung is counted, as whoever lives by it counts it: from what was known on the day.
+        let base = observed(histories, day, window);
+        let fit = fit(&sample, &Options { base, ..options.clone() });
         let end = day.saturating_add_unsigned(window_days);
         let cases: Vec<Case> = known
             .iter()

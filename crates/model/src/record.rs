@@ -189,6 +189,37 @@ pub struct OrderRecord {
     pub cart: Option<String>,
 }
 
+impl OrderRecord {
+    /// An order of which nothing is known but that it was placed; its number is its id.
+    pub fn placed(
+        external_id: impl Into<String>,
+        customer: CustomerRef,
+        placed_at: At,
+        total: Money,
+    ) -> Self {
+        let external_id = external_id.into();
+        OrderRecord {
+            number: external_id.clone(),
+            external_id,
+            customer,
+            profile: None,
+            state: OrderState::Placed,
+            placed_at,
+            updated_at: None,
+            paid_at: None,
+            shipped_at: None,
+            delivered_at: None,
+            cancelled_at: None,
+            total,
+            lines: Vec::new(),
+            item_count: None,
+            refunds: Vec::new(),
+            coupons: Vec::new(),
+            cart: None,
+        }
+    }
+}
+
 /// A cart as it stands now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CartRecord {

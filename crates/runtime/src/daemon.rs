@@ -22,7 +22,7 @@ use crate::dispatch::{DispatchReport, Dispatcher, carries};
 use crate::error::RuntimeError;
 use crate::evaluate::{EvaluateReport, evaluate, sold_out};
 use crate::handing::LEASE_MICROS;
-use crate::learn::{is_behind, is_time, learn, put_learned};
+use crate::learn::{is_behind, is_time, learn_nightly, put_learned};
 use crate::project::Project;
 use crate::reload::{Reload, keep_reloading};
 use crate::sync::sync;
@@ -328,6 +328,8 @@ async fn keep_deciding(shared: Shared) {
         shared.is_superseded.store(is_superseded, Ordering::SeqCst);
         let wait = match turn {
             Ok(Ok(wait)) => wait,
+            // With what was learned, at once.
+            Ok(Err(RuntimeError::Outdated)) => Duration::ZERO,
             Ok(Err(error)) => {
                 tracing::error!(%error, "evaluating failed; it is tried again");
                 AFTER_FAILURE
@@ -412,7 +414,7 @@ async fn keep_learning(shared: Shared) {
             if !is_time(&work.store, &work.project.shop.zone, now).await? {
                 return Ok(None);
             }
-            learn(&work.store, &work.project, now).await
+            learn_nightly(&work.store, &work.project, now).await
         });
         wait = match turn.await {
             Ok(Ok(None)) => LEARN_AGAIN,

@@ -12,6 +12,9 @@ pub enum RuntimeError {
     /// Somebody put another configuration in place since this one was.
     #[error("another configuration was put in place since this one was loaded; start again to go by it")]
     Superseded,
+    /// Something was learned meanwhile that is to be decided by.
+    #[error("the shop was learned of meanwhile; what is not decided yet is decided by that: try again")]
+    Outdated,
     /// Work on another thread panicked; nothing of it was stored.
     #[error("{what} panicked; this is a defect in zyklus, please report it")]
     Panicked {

@@ -13,7 +13,7 @@ use zyklus_store::{ApplyReport, AsOf, JourneyActivation, SnapshotBatch, Store};
 
 use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
-use crate::learn::{put_learned, put_learned_by};
+use crate::learn::{is_outdated, put_learned, put_learned_by};
 use crate::project::Project;
 
 /// How many customers are looked up at a time. They are read in one go as long as somebody takes them: SQLite's readers
@@ -162,16 +162,17 @@ fn said(journey: &Journey) -> String {
 /// time: reading and storing keep one thread of the database busy each, deciding has the rest.
 ///
 /// # Errors
-/// The store's, and [`RuntimeError::Superseded`] when the book is not the one prepared last: two daemons with
-/// different files would bring runs over to and fro. What was stored before stays.
+/// The store's, [`RuntimeError::Superseded`] when the book is not the one prepared last: two daemons with different
+/// files would bring runs over to and fro; and [`RuntimeError::Outdated`] when something was learned since that the book
+/// decides by. What was stored before stays.
 pub async fn evaluate(
     store: &Store,
     book: &Book,
     now: At,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<EvaluateReport, RuntimeError> {
-    let definition: Arc<str> = definition_of(book).into();
     let book = Arc::new(book.clone());
+    let fence = Fence { definition: definition_of(&book).into(), book: Arc::clone(&book) };
     let mut report = EvaluateReport::default();
     for round in 0..ROUNDS {
         // Who asked to be looked at again at once is due a microsecond later; what is decided then is still decided
@@ -180,12 +181,12 @@ pub async fn evaluate(
         let (to_decide, read) = mpsc::channel(1);
         let (to_store, mut decided) = mpsc::channel(1);
         let in_hand = Arc::new(InHand::new(HashSet::new()));
-        let reader = read_on(store.clone(), Arc::clone(&definition), due_by, Arc::clone(&in_hand), to_decide);
+        let reader = read_on(store.clone(), fence.clone(), due_by, Arc::clone(&in_hand), to_decide);
         let reader = tokio::spawn(reader);
         let decider = tokio::spawn(decide_on(store.clone(), Arc::clone(&book), now, read, to_store));
         let mut was_stored = Ok(());
         while let Some((ids, decisions)) = decided.recv().await {
-            was_stored = apply(store, &definition, decisions, &mut report).await;
+            was_stored = apply(store, &fence, decisions, &mut report).await;
             if was_stored.is_err() {
                 break;
             }
@@ -208,19 +209,31 @@ pub async fn evaluate(
 /// Stores decisions, unless what they were decided by is no longer in place.
 async fn apply(
     store: &Store,
-    definition: &str,
+    fence: &Fence,
     decisions: Vec<Decision>,
     report: &mut EvaluateReport,
 ) -> Result<(), RuntimeError> {
-    refuse_superseded(store, definition).await?;
+    fence.holds(store).await?;
     report.count(&store.apply(decisions).await?);
     Ok(())
 }
 
-async fn refuse_superseded(store: &Store, definition: &str) -> Result<(), RuntimeError> {
-    match store.get_meta("definition").await? {
-        Some(known) if known != definition => Err(RuntimeError::Superseded),
-        _ => Ok(()),
+/// What is decided by, and is to be in place as long as that takes.
+#[derive(Clone)]
+struct Fence {
+    definition: Arc<str>,
+    book: Arc<Book>,
+}
+
+impl Fence {
+    /// Everybody is made due together with what makes a book outdated. So whoever was read after that is not judged by
+    /// what was before.
+    async fn holds(&self, store: &Store) -> Result<(), RuntimeError> {
+        match store.get_meta("definition").await? {
+            Some(known) if *known != *self.definition => return Err(RuntimeError::Superseded),
+            _ => {}
+        }
+        if is_outdated(store, &self.book).await? { Err(RuntimeError::Outdated) } else { Ok(()) }
     }
 }
 
@@ -241,7 +254,7 @@ type InHand = watch::Sender<HashSet<CustomerId>>;
 /// at the end. Ends without a word when nobody takes what it reads.
 async fn read_on(
     store: Store,
-    definition: Arc<str>,
+    fence: Fence,
     due_by: At,
     in_hand: Arc<InHand>,
     to_decide: mpsc::Sender<SnapshotBatch>,
@@ -250,7 +263,7 @@ async fn read_on(
     for _ in 0..ROUNDS {
         let mut after = None;
         loop {
-            refuse_superseded(&store, &definition).await?;
+            fence.holds(&store).await?;
             let due = store.due_after(due_by, after, PASSAGE).await?;
             let Some(furthest) = due.last().copied() else { break };
             after = Some(furthest);

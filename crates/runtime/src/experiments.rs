@@ -17,9 +17,10 @@ use zyklus_insight::experiment::{
 };
 use zyklus_insight::interval::{Figure, Level, Moments, Tally, mean, share};
 use zyklus_model::{At, CustomerId, Run};
-use zyklus_store::Store;
+use zyklus_store::{Lesson, Store};
 
 use crate::error::RuntimeError;
+use crate::learn::{text, versions};
 
 /// No way falls below this share, so that a change of heart is noticed; of many ways together, not below [`AT_MOST`].
 const LEAST: f64 = 0.05;
@@ -260,11 +261,12 @@ pub async fn learn_shares(store: &Store, book: &Book, now: At) -> Result<u64, Ru
         return Ok(0);
     }
     let shares = experiment(store, book, now).await?;
-    let body = serde_json::to_string(&shares).map_err(RuntimeError::NotKept)?;
-    let known = store.shares_by(At::MAX).await?;
+    let body = text(&shares)?;
+    let known = store.learned_by(Lesson::Shares, now).await?;
     let is_news = known.as_ref().map_or(!shares.splits.is_empty(), |(_, known)| *known != body);
     if is_news {
-        store.keep_shares(now, &body).await?;
+        // Who is on the way already keeps it: nobody has to be looked at again.
+        store.keep_learned(now, vec![(Lesson::Shares, body)], false).await?;
     }
     Ok(shares.splits.len() as u64)
 }
@@ -274,26 +276,5 @@ pub async fn learn_shares(store: &Store, book: &Book, now: At) -> Result<u64, Ru
 /// # Errors
 /// The store's.
 pub async fn last_shares(store: &Store) -> Result<Option<(At, Arc<Shares>)>, RuntimeError> {
-    Ok(versions(store.shares_by(At::MAX).await?).last().cloned())
-}
-
-/// Shares as a book has them. What cannot be read, because another version wrote it, counts as not learned.
-pub(crate) fn versions(kept: impl IntoIterator<Item = (At, String)>) -> Arc<[(At, Arc<Shares>)]> {
-    let read = |(at, body): (At, String)| match serde_json::from_str(&body) {
-        Ok(shares) => Some((at, Arc::new(shares))),
-        Err(error) => {
-            tracing::warn!(%error, "learned shares cannot be read; they are learned anew");
-            None
-        }
-    };
-    kept.into_iter().filter_map(read).collect()
-}
-
-/// Whether other shares hold than those a book has, and it has use for them.
-///
-/// # Errors
-/// The store's.
-pub(crate) async fn is_behind(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
-    let known = book.shares.last().map(|(at, _)| *at);
-    Ok(book.experiments().next().is_some() && store.shares_at().await? != known)
+    Ok(versions(store.learned_by(Lesson::Shares, At::MAX).await?).last().cloned())
 }

@@ -10,9 +10,10 @@ use zyklus_insight::text::Language;
 use zyklus_insight::text::sentiment::{Contradiction, Quality, TrainError};
 use zyklus_insight::text::trend::{Comparison, Key, MonthTrend, Share, Shift};
 use zyklus_model::{At, CustomerId, FeedbackId, FeedbackKind};
-use zyklus_store::Store;
+use zyklus_store::{Lesson, Store};
 
 use crate::error::RuntimeError;
+use crate::learn::versions;
 
 pub(crate) mod listen;
 mod tally;
@@ -104,6 +105,8 @@ pub enum Untaught {
     },
     /// The texts do not say what the scores say.
     NoSkill,
+    /// They would: the next night does.
+    NotYet,
 }
 
 /// Who judged how much.
@@ -170,20 +173,24 @@ pub async fn feedback(
     now: At,
     days: u32,
 ) -> Result<FeedbackReport, RuntimeError> {
-    let lessons = Lessons::read(store, now).await?;
-    let reviews = lessons.reviews;
-    let learned = elsewhere(move || lessons.learn()).await?;
-    let (ears, model) = match learned {
-        Ok(model) => (Ears::ShopModel { reviews, quality: *model.quality() }, Some(model)),
-        Err(error) => {
-            let because = match error {
-                TrainError::TooFew { praise, blame, least } => Untaught::TooFew { praise, blame, least },
-                TrainError::NoSkill => Untaught::NoSkill,
+    // Conditions go by what was learned last: so does this.
+    let kept = versions::<Voice>(store.learned_by(Lesson::Voice, now).await?);
+    let kept = kept.last().map(|(_, voice)| Voice::clone(voice));
+    let (ears, voice) = match kept {
+        Some(Voice { reviews, model: Some(model) }) => {
+            (Ears::ShopModel { reviews, quality: *model.quality() }, Voice { reviews, model: Some(model) })
+        }
+        _ => {
+            let lessons = Lessons::read(store, now).await?;
+            let reviews = lessons.reviews;
+            let because = match elsewhere(move || lessons.learn()).await? {
+                Ok(_) => Untaught::NotYet,
+                Err(TrainError::TooFew { praise, blame, least }) => Untaught::TooFew { praise, blame, least },
+                Err(TrainError::NoSkill) => Untaught::NoSkill,
             };
-            (Ears::SeedWords { because }, None)
+            (Ears::SeedWords { because }, Voice { reviews, model: None })
         }
     };
-    let voice = Voice { reviews, model };
     let mut tally = Tally::new(voice, &book.settings, now, days, BEFORE_DAYS);
     let mut after = None;
     loop {

@@ -1,11 +1,13 @@
-//! Learning: reads all orders and reviews, fits the shop's models, keeps them, and puts them into books. Off the path of everything
-//! else: it reads page by page, computes on a thread that may take long, and writes once. Never decides.
+//! Learning: reads all orders and reviews, fits the shop's models, keeps them, and puts them into books. Off the path of
+//! everything else: it reads page by page, computes on a thread that may take long, and writes once. Never decides.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use zyklus_engine::Book;
 use zyklus_engine::condition::Group;
 use zyklus_engine::outlook::day_of;
@@ -17,22 +19,22 @@ use zyklus_insight::recommend::{Goods, Line};
 use zyklus_insight::rfm::{Day, History};
 use zyklus_insight::validate::{Report, ValidateError, rolling};
 use zyklus_model::{At, CustomerId};
-use zyklus_store::{AsOf, Store};
+use zyklus_store::{AsOf, Lesson, Store};
 
 use crate::error::RuntimeError;
-use crate::experiments::{self, learn_shares};
-use crate::feedback::listen::{self, listen, put_voice, put_voice_by};
+use crate::experiments::learn_shares;
+use crate::feedback::listen::listen;
 use crate::project::Project;
 
 /// When shops sleep.
 const NIGHT: Time = jiff::civil::time(3, 0, 0, 0);
-/// A replay learns every so many days: a shop's figures hardly move in a month.
-const REPLAYED_EVERY: i64 = 28;
+/// A shop's figures hardly move in so many days.
+const REFIT_DAYS: i64 = 28;
 /// Orders read at a time.
 const PAGE: u32 = 10_000;
 
 /// What learning came to.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LearnReport {
     /// As of when.
     pub at: At,
@@ -42,6 +44,8 @@ pub struct LearnReport {
     pub purchases: u64,
     /// Products that were bought.
     pub products: u64,
+    /// Whether the shop's model is another from now on.
+    pub is_kept: bool,
     /// From how many reviews it was learned anew how customers praise and blame; none if it stays at what was known.
     pub reviews: Option<u64>,
     /// Splits that go by learned shares.
@@ -92,40 +96,72 @@ pub(crate) async fn read_orders(store: &Store, zone: &TimeZone, now: At) -> Resu
     Ok(orders)
 }
 
-/// Learns of the shop as of `now` and keeps it; nothing if nobody has ordered yet. Whoever decides by predictions is
-/// looked at again then. The shares of splits are learned even if nobody has ordered.
+/// Learns of the shop as of `now` and keeps it; nothing if nobody has ordered yet. Whoever decides by it is looked at again
+/// then. Shares of splits and how customers praise are learned even if nobody has ordered.
 ///
 /// # Errors
 /// The store's.
 pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<LearnReport>, RuntimeError> {
+    learn_when(store, project, now, |_, _| true).await
+}
+
+/// The same as each night: the shop's model is kept if it judges by another measure than the one in place, or if that is
+/// older than four weeks. In between, it would move hardly anybody, and everybody would be looked at for it.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn learn_nightly(
+    store: &Store,
+    project: &Project,
+    now: At,
+) -> Result<Option<LearnReport>, RuntimeError> {
+    let is_news = |learned: &Learned, known: Option<&(At, Arc<Learned>)>| {
+        let is_old = known.is_none_or(|(at, _)| at.plus_days(REFIT_DAYS) <= now);
+        is_old || learned.is_unlike(known.map(|(_, known)| &**known))
+    };
+    learn_when(store, project, now, is_news).await
+}
+
+async fn learn_when(
+    store: &Store,
+    project: &Project,
+    now: At,
+    is_news: impl Fn(&Learned, Option<&(At, Arc<Learned>)>) -> bool,
+) -> Result<Option<LearnReport>, RuntimeError> {
     let splits = learn_shares(store, &project.book, now).await?;
+    let mut lessons = Vec::new();
+    let heard = listen(store, now).await?;
+    let reviews = heard.as_ref().map(|(reviews, _)| *reviews);
+    lessons.extend(heard.map(|(_, body)| (Lesson::Voice, body)));
     let orders = read_orders(store, &project.shop.zone, now).await?;
     let until = day_of(now, &project.shop.zone);
     let fitting = tokio::task::spawn_blocking(move || {
-        let learned = Learned::of(&orders.histories, until, Kind::default(), Budget::default())?;
+        let learned = Learned::of(&orders.histories, until, Kind::default(), Budget::default());
         drop(orders.histories);
-        let goods = Goods::learn(orders.products, orders.lines, until);
-        Some((learned, goods))
+        (learned, Goods::learn(orders.products, orders.lines, until))
     });
-    let fitted = fitting.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
-    let Some((learned, goods)) = fitted else { return Ok(None) };
-    let mut report = LearnReport {
-        at: now,
-        customers: learned.customers,
-        purchases: learned.purchases,
-        products: goods.products().len() as u64,
-        reviews: None,
-        splits,
-    };
-    let text = |what: Result<String, serde_json::Error>| what.map_err(RuntimeError::NotKept);
-    let (body, goods) = (text(serde_json::to_string(&learned))?, text(serde_json::to_string(&goods))?);
-    store.keep_learned(now, body, goods).await?;
-    report.reviews = listen(store, now).await?;
-    if project.book.reads(Group::Prediction) || (report.reviews.is_some() && project.book.reads(Group::Voice))
-    {
-        store.reconsider(now).await?;
+    let (learned, goods) = fitting.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
+    // Kept each night: it says when that was.
+    lessons.push((Lesson::Goods, text(&goods)?));
+    let mut report = None;
+    if let Some(learned) = learned {
+        let is_kept = is_news(&learned, learned_by(store, now).await?.as_ref());
+        if is_kept {
+            lessons.push((Lesson::Shop, text(&learned)?));
+        }
+        let (customers, purchases) = (learned.customers, learned.purchases);
+        let products = goods.products().len() as u64;
+        report = Some(LearnReport { at: now, customers, purchases, products, is_kept, reviews, splits });
     }
-    Ok(Some(report))
+    // Shares are not among them: they only move who comes next.
+    let wakes = lessons.iter().any(|(lesson, _)| goes_by(&project.book, *lesson));
+    store.keep_learned(now, lessons, wakes).await?;
+    Ok(report)
+}
+
+/// What was learned as it is kept.
+pub(crate) fn text(lesson: &impl Serialize) -> Result<String, RuntimeError> {
+    serde_json::to_string(lesson).map_err(RuntimeError::NotKept)
 }
 
 /// Learns if it is time to, and gives the book with what was learned; the same book if it was not.
@@ -138,20 +174,21 @@ pub async fn learn_if_due(
     book: &Arc<Book>,
     now: At,
 ) -> Result<Arc<Book>, RuntimeError> {
-    if !is_time(store, &project.shop.zone, now).await? || learn(store, project, now).await?.is_none() {
+    if !is_time(store, &project.shop.zone, now).await? {
         return Ok(Arc::clone(book));
     }
+    learn_nightly(store, project, now).await?;
     let mut next = Book::clone(book);
     put_learned(store, &mut next).await?;
     Ok(Arc::new(next))
 }
 
-/// What was learned last of the shop, and as of when.
+/// What had been learned last of the shop by an instant, and as of when.
 ///
 /// # Errors
 /// The store's.
-pub async fn last_learned(store: &Store) -> Result<Option<(At, Arc<Learned>)>, RuntimeError> {
-    Ok(versions(store.learned().await?).last().cloned())
+pub async fn learned_by(store: &Store, at: At) -> Result<Option<(At, Arc<Learned>)>, RuntimeError> {
+    Ok(versions(store.learned_by(Lesson::Shop, at).await?).last().cloned())
 }
 
 /// Forecasts the past as of several days, a window apart, by what was known then, and holds that against what came. The
@@ -179,46 +216,103 @@ pub async fn validate(
     work.await.map_err(|_| RuntimeError::Panicked { what: "holding forecasts against what came" })
 }
 
-/// Puts what was learned last into a book, if its conditions or splits go by it and it is not there yet. What cannot be read, because
-/// another version wrote it, counts as not learned: the next night learns anew.
+/// Whether a book decides by something that is learned.
+fn goes_by(book: &Book, lesson: Lesson) -> bool {
+    match lesson {
+        Lesson::Shop => book.reads(Group::Prediction),
+        Lesson::Voice => book.reads(Group::Voice),
+        Lesson::Shares => book.experiments().next().is_some(),
+        // Mails are made of it, and nothing is decided by it.
+        Lesson::Goods => false,
+    }
+}
+
+/// Puts what was learned into a book that decides by it, where it is not there yet. Of the shop all that is kept, since a
+/// customer who is late is judged by what counted then.
 ///
 /// # Errors
 /// The store's.
 pub(crate) async fn put_learned(store: &Store, book: &mut Book) -> Result<(), RuntimeError> {
-    if book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book) {
-        book.learned = versions(store.learned().await?);
+    if is_other(store, book, Lesson::Shop, &book.learned).await? {
+        book.learned = versions(store.learned_until(Lesson::Shop, At::MAX).await?);
     }
-    if experiments::is_behind(store, book).await? {
-        book.shares = experiments::versions(store.shares_by(At::MAX).await?);
+    if is_other(store, book, Lesson::Voice, &book.voice).await? {
+        book.voice = versions(store.learned_by(Lesson::Voice, At::MAX).await?);
     }
-    put_voice(store, book).await
+    if is_other(store, book, Lesson::Shares, &book.shares).await? {
+        book.shares = versions(store.learned_until(Lesson::Shares, At::MAX).await?);
+    }
+    Ok(())
 }
 
-/// Whether something was learned since, that a book's conditions or splits go by.
+/// Whether something was learned that a book decides by and does not have.
 ///
 /// # Errors
 /// The store's.
 pub(crate) async fn is_behind(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
-    let is_other = book.reads(Group::Prediction) && store.learned_at().await? != learned_at(book);
-    Ok(is_other || experiments::is_behind(store, book).await? || listen::is_behind(store, book).await?)
+    let is_behind = is_outdated(store, book).await?;
+    Ok(is_behind || is_other(store, book, Lesson::Shares, &book.shares).await?)
 }
 
-fn learned_at(book: &Book) -> Option<At> {
-    book.learned.last().map(|(at, _)| *at)
+/// Whether something was learned that made everybody due, and a book does not have. Shares only move who comes next.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn is_outdated(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
+    Ok(is_other(store, book, Lesson::Shop, &book.learned).await?
+        || is_other(store, book, Lesson::Voice, &book.voice).await?)
 }
 
-/// Puts into a book what had been learned by an instant.
+async fn is_other<T>(
+    store: &Store,
+    book: &Book,
+    lesson: Lesson,
+    known: &[(At, T)],
+) -> Result<bool, RuntimeError> {
+    let known = known.last().map(|(at, _)| *at);
+    Ok(goes_by(book, lesson) && store.learned_at(lesson, At::MAX).await? != known)
+}
+
+/// Puts into a book what had been learned by an instant, as far as it decides by it.
 ///
 /// # Errors
 /// The store's.
 pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), RuntimeError> {
-    if book.reads(Group::Prediction) {
-        book.learned = versions(past.learned().await?);
+    if goes_by(book, Lesson::Shop) {
+        book.learned = versions(past.learned_until(Lesson::Shop).await?);
     }
-    if book.experiments().next().is_some() {
-        book.shares = experiments::versions(past.shares().await?);
+    if goes_by(book, Lesson::Voice) {
+        book.voice = versions(past.learned_until(Lesson::Voice).await?.pop());
     }
-    put_voice_by(past, book).await
+    if goes_by(book, Lesson::Shares) {
+        book.shares = versions(past.learned_until(Lesson::Shares).await?);
+    }
+    Ok(())
+}
+
+/// Puts into books that replay a stretch of time what was known then: of the shop also what would have been (see
+/// [`learned_over`]), of the rest what was kept.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn put_learned_over(
+    store: &Store,
+    books: &mut [Book],
+    (from, to): (At, At),
+) -> Result<(), RuntimeError> {
+    if let Some(book) = books.iter().find(|book| goes_by(book, Lesson::Shop)) {
+        let learned = learned_over(store, &book.settings.zone, (from, to)).await?;
+        books.iter_mut().for_each(|book| book.learned = Arc::clone(&learned));
+    }
+    if books.iter().any(|book| goes_by(book, Lesson::Voice)) {
+        let voice = versions(store.learned_until(Lesson::Voice, to).await?);
+        books.iter_mut().for_each(|book| book.voice = Arc::clone(&voice));
+    }
+    if books.iter().any(|book| goes_by(book, Lesson::Shares)) {
+        let shares = versions(store.learned_until(Lesson::Shares, to).await?);
+        books.iter_mut().for_each(|book| book.shares = Arc::clone(&shares));
+    }
+    Ok(())
 }
 
 /// What was, or would have been, known of the shop in a stretch of time: what was learned then, as far as it is kept; before
@@ -232,11 +326,10 @@ pub async fn learned_over(
     zone: &TimeZone,
     (from, to): (At, At),
 ) -> Result<Arc<[(At, Arc<Learned>)]>, RuntimeError> {
-    let kept = store.learned_between(from, to).await?;
-    let kept: Vec<(At, Arc<Learned>)> = kept.into_iter().filter_map(read_version).collect();
+    let kept: Arc<[(At, Arc<Learned>)]> = versions(store.learned_until(Lesson::Shop, to).await?);
     let first = kept.first().map_or(to, |(at, _)| *at);
     if first <= from {
-        return Ok(kept.into());
+        return Ok(kept);
     }
     let orders = read_orders(store, zone, first).await?;
     let zone = zone.clone();
@@ -247,9 +340,9 @@ pub async fn learned_over(
             let learned =
                 Learned::of(&orders.histories, day_of(at, &zone), Kind::default(), Budget::default());
             all.extend(learned.map(|learned| (at, Arc::new(learned))));
-            at = at.plus_days(REPLAYED_EVERY);
+            at = at.plus_days(REFIT_DAYS);
         }
-        all.extend(kept);
+        all.extend(kept.iter().cloned());
         all
     });
     let all = work.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
@@ -262,7 +355,7 @@ pub async fn learned_over(
 /// # Errors
 /// The store's.
 pub(crate) async fn is_time(store: &Store, zone: &TimeZone, now: At) -> Result<bool, RuntimeError> {
-    let Some(last) = store.learned_at().await? else {
+    let Some(last) = store.learned_at(Lesson::Goods, At::MAX).await? else {
         let cursors = store.cursors().await?;
         return Ok(!cursors.is_empty() && cursors.iter().all(|cursor| cursor.caught_up_at.is_some()));
     };
@@ -276,16 +369,17 @@ pub(crate) async fn is_time(store: &Store, zone: &TimeZone, now: At) -> Result<b
     Ok(last < night)
 }
 
-pub(crate) fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Learned>)]> {
-    kept.and_then(read_version).into_iter().collect()
-}
-
-fn read_version((at, body): (At, String)) -> Option<(At, Arc<Learned>)> {
-    match serde_json::from_str(&body) {
-        Ok(learned) => Some((at, Arc::new(learned))),
+/// What was kept, as books have it. What cannot be read, because another version of the program wrote it, counts as not
+/// learned: the next night learns anew.
+pub(crate) fn versions<T: DeserializeOwned>(
+    kept: impl IntoIterator<Item = (At, String)>,
+) -> Arc<[(At, Arc<T>)]> {
+    let read = |(at, body): (At, String)| match serde_json::from_str(&body) {
+        Ok(lesson) => Some((at, Arc::new(lesson))),
         Err(error) => {
-            tracing::warn!(%error, "what was learned cannot be read; it is learned anew");
+            tracing::warn!(learned.at = %at, %error, "what was learned cannot be read; it is learned anew");
             None
         }
-    }
+    };
+    kept.into_iter().filter_map(read).collect()
 }

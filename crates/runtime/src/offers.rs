@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use zyklus_engine::outlook::day_of;
 use zyklus_insight::recommend::{Goods, Line, Reason};
 use zyklus_model::{At, Product, Snapshot};
-use zyklus_store::Store;
+use zyklus_store::{Lesson, Store};
 
 use crate::error::RuntimeError;
 use crate::template::{ProductContext, TemplateLocale};
@@ -41,7 +41,7 @@ impl LatestGoods {
         {
             return Ok(known.goods.clone());
         }
-        let learned_at = store.learned_at().await?;
+        let learned_at = store.learned_at(Lesson::Goods, At::MAX).await?;
         let goods = match &*known {
             Some(known) if known.learned_at == learned_at => known.goods.clone(),
             _ => read(store).await?,
@@ -52,7 +52,7 @@ impl LatestGoods {
 }
 
 async fn read(store: &Store) -> Result<Option<Arc<Goods>>, RuntimeError> {
-    let Some((_, text)) = store.learned_goods().await? else { return Ok(None) };
+    let Some((_, text)) = store.learned_by(Lesson::Goods, At::MAX).await? else { return Ok(None) };
     // Thousands of products: not on a thread that others wait for.
     let reading = tokio::task::spawn_blocking(move || serde_json::from_str::<Goods>(&text));
     match reading.await.map_err(|_| RuntimeError::Panicked { what: "reading what was learned" })? {

@@ -11,7 +11,7 @@ use zyklus_engine::phase::{classify, replay};
 use zyklus_engine::zone::zone_of;
 use zyklus_insight::learned::Learned;
 use zyklus_model::{At, Money, Order, RunState, Snapshot};
-use zyklus_store::{AsOf, Store};
+use zyklus_store::{AsOf, Lesson, Store};
 
 use crate::error::RuntimeError;
 use crate::journeys::{JourneyRow, Journeys};
@@ -136,7 +136,8 @@ struct Tally {
 /// # Errors
 /// The store's.
 pub async fn report(store: &Store, project: &Project, book: &Book, now: At) -> Result<Report, RuntimeError> {
-    let mut tally = Tally::new(project, book, versions(store.learned().await?).last(), now);
+    let mut tally =
+        Tally::new(project, book, versions(store.learned_by(Lesson::Shop, now).await?).last(), now);
     let mut after = None;
     loop {
         let ids = store.customer_ids(after, BATCH).await?;
@@ -175,7 +176,7 @@ pub async fn report_as_of(
     book: &Book,
 ) -> Result<(Report, u64), RuntimeError> {
     let now = past.at();
-    let mut tally = Tally::new(project, book, versions(past.learned().await?).last(), now);
+    let mut tally = Tally::new(project, book, versions(past.learned_until(Lesson::Shop).await?).last(), now);
     let (mut after, mut others) = (None, 0);
     loop {
         let ids = past.customer_ids(after, BATCH).await?;

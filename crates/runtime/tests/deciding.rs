@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
-use zyklus_model::{At, Currency, CustomerRef, Money, OrderRecord, OrderState, Origin, Rates, Record};
+use zyklus_model::{At, Currency, CustomerRef, Money, OrderRecord, Origin, Rates, Record};
 use zyklus_runtime::{Plan, PlannedNew, Window, backtest, evaluate, plan, plan_from, starter_files};
 use zyklus_store::{Ingest, OpenOptions, Store};
 
@@ -33,25 +33,8 @@ async fn store(dir: &tempfile::TempDir) -> Store {
 /// Somebody buys for so much, just now.
 fn order(name: &str, minor: i64) -> Record {
     let email = Some(format!("{name}@customer.example"));
-    Record::Order(OrderRecord {
-        external_id: name.to_owned(),
-        number: name.to_owned(),
-        customer: CustomerRef { external_id: Some(name.to_owned()), email, email_verified: true },
-        profile: None,
-        state: OrderState::Placed,
-        placed_at: at(-10),
-        updated_at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-        cancelled_at: None,
-        total: Money::new(minor, Currency::EUR),
-        lines: Vec::new(),
-        item_count: None,
-        refunds: Vec::new(),
-        coupons: Vec::new(),
-        cart: None,
-    })
+    let customer = CustomerRef { external_id: Some(name.to_owned()), email, email_verified: true };
+    Record::Order(OrderRecord::placed(name, customer, at(-10), Money::new(minor, Currency::EUR)))
 }
 
 async fn take(store: &Store, records: Vec<Record>) {

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 
 use zyklus_engine::experiment::{Drawn, How, SplitShares, WHOLE};
 use zyklus_engine::{Book, Lifecycle, Playbook, Settings};
-use zyklus_model::{
-    At, Currency, CustomerRef, EventRecord, Money, OrderRecord, OrderState, Origin, Rates, Record, Run,
-};
+use zyklus_model::{At, Currency, CustomerRef, EventRecord, Money, OrderRecord, Origin, Rates, Record, Run};
 use zyklus_runtime::experiments::{experiment, last_shares, learn_shares};
 use zyklus_runtime::{evaluate, starter_files};
 use zyklus_store::{Ingest, OpenOptions, Store};
@@ -95,25 +93,8 @@ fn customer(number: u32) -> CustomerRef {
 }
 
 fn order(number: u32, which: &str, minor: i64, at: At) -> Record {
-    Record::Order(OrderRecord {
-        external_id: format!("{number}-{which}"),
-        number: format!("{number}-{which}"),
-        customer: customer(number),
-        profile: None,
-        state: OrderState::Placed,
-        placed_at: at.plus_seconds(-60),
-        updated_at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-        cancelled_at: None,
-        total: Money::new(minor, Currency::EUR),
-        lines: Vec::new(),
-        item_count: None,
-        refunds: Vec::new(),
-        coupons: Vec::new(),
-        cart: None,
-    })
+    let (id, total) = (format!("{number}-{which}"), Money::new(minor, Currency::EUR));
+    Record::Order(OrderRecord::placed(id, customer(number), at.plus_seconds(-60), total))
 }
 
 /// Six of ten of those who went the good way do it, two of ten of the others.

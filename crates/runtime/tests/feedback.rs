@@ -10,8 +10,8 @@ use zyklus_insight::text::Language;
 use zyklus_insight::text::sentiment::Contradiction;
 use zyklus_insight::text::trend::Change;
 use zyklus_model::{
-    At, Currency, CustomerRef, DAY_MICROS, FeedbackKind, FeedbackRecord, Money, OrderRecord, OrderState,
-    Origin, Rates, Record,
+    At, Currency, CustomerRef, DAY_MICROS, FeedbackKind, FeedbackRecord, Money, OrderRecord, Origin, Rates,
+    Record,
 };
 use zyklus_runtime::feedback::{Ears, Untaught};
 use zyklus_runtime::{FeedbackReport, Project, book_for_reading, feedback, learn};
@@ -64,7 +64,9 @@ impl Bed {
     }
 
     async fn report(&self) -> FeedbackReport {
-        feedback(&self.store, &self.project("", "").book, now(), 90).await.unwrap()
+        let project = self.project("", "");
+        learn(&self.store, &project, now()).await.unwrap();
+        feedback(&self.store, &project.book, now(), 90).await.unwrap()
     }
 }
 
@@ -199,25 +201,7 @@ async fn few_reviews_are_judged_by_words_of_ours() {
 }
 
 fn order() -> Record {
-    Record::Order(OrderRecord {
-        external_id: "1".into(),
-        number: "1".into(),
-        customer: who("r0"),
-        profile: None,
-        state: OrderState::Placed,
-        placed_at: ago(30),
-        updated_at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-        cancelled_at: None,
-        total: Money::new(1_000, Currency::EUR),
-        lines: Vec::new(),
-        item_count: None,
-        refunds: Vec::new(),
-        coupons: Vec::new(),
-        cart: None,
-    })
+    Record::Order(OrderRecord::placed("1", who("r0"), ago(30), Money::new(1_000, Currency::EUR)))
 }
 
 const SORRY: &str = "[journeys.sorry]\nlabel = { en = \"Sorry\" }\nstart = { event = \"feedback.received\" }\n\

@@ -8,10 +8,10 @@ use zyklus_host::{ConfigOptions, Registry};
 use zyklus_insight::rfm::History;
 use zyklus_model::{
     At, Currency, CustomerRecord, CustomerRef, EventRecord, FeedbackKind, FeedbackRecord, Money, OrderRecord,
-    OrderState, Origin, Rates, Record,
+    Origin, Rates, Record,
 };
 use zyklus_runtime::kpis::{Measure, Why};
-use zyklus_runtime::learn::last_learned;
+use zyklus_runtime::learn::learned_by;
 use zyklus_runtime::page::page;
 use zyklus_runtime::{Project, Report, evaluate, learn, prepare, report, report_as_of};
 use zyklus_store::{Ingest, OpenOptions, Store};
@@ -66,24 +66,10 @@ fn records(shop: &[Buyer]) -> Vec<Record> {
         }));
         for (place, (days, minor)) in buyer.orders.iter().enumerate() {
             let id = format!("{}-{place}", buyer.name);
+            let total = Money::new(*minor, Currency::EUR);
             records.push(Record::Order(OrderRecord {
-                external_id: id.clone(),
-                number: id,
-                customer: whom(&buyer.name),
-                profile: None,
-                state: OrderState::Placed,
-                placed_at: ago(*days),
-                updated_at: None,
-                paid_at: None,
-                shipped_at: None,
-                delivered_at: None,
-                cancelled_at: None,
-                total: Money::new(*minor, Currency::EUR),
-                lines: Vec::new(),
-                item_count: None,
-                refunds: Vec::new(),
                 coupons: if place == 1 { vec!["WELCOME".to_owned()] } else { Vec::new() },
-                cart: None,
+                ..OrderRecord::placed(id, whom(&buyer.name), ago(*days), total)
             }));
         }
         // Each tenth answers; who answers twice counts once, with the later answer.
@@ -357,7 +343,7 @@ async fn what_was_learned_says_what_buyers_will_bring_in_and_as_of_says_the_same
 
     learn(&bed.store, &bed.project, ago(0)).await.unwrap().unwrap();
     let figures = bed.report().await;
-    let (_, learned) = last_learned(&bed.store).await.unwrap().unwrap();
+    let (_, learned) = learned_by(&bed.store, ago(0)).await.unwrap().unwrap();
     let zone = &bed.project.shop.zone;
     let value = |b: &Buyer| {
         let days = b.orders.iter().map(|o| (day_of(ago(o.0), zone), o.1)).collect();

@@ -84,19 +84,19 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn reconsider(&self, now: At) -> Result<u64> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let sql = "SELECT COUNT(*) FROM evaluation WHERE due_at > $1";
-                let (woken,): (i64,) = tx.first(sql, args![now]).await?.unwrap_or_default();
-                let sql = "UPDATE evaluation SET seq = seq + 1, \
-                           due_at = CASE WHEN due_at > $1 THEN $1 ELSE due_at END, \
-                           marked_at = CASE WHEN marked_at < $1 THEN $1 ELSE marked_at END";
-                tx.execute(sql, args![now]).await?;
-                Ok(woken.unsigned_abs())
-            })
-        })
-        .await
+        self.write(move |tx| Box::pin(reconsider(tx, now))).await
     }
+}
+
+/// The same inside a transaction.
+pub(crate) async fn reconsider(tx: &mut Tx, now: At) -> Result<u64> {
+    let sql = "SELECT COUNT(*) FROM evaluation WHERE due_at > $1";
+    let (woken,): (i64,) = tx.first(sql, args![now]).await?.unwrap_or_default();
+    let sql = "UPDATE evaluation SET seq = seq + 1, \
+               due_at = CASE WHEN due_at > $1 THEN $1 ELSE due_at END, \
+               marked_at = CASE WHEN marked_at < $1 THEN $1 ELSE marked_at END";
+    tx.execute(sql, args![now]).await?;
+    Ok(woken.unsigned_abs())
 }
 
 /// Makes customers due, as after a new fact.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::executor::block_on;
 use uuid::Uuid;
-use zyklus_model::{At, CustomerId, OrderId};
+use zyklus_model::{At, CustomerId, Feedback, FeedbackId, OrderId, Run, RunId};
 
 use crate::arg::{Stamp, args};
 use crate::as_of::AsOf;
@@ -12,9 +12,35 @@ use crate::column::{Doc, columns};
 use crate::detail::OrderDetail;
 use crate::direct::Direct;
 use crate::error::Result;
+use crate::evaluation::reconsider;
 use crate::open::Store;
 use crate::report::page;
+use crate::rows::{FeedbackRow, RUN_COLUMNS, RunRow};
 use crate::tx::{Dialect, Sql};
+
+/// Something that is learned of the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lesson {
+    /// Who will order again, and what orders are worth.
+    Shop,
+    /// Which products go together; the past of it is not kept.
+    Goods,
+    /// How customers praise and blame.
+    Voice,
+    /// The shares of splits that learn.
+    Shares,
+}
+
+impl Lesson {
+    fn as_str(self) -> &'static str {
+        match self {
+            Lesson::Shop => "shop",
+            Lesson::Goods => "goods",
+            Lesson::Voice => "voice",
+            Lesson::Shares => "shares",
+        }
+    }
+}
 
 /// What learning needs of an order that was placed and not cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +105,46 @@ impl Store {
         Ok(rows.into_iter().map(purchase).collect())
     }
 
+    /// What was said until an instant, in the order of the customers' keys, after one of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn feedback_page(
+        &self,
+        until: At,
+        after: Option<(CustomerId, FeedbackId)>,
+        limit: u32,
+    ) -> Result<Vec<(CustomerId, Feedback)>> {
+        let mut tx = self.peek().await?;
+        let head = "SELECT customer_id, id, kind, score, body, product, at FROM feedback WHERE at <= ";
+        let mut sql = Sql::new(tx.dialect(), head);
+        sql.bind(until);
+        page(&mut sql, after, limit);
+        let rows: Vec<FeedbackRow> = tx.rows(sql).await?;
+        Ok(rows.into_iter().map(|row| (CustomerId::from_uuid(row.customer_id), row.feedback())).collect())
+    }
+
+    /// Runs of some journeys (by root id) in the order of the customers' keys, after one of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn runs_of_page(
+        &self,
+        journeys: &[&str],
+        after: Option<(CustomerId, RunId)>,
+        limit: u32,
+    ) -> Result<Vec<Run>> {
+        if journeys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.peek().await?;
+        let mut sql = Sql::new(tx.dialect(), "SELECT ");
+        sql.push(RUN_COLUMNS).push(" FROM run r WHERE r.journey IN ");
+        sql.list(journeys.iter().copied());
+        page(&mut sql, after, limit);
+        Ok(tx.rows::<RunRow>(sql).await?.into_iter().map(RunRow::run).collect())
+    }
+
     /// The rows of one statement, by the shortest way there is.
     async fn rows_of<T: Direct + 'static>(&self, build: impl FnOnce(Dialect) -> Sql) -> Result<Vec<T>> {
         use crate::tx::Rows as _;
@@ -91,77 +157,70 @@ impl Store {
         tx.rows(sql).await
     }
 
-    /// Keeps what was learned as of an instant. What was learned of its products takes the place of what was known of
-    /// them.
+    /// Keeps what was learned as of an instant, all of it together. If it `wakes`, everybody is due then, as after
+    /// [`Store::reconsider`].
     ///
     /// # Errors
     /// The database's; then nothing of it was kept.
-    pub async fn keep_learned(&self, at: At, body: String, goods: String) -> Result<()> {
-        let kept = Arc::new((body, goods));
+    pub async fn keep_learned(&self, at: At, lessons: Vec<(Lesson, String)>, wakes: bool) -> Result<()> {
+        let lessons = Arc::new(lessons);
         self.write(move |tx| {
-            let kept = Arc::clone(&kept);
+            let lessons = Arc::clone(&lessons);
             Box::pin(async move {
-                tx.execute("UPDATE learned SET goods = NULL WHERE goods IS NOT NULL", args![]).await?;
-                let sql = "INSERT INTO learned (at, body, goods) VALUES ($1, $2, $3) \
-                           ON CONFLICT (at) DO UPDATE SET body = excluded.body, goods = excluded.goods";
-                tx.execute(sql, args![at, &kept.0, &kept.1]).await.map(drop)
+                for (lesson, body) in &*lessons {
+                    if *lesson == Lesson::Goods {
+                        let sql = "DELETE FROM learned WHERE kind = $1";
+                        tx.execute(sql, args![lesson.as_str()]).await?;
+                    }
+                    let sql = "INSERT INTO learned (kind, at, body) VALUES ($1, $2, $3) \
+                               ON CONFLICT (kind, at) DO UPDATE SET body = excluded.body";
+                    tx.execute(sql, args![lesson.as_str(), at, body]).await?;
+                }
+                if wakes { reconsider(tx, at).await.map(drop) } else { Ok(()) }
             })
         })
         .await
     }
 
-    /// What was learned in a stretch of time, earliest first, and before that what was in place when it began.
+    /// What had been learned last by an instant, and as of when.
     ///
     /// # Errors
     /// The database's.
-    pub async fn learned_between(&self, from: At, to: At) -> Result<Vec<(At, String)>> {
-        let sql = "SELECT at, body FROM learned WHERE at <= $2 \
-                   AND at >= coalesce((SELECT max(at) FROM learned WHERE at <= $1), $1) ORDER BY at";
-        let rows: Vec<(Stamp, String)> = self.peek().await?.fetch(sql, args![from, to]).await?;
-        Ok(rows.into_iter().map(|(at, body)| (at.0, body)).collect())
+    pub async fn learned_by(&self, lesson: Lesson, at: At) -> Result<Option<(At, String)>> {
+        let sql = "SELECT at, body FROM learned WHERE kind = $1 AND at <= $2 ORDER BY at DESC LIMIT 1";
+        let args = args![lesson.as_str(), at];
+        let row: Option<(Stamp, String)> = self.peek().await?.first(sql, args).await?;
+        Ok(row.map(|(at, body)| (at.0, body)))
     }
 
-    /// When the shop was learned of last.
+    /// When that was.
     ///
     /// # Errors
     /// The database's.
-    pub async fn learned_at(&self) -> Result<Option<At>> {
-        let sql = "SELECT at FROM learned ORDER BY at DESC LIMIT 1";
-        let row: Option<(Stamp,)> = self.peek().await?.first(sql, args![]).await?;
+    pub async fn learned_at(&self, lesson: Lesson, at: At) -> Result<Option<At>> {
+        let sql = "SELECT at FROM learned WHERE kind = $1 AND at <= $2 ORDER BY at DESC LIMIT 1";
+        let row: Option<(Stamp,)> = self.peek().await?.first(sql, args![lesson.as_str(), at]).await?;
         Ok(row.map(|(at,)| at.0))
     }
 
-    /// What was learned last of the products, and as of when.
+    /// All that had been learned by an instant and is kept, earliest first.
     ///
     /// # Errors
     /// The database's.
-    pub async fn learned_goods(&self) -> Result<Option<(At, String)>> {
-        let sql = "SELECT at, goods FROM learned WHERE goods IS NOT NULL ORDER BY at DESC LIMIT 1";
-        let row: Option<(Stamp, String)> = self.peek().await?.first(sql, args![]).await?;
-        Ok(row.map(|(at, goods)| (at.0, goods)))
-    }
-
-    /// What was learned last, and as of when.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn learned(&self) -> Result<Option<(At, String)>> {
-        self.learned_by(At::MAX).await
-    }
-
-    async fn learned_by(&self, at: At) -> Result<Option<(At, String)>> {
-        let sql = "SELECT at, body FROM learned WHERE at <= $1 ORDER BY at DESC LIMIT 1";
-        let row: Option<(Stamp, String)> = self.peek().await?.first(sql, args![at]).await?;
-        Ok(row.map(|(at, body)| (at.0, body)))
+    pub async fn learned_until(&self, lesson: Lesson, at: At) -> Result<Vec<(At, String)>> {
+        let sql = "SELECT at, body FROM learned WHERE kind = $1 AND at <= $2 ORDER BY at";
+        let args = args![lesson.as_str(), at];
+        let rows: Vec<(Stamp, String)> = self.peek().await?.fetch(sql, args).await?;
+        Ok(rows.into_iter().map(|(at, body)| (at.0, body)).collect())
     }
 }
 
 impl AsOf {
-    /// What had been learned last by then, and as of when.
+    /// All that had been learned by then and is kept, earliest first.
     ///
     /// # Errors
     /// The database's.
-    pub async fn learned(&self) -> Result<Option<(At, String)>> {
-        self.store().learned_by(self.at()).await
+    pub async fn learned_until(&self, lesson: Lesson) -> Result<Vec<(At, String)>> {
+        self.store().learned_until(lesson, self.at()).await
     }
 }

@@ -138,13 +138,9 @@ pub(crate) async fn prune(tx: &mut Tx, before: At, now: At) -> Result<u64> {
         gone += tx.run(sql).await?;
     }
     // What was in place then is still asked for.
-    for sql in [
-        "DELETE FROM learned WHERE at < (SELECT max(at) FROM learned WHERE at <= $1)",
-        "DELETE FROM voice WHERE at < (SELECT max(at) FROM voice WHERE at <= $1)",
-        "DELETE FROM learned_shares WHERE at < (SELECT max(at) FROM learned_shares WHERE at <= $1)",
-    ] {
-        gone += tx.execute(sql, args![before]).await?;
-    }
+    let sql = "DELETE FROM learned WHERE at < (SELECT max(other.at) FROM learned AS other \
+               WHERE other.kind = learned.kind AND other.at <= $1)";
+    gone += tx.execute(sql, args![before]).await?;
     let hour = now.as_micros().div_euclid(3_600_000_000).rem_euclid(24);
     for table in BY_BUCKET {
         let mut sql = Sql::new(tx.dialect(), &format!("DELETE FROM {table} WHERE bucket >= "));

@@ -57,8 +57,12 @@ impl Work<'_> {
         let lifecycle = &self.book.lifecycle;
         let mut moves = self.phase.as_ref().map_or(0, |p| p.moves);
         let mut has_live_moves = self.phase.as_ref().is_some_and(|p| p.has_live_moves);
+        let anew: Vec<At> = self.book.measured_anew().collect();
+        let mut last = origin;
         for step in &path.moves {
+            let origin = if anew.contains(&step.at) { Origin::History } else { origin };
             moves += 1;
+            last = origin;
             has_live_moves |= origin == Origin::Live;
             let cause = if step.from.is_none() { TransitionCause::First } else { cause };
             self.transitions.push(Transition {
@@ -81,7 +85,7 @@ impl Work<'_> {
                 previous: standing.previous.as_deref().map(str::to_owned),
                 moves,
                 has_live_moves,
-                live: origin == Origin::Live,
+                live: last == Origin::Live,
             });
             self.phase_changed = true;
         }
@@ -102,7 +106,9 @@ impl Work<'_> {
         let verdict = condition.eval(&self.view(RunFacts::default()), self.now);
         self.revisit(verdict.revisit_at);
         let now = self.now;
-        let may_start = self.origin() == Origin::Live;
+        let before = self.snapshot.mark.evaluated_at.unwrap_or(At::MIN);
+        let is_measured_anew = self.book.measured_anew().any(|at| before < at && at <= now);
+        let may_start = self.origin() == Origin::Live && !is_measured_anew;
         let arrived_live = self.arrived_live();
         let definition = condition.text();
         match self.segments.iter_mut().find(|s| s.segment == id) {

@@ -32,7 +32,7 @@ impl<'s> View<'s> {
     pub(super) fn outlook(&self) -> Option<&Outlook<'s>> {
         let made = self.outlook.get_or_init(|| {
             let zone = &self.book?.settings.zone;
-            let learned = self.learned().0.filter(|learned| learned.is_telling())?;
+            let learned = self.learned().0?;
             let orders = self.visible_orders().map(|order| bought(order, self.at, zone)).collect();
             Outlook::new(learned, orders, day_of(self.at, zone))
         });

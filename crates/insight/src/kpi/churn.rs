@@ -40,9 +40,9 @@ pub fn churn_by_gap(orders: &[Order], gap: f64, (from, to): (At, At), split: Spl
     Churn { share: share(left, level), reactivated: back.hits(), reactivation: share(back, level) }
 }
 
-/// A model's probability that a customer is still a customer, at two points in time.
+/// A model's chance that a customer orders within its horizon, or is still a customer, at two points in time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Alive {
+pub struct Chance {
     /// At the first.
     pub before: f64,
     /// At the second.
@@ -51,8 +51,8 @@ pub struct Alive {
     pub ordered: bool,
 }
 
-/// Active is who is alive with at least `threshold`. A probability that is not finite is none.
-pub fn churn_by_model(customers: &[Alive], threshold: f64, level: Level) -> Churn {
+/// Active is whose chance is at least `threshold`. A chance that is not finite is none.
+pub fn churn_by_model(customers: &[Chance], threshold: f64, level: Level) -> Churn {
     let known = || customers.iter().filter(|one| one.before.is_finite() && one.after.is_finite());
     let left = Tally::count(
         known().filter(|one| one.before >= threshold).map(|one| one.after < threshold && !one.ordered),

@@ -75,10 +75,10 @@ pub struct Owned {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Neighbours {
     items: Vec<u32>,
-    /// `keep` places an item, of which `counts` are taken.
+    /// Those of one item after those of another.
     kept: Vec<Neighbour>,
-    counts: Vec<u32>,
-    keep: usize,
+    /// Where each item's begin, and at the end where the last one's end.
+    starts: Vec<usize>,
 }
 
 impl Neighbours {
@@ -154,8 +154,7 @@ impl Neighbours {
     }
 
     fn row(&self, place: usize) -> &[Neighbour] {
-        let from = place * self.keep;
-        &self.kept[from..from + self.counts[place] as usize]
+        &self.kept[self.starts[place]..self.starts[place + 1]]
     }
 }
 
@@ -401,13 +400,13 @@ impl Heaps {
     }
 
     fn sorted(mut self, items: Vec<u32>) -> Neighbours {
-        if self.keep > 0 {
-            for (heap, taken) in self.kept.chunks_mut(self.keep).zip(&self.counts) {
-                let order =
-                    |a: &Neighbour, b: &Neighbour| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item));
-                heap[..*taken as usize].sort_unstable_by(order);
-            }
+        let (mut kept, mut starts) = (Vec::new(), vec![0]);
+        for (place, taken) in self.counts.iter().enumerate() {
+            let heap = &mut self.kept[place * self.keep..][..*taken as usize];
+            heap.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
+            kept.extend_from_slice(heap);
+            starts.push(kept.len());
         }
-        Neighbours { items, kept: self.kept, counts: self.counts, keep: self.keep }
+        Neighbours { items, kept, starts }
     }
 }

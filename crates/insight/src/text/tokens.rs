@@ -123,7 +123,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     while let Some(&letter) = letters.get(at) {
         if letter.is_alphanumeric() {
             let from = at;
-            // An apostrophe or a full stop between letters is part of the word: don't, z.b
+            // An apostrophe between letters is part of the word: don't
             while letters.get(at).is_some_and(|letter| letter.is_alphanumeric() || is_mark(*letter))
                 || (matches!(letters.get(at), Some('\''))
                     && letters.get(at + 1).is_some_and(|letter| letter.is_alphabetic()))

@@ -3,7 +3,7 @@
 use zyklus_insight::experiment::{Arms, Boundary};
 use zyklus_insight::interval::{Level, Moments, Tally, Unknown};
 use zyklus_insight::kpi::{
-    Alive, Beat, BeatKind, Limits, Move, Order, Split, Transition, active_seconds, average_order,
+    Beat, BeatKind, Chance, Limits, Move, Order, Split, Transition, active_seconds, average_order,
     churn_by_gap, churn_by_model, confirmation_rate, conversion, csat, discount_rate, dwell, gap_curve,
     gap_days, moved_between, per_recipient, phase_times, purchase_frequency, rate, repeat_rate,
     response_rate, score, second_order_curve, stays_in, weakest_links, win_back,
@@ -129,7 +129,7 @@ fn churn_counts_who_left_and_who_returned() {
     near(found.share.unwrap().value(), 2.0 / 3.0);
     assert_eq!(found.reactivated, 1);
     near(found.reactivation.unwrap().value(), 0.5);
-    let alive = |before, after, ordered| Alive { before, after, ordered };
+    let alive = |before, after, ordered| Chance { before, after, ordered };
     let model = [
         alive(0.9, 0.2, false),
         alive(0.8, 0.7, false),

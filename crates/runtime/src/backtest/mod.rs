@@ -13,15 +13,13 @@ mod tally;
 
 use std::sync::Arc;
 
-use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Mode};
 use zyklus_model::Snapshot;
 use zyklus_store::Store;
 
 use crate::error::RuntimeError;
 use crate::evaluate::sold_out;
-use crate::experiments::versions;
-use crate::learn::learned_over;
+use crate::learn::put_learned_over;
 use tally::{Calendar, Tally, count_customer};
 
 pub use page::page;
@@ -49,16 +47,9 @@ pub async fn backtest(
     let (names, mut books): (Vec<String>, Vec<Book>) = books.into_iter().unzip();
     for book in &mut books {
         book.sold_out = sold_out(store, book).await?;
-        // Each run goes the way it would have gone then.
-        if book.experiments().next().is_some() {
-            book.shares = versions(store.all_shares().await?);
-        }
         goes_live(book, window);
     }
-    if let Some(reading) = books.iter().find(|book| book.reads(Group::Prediction)) {
-        let learned = learned_over(store, &reading.settings.zone, (window.from, window.to)).await?;
-        books.iter_mut().for_each(|book| book.learned = Arc::clone(&learned));
-    }
+    put_learned_over(store, &mut books, (window.from, window.to)).await?;
     let zone = books.first().map_or(jiff::tz::TimeZone::UTC, |book| book.settings.zone.clone());
     let calendar = Arc::new(Calendar::new(window, &zone));
     let books = Arc::new(books);

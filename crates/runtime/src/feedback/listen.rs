@@ -1,21 +1,18 @@
-//! Learning how a shop's customers praise and blame, from their own stars; keeping it, and putting it into books. Never
-//! keeps a text.
+//! Learning how a shop's customers praise and blame, from their own stars. Never keeps a text.
 //!
 //! It is not learned anew each night: a model that hears a few words otherwise every morning would move customers to and
 //! fro for nothing. It is when a tenth more reviews have come, or a quarter of a year has passed and any have.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
-use zyklus_engine::Book;
-use zyklus_engine::condition::Group;
 use zyklus_engine::voice::{Said, Voice, seed};
 use zyklus_insight::text::language::detect;
 use zyklus_insight::text::sentiment::{Polarity, Review, ShopModel, TrainError};
 use zyklus_model::{At, DAY_MICROS, FeedbackId, FeedbackKind};
-use zyklus_store::{AsOf, Store};
+use zyklus_store::{Lesson, Store};
 
 use crate::error::RuntimeError;
+use crate::learn::{text, versions};
 
 /// Feedback read at a time.
 pub(super) const PAGE: u32 = 5_000;
@@ -103,14 +100,14 @@ impl Lessons {
     }
 }
 
-/// Learns if there is enough news, and keeps it. From how many reviews; nothing if it stays at what was known.
+/// Learns if there is enough news: from how many reviews, and what is to be kept; nothing if it stays at what was known.
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn listen(store: &Store, now: At) -> Result<Option<u64>, RuntimeError> {
-    let kept = store.voice().await?;
+pub(crate) async fn listen(store: &Store, now: At) -> Result<Option<(u64, String)>, RuntimeError> {
+    let kept = store.learned_by(Lesson::Voice, now).await?;
     let was_kept = kept.is_some();
-    let known = versions(kept);
+    let known = versions::<Voice>(kept);
     let lessons = Lessons::read(store, now).await?;
     let reviews = lessons.reviews;
     if let Some((at, voice)) = known.last()
@@ -123,61 +120,13 @@ pub(crate) async fn listen(store: &Store, now: At) -> Result<Option<u64>, Runtim
     if model.is_none() && !was_kept {
         return Ok(None);
     }
-    let body = serde_json::to_string(&Voice { reviews, model }).map_err(RuntimeError::NotKept)?;
-    store.keep_voice(now, body).await?;
-    Ok(Some(reviews))
+    Ok(Some((reviews, text(&Voice { reviews, model })?)))
 }
 
 /// Whether so many more reviews, after so long, are worth learning anew. Fewer are, too: somebody's were taken back.
 fn is_news(known: u64, there_are: u64, micros: i64) -> bool {
     let grown = there_are.abs_diff(known) >= (known / 10).max(1);
     grown || (there_are != known && micros >= STALE_DAYS * DAY_MICROS)
-}
-
-/// Puts what was learned last into a book, if its conditions read it and it is not there yet.
-///
-/// # Errors
-/// The store's.
-pub(crate) async fn put_voice(store: &Store, book: &mut Book) -> Result<(), RuntimeError> {
-    if is_behind(store, book).await? {
-        book.voice = versions(store.voice().await?);
-    }
-    Ok(())
-}
-
-/// Whether something was learned since, that a book's conditions read.
-///
-/// # Errors
-/// The store's.
-pub(crate) async fn is_behind(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
-    if !book.reads(Group::Voice) {
-        return Ok(false);
-    }
-    Ok(store.voice_at().await? != book.voice.last().map(|(at, _)| *at))
-}
-
-/// Puts into a book what had been learned by an instant.
-///
-/// # Errors
-/// The store's.
-pub(crate) async fn put_voice_by(past: &AsOf, book: &mut Book) -> Result<(), RuntimeError> {
-    if book.reads(Group::Voice) {
-        book.voice = versions(past.voice().await?);
-    }
-    Ok(())
-}
-
-/// What cannot be read, because another version wrote it, counts as a model that is not there: the next night learns
-/// anew, as no review is known to have taught it.
-fn versions(kept: Option<(At, String)>) -> Arc<[(At, Arc<Voice>)]> {
-    let voice = kept.map(|(at, body)| {
-        let voice = serde_json::from_str(&body).unwrap_or_else(|error| {
-            tracing::warn!(%error, "how customers praise and blame cannot be read; it is learned anew");
-            Voice { reviews: 0, model: None }
-        });
-        (at, Arc::new(voice))
-    });
-    voice.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! each month and each source have brought in. Never looks at a customer otherwise.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use zyklus_insight::cohort::{Purchase, realised_by_month, realised_by_source, retention};
@@ -10,6 +11,7 @@ use zyklus_insight::kpi::{
     Order, Split, average_order, churn_by_gap, churn_by_model, gap_curve, purchase_frequency, repeat_rate,
     second_order_curve,
 };
+use zyklus_insight::learned::Learned;
 use zyklus_insight::survival::{Curve, Quantile};
 use zyklus_model::At;
 
@@ -235,7 +237,8 @@ impl Intake {
             Err(unknown) => Err(Why::Counted(unknown)),
         };
         let gap = gap.ok().flatten();
-        let threshold = self.learned.as_ref().map(|learned| learned.base_rate.map(|rate| rate / 3.0));
+        let rate = |learned: &Arc<Learned>| learned.base_rate.filter(|_| learned.is_telling());
+        let threshold = self.learned.as_ref().map(|learned| rate(learned).map(|rate| rate / 3.0));
         let by_model = match threshold {
             None => Measure::unknown(Why::NotLearned),
             Some(None) => Measure::unknown(Why::NotForeseen),

@@ -225,7 +225,7 @@ fn links(
     intake: &Intake,
 ) -> Links {
     let now = intake.now;
-    let is_learned = intake.learned.is_some();
+    let is_learned = !intake.expected.is_empty();
     let worth = |phase: Number| {
         if is_learned {
             intake.standing.get(&named(names, phase))?.expected.mean()

@@ -158,11 +158,17 @@ fn distribution(values: &[f64]) -> (Vec<ValueBin>, u64) {
     let Some(last) = sorted.len().checked_sub(1) else { return (Vec::new(), 0) };
     let most = sorted[(last as f64 * TAIL).floor() as usize];
     let within = sorted.partition_point(|value| *value <= most);
+    // The last bar ends at a round number, above some of the others.
+    let edge = bins(&sorted[..within], BINS).last().map_or(most, |bin| bin.high);
+    let drawn = sorted.partition_point(|value| *value < edge).max(within);
     let bin = |bin: zyklus_insight::chart::Bin| ValueBin {
         low_minor: bin.low,
         high_minor: bin.high,
         customers: bin.count,
     };
-    let found = bins(&sorted[..within], BINS).into_iter().map(bin).collect();
-    (found, (sorted.len() - within) as u64)
+    let mut found: Vec<ValueBin> = bins(&sorted[..within], BINS).into_iter().map(bin).collect();
+    if let Some(last) = found.last_mut() {
+        last.customers += (drawn - within) as u64;
+    }
+    (found, (sorted.len() - drawn) as u64)
 }

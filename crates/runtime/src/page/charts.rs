@@ -167,8 +167,10 @@ pub(super) fn predicted(found: &Predicted, t: &Teller) -> String {
                 "How many buyers are expected to bring in how much.",
                 "Wie viele Käufer voraussichtlich wie viel einbringen.",
             ),
-            empty: t
-                .say("Nothing has been learned of the shop yet.", "Über den Shop wurde noch nichts gelernt."),
+            empty: t.say(
+                "What was learned of the shop says nothing of this.",
+                "Das über den Shop Gelernte sagt darüber nichts.",
+            ),
         },
         x_axis: &axis,
         y_axis: t.say("buyers", "Käufer"),

@@ -391,24 +391,13 @@ CREATE TABLE definition (
     at TIMESTAMPTZ NOT NULL
 );
 
--- What was learned of the shop as a whole, each night anew. A version stays as long as the past is kept, so that
--- decisions of then can be explained; which products go together (`goods`) is kept of the last night only.
+-- What was learned of the shop as a whole, by what it is about (see learned.rs). A version stays as long as the past is
+-- kept, so that decisions of then can be explained; of what is about products, the last one only.
 CREATE TABLE learned (
-    at TIMESTAMPTZ NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL,
+    at TIMESTAMPTZ NOT NULL,
     body TEXT NOT NULL,
-    goods TEXT
-);
-
--- How customers praise and blame, learned anew when a tenth more reviews have come. Versions stay as those of `learned` do.
-CREATE TABLE voice (
-    at TIMESTAMPTZ NOT NULL PRIMARY KEY,
-    body TEXT NOT NULL
-);
-
--- The shares that splits have learned, whenever they moved. Kept as long as what was learned is.
-CREATE TABLE learned_shares (
-    at TIMESTAMPTZ NOT NULL PRIMARY KEY,
-    body TEXT NOT NULL
+    PRIMARY KEY (kind, at)
 );
 
 CREATE TABLE audit (

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use zyklus_model::{FeedbackRecord, LineRecord, OrderRecord, OrderState, Record, Run};
+use zyklus_model::{At, FeedbackRecord, LineRecord, OrderRecord, OrderState, Record, Run};
+use zyklus_store::{Lesson, Store};
 
 use crate::common::Bed;
 use crate::decide::{judged, run};
@@ -13,12 +14,16 @@ on_both![
     purchases_come_customer_by_customer_and_only_those_that_count,
     what_was_learned_last_counts_and_what_was_known_then_can_be_asked,
     only_the_last_word_about_products_is_kept,
+    what_is_decided_by_wakes_everybody_with_it,
     what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place,
     what_customers_said_comes_page_by_page,
-    how_customers_praise_is_kept_beside_what_they_buy,
-    shares_hold_from_their_instant_on_until_others_do,
+    each_thing_learned_has_a_past_of_its_own,
     runs_of_some_journeys_come_customer_by_customer,
 ];
+
+async fn keep(store: &Store, at: At, lesson: Lesson, body: &str) {
+    store.keep_learned(at, vec![(lesson, body.to_owned())], false).await.unwrap();
+}
 
 async fn purchases_come_customer_by_customer_and_only_those_that_count(bed: Bed) {
     let line = |product: Option<&str>, quantity| LineRecord {
@@ -57,36 +62,50 @@ async fn purchases_come_customer_by_customer_and_only_those_that_count(bed: Bed)
 
 async fn what_was_learned_last_counts_and_what_was_known_then_can_be_asked(bed: Bed) {
     let store = &bed.store;
-    assert_eq!(store.learned().await.unwrap(), None);
+    assert_eq!(store.learned_by(Lesson::Shop, At::MAX).await.unwrap(), None);
     take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
-    store.keep_learned(minute(10), "one".into(), String::new()).await.unwrap();
-    store.keep_learned(minute(20), "two".into(), String::new()).await.unwrap();
-    store.keep_learned(minute(20), "two, again".into(), String::new()).await.unwrap();
-    assert_eq!(store.learned().await.unwrap(), Some((minute(20), "two, again".into())));
+    keep(store, minute(10), Lesson::Shop, "one").await;
+    keep(store, minute(20), Lesson::Shop, "two").await;
+    keep(store, minute(20), Lesson::Shop, "two, again").await;
+    assert_eq!(
+        store.learned_by(Lesson::Shop, At::MAX).await.unwrap(),
+        Some((minute(20), "two, again".into()))
+    );
     let then = store.as_of(minute(19)).await.unwrap();
-    assert_eq!(then.learned().await.unwrap(), Some((minute(10), "one".into())));
-    assert_eq!(store.as_of(minute(9)).await.unwrap().learned().await.unwrap(), None);
-    let between = async |from, to| {
-        let all = store.learned_between(minute(from), minute(to)).await.unwrap();
+    assert_eq!(then.learned_until(Lesson::Shop).await.unwrap().pop(), Some((minute(10), "one".into())));
+    assert_eq!(store.as_of(minute(9)).await.unwrap().learned_until(Lesson::Shop).await.unwrap().pop(), None);
+    let until = async |minutes| {
+        let all = store.learned_until(Lesson::Shop, minute(minutes)).await.unwrap();
         all.into_iter().map(|(at, _)| at).collect::<Vec<_>>()
     };
-    assert_eq!(between(12, 30).await, [minute(10), minute(20)]);
-    assert_eq!(between(10, 19).await, [minute(10)]);
-    assert_eq!(between(5, 15).await, [minute(10)]);
-    assert_eq!(between(25, 30).await, [minute(20)]);
-    assert_eq!(between(1, 9).await, []);
+    assert_eq!(until(30).await, [minute(10), minute(20)]);
+    assert_eq!(until(10).await, [minute(10)]);
+    assert_eq!(until(9).await, []);
+    assert_eq!(store.learned_by(Lesson::Shop, minute(19)).await.unwrap(), Some((minute(10), "one".into())));
 }
 
 async fn only_the_last_word_about_products_is_kept(bed: Bed) {
     let store = &bed.store;
-    assert_eq!((store.learned_at().await.unwrap(), store.learned_goods().await.unwrap()), (None, None));
-    store.keep_learned(minute(2), "y".into(), "tea".into()).await.unwrap();
+    let goods = async || store.learned_by(Lesson::Goods, At::MAX).await.unwrap();
+    assert_eq!(goods().await, None);
+    let both = |shop: &str, goods: &str| vec![(Lesson::Shop, shop.into()), (Lesson::Goods, goods.into())];
+    store.keep_learned(minute(2), both("y", "tea"), false).await.unwrap();
     // Learned by somebody whose clock is behind: the products are theirs, the shop's figures are those of later.
-    store.keep_learned(minute(1), "x".into(), "pots".into()).await.unwrap();
-    assert_eq!(store.learned_goods().await.unwrap(), Some((minute(1), "pots".into())));
-    assert_eq!(store.learned_at().await.unwrap(), Some(minute(2)));
-    store.keep_learned(minute(3), "z".into(), String::new()).await.unwrap();
-    assert_eq!(store.learned_goods().await.unwrap(), Some((minute(3), String::new())));
+    store.keep_learned(minute(1), both("x", "pots"), false).await.unwrap();
+    assert_eq!(goods().await, Some((minute(1), "pots".into())));
+    assert_eq!(store.learned_at(Lesson::Shop, At::MAX).await.unwrap(), Some(minute(2)));
+    store.keep_learned(minute(3), both("z", ""), false).await.unwrap();
+    assert_eq!(goods().await, Some((minute(3), String::new())));
+}
+
+async fn what_is_decided_by_wakes_everybody_with_it(bed: Bed) {
+    let store = &bed.store;
+    judged(store, 3, |_, d| d.revisit_at = Some(minute(500))).await;
+    assert_eq!(store.customers_due(minute(30), 9).await.unwrap(), []);
+    keep(store, minute(29), Lesson::Voice, "nobody asks").await;
+    assert_eq!(store.customers_due(minute(30), 9).await.unwrap(), []);
+    store.keep_learned(minute(30), vec![(Lesson::Shop, "news".into())], true).await.unwrap();
+    assert_eq!(store.customers_due(minute(30), 9).await.unwrap().len(), 3);
 }
 
 async fn what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place(bed: Bed) {
@@ -94,14 +113,17 @@ async fn what_was_learned_long_ago_is_forgotten_but_for_what_was_in_place(bed: B
     take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
     let day = |days: i64| minute(days * 24 * 60);
     for days in [1, 2, 3, 50] {
-        store.keep_learned(day(days), format!("of day {days}"), String::new()).await.unwrap();
+        keep(store, day(days), Lesson::Shop, &format!("of day {days}")).await;
     }
     store.housekeep(day(40), 30).await.unwrap();
     let then = store.as_of(day(10)).await.unwrap();
-    assert_eq!(then.learned().await.unwrap(), Some((day(3), "of day 3".into())));
+    assert_eq!(then.learned_until(Lesson::Shop).await.unwrap().pop(), Some((day(3), "of day 3".into())));
     store.housekeep(day(33), 30).await.unwrap();
-    assert_eq!(store.as_of(day(10)).await.unwrap().learned().await.unwrap().unwrap().0, day(3));
-    assert_eq!(store.learned().await.unwrap().unwrap().0, day(50));
+    assert_eq!(
+        store.as_of(day(10)).await.unwrap().learned_until(Lesson::Shop).await.unwrap().pop().unwrap().0,
+        day(3)
+    );
+    assert_eq!(store.learned_by(Lesson::Shop, At::MAX).await.unwrap().unwrap().0, day(50));
 }
 
 async fn what_customers_said_comes_page_by_page(bed: Bed) {
@@ -132,44 +154,28 @@ async fn what_customers_said_comes_page_by_page(bed: Bed) {
     assert_eq!(said_then, expected);
 }
 
-async fn how_customers_praise_is_kept_beside_what_they_buy(bed: Bed) {
+async fn each_thing_learned_has_a_past_of_its_own(bed: Bed) {
     let store = &bed.store;
-    take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
-    assert_eq!((store.voice().await.unwrap(), store.voice_at().await.unwrap()), (None, None));
-    let day = |days: i64| minute(days * 24 * 60);
-    for days in [1, 2, 50] {
-        store.keep_voice(day(days), format!("of day {days}")).await.unwrap();
-    }
-    store.keep_voice(day(50), "of day 50, again".into()).await.unwrap();
-    assert_eq!(store.voice().await.unwrap(), Some((day(50), "of day 50, again".into())));
-    assert_eq!(store.voice_at().await.unwrap(), Some(day(50)));
-    assert_eq!(store.learned_at().await.unwrap(), None);
-    store.housekeep(day(40), 30).await.unwrap();
-    let then = store.as_of(day(10)).await.unwrap();
-    assert_eq!(then.voice().await.unwrap(), Some((day(2), "of day 2".into())));
-}
-
-async fn shares_hold_from_their_instant_on_until_others_do(bed: Bed) {
-    let store = &bed.store;
-    assert_eq!((store.shares_at().await.unwrap(), store.all_shares().await.unwrap()), (None, vec![]));
     take(store, "a", vec![Record::Order(order("1", account("1", ""), -9))]).await;
     let day = |days: i64| minute(days * 24 * 60);
     for (days, body) in [(3, "three"), (1, "one"), (50, "fifty"), (3, "three, again")] {
-        store.keep_shares(day(days), body).await.unwrap();
+        keep(store, day(days), Lesson::Shares, body).await;
     }
-    assert_eq!(store.shares_at().await.unwrap(), Some(day(50)));
-    let three = (day(3), "three, again".to_owned());
-    let all = [(day(1), "one".to_owned()), three.clone(), (day(50), "fifty".to_owned())];
-    assert_eq!(store.all_shares().await.unwrap(), all);
-    assert_eq!(store.shares_by(day(1).plus_micros(-1)).await.unwrap(), None);
-    assert_eq!(store.shares_by(day(3)).await.unwrap(), Some(three.clone()));
-    assert_eq!(store.as_of(day(49)).await.unwrap().shares().await.unwrap(), Some(three.clone()));
+    for days in [1, 2, 50] {
+        keep(store, day(days), Lesson::Voice, &format!("of day {days}")).await;
+    }
+    assert_eq!(store.learned_at(Lesson::Shop, At::MAX).await.unwrap(), None);
+    assert_eq!(store.learned_at(Lesson::Shares, At::MAX).await.unwrap(), Some(day(50)));
+    let all = async |lesson| store.learned_until(lesson, day(60)).await.unwrap();
+    let shares =
+        [(1, "one"), (3, "three, again"), (50, "fifty")].map(|(at, body)| (day(at), body.to_owned()));
+    assert_eq!(all(Lesson::Shares).await, shares);
+    assert_eq!(store.learned_by(Lesson::Voice, At::MAX).await.unwrap(), Some((day(50), "of day 50".into())));
     store.housekeep(day(40), 30).await.unwrap();
-    assert_eq!(
-        store.all_shares().await.unwrap(),
-        [three, all[2].clone()],
-        "what held at the border is still asked for"
-    );
+    assert_eq!(all(Lesson::Shares).await, shares[1..], "what held at the border is still asked for");
+    let then = store.as_of(day(10)).await.unwrap();
+    assert_eq!(then.learned_until(Lesson::Shares).await.unwrap().pop(), Some(shares[1].clone()));
+    assert_eq!(then.learned_until(Lesson::Voice).await.unwrap().pop(), Some((day(2), "of day 2".into())));
 }
 
 async fn runs_of_some_journeys_come_customer_by_customer(bed: Bed) {

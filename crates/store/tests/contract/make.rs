@@ -2,7 +2,7 @@
 
 use zyklus_model::{
     At, CartRecord, Currency, CustomerId, CustomerRecord, CustomerRef, DeletedRecord, Money, OrderRecord,
-    OrderState, Origin, Rates, Record, Snapshot,
+    Origin, Rates, Record, Snapshot,
 };
 use zyklus_store::{Ingest, IngestReport, Store};
 
@@ -70,23 +70,8 @@ pub(crate) fn customer(customer: CustomerRef) -> CustomerRecord {
 /// An order of ten euros.
 pub(crate) fn order(id: &str, customer: CustomerRef, minutes: i64) -> OrderRecord {
     OrderRecord {
-        external_id: id.to_owned(),
         number: format!("N{id}"),
-        customer,
-        profile: None,
-        state: OrderState::Placed,
-        placed_at: minute(minutes),
-        updated_at: None,
-        paid_at: None,
-        shipped_at: None,
-        delivered_at: None,
-        cancelled_at: None,
-        total: Money::new(1000, Currency::EUR),
-        lines: Vec::new(),
-        item_count: None,
-        refunds: Vec::new(),
-        coupons: Vec::new(),
-        cart: None,
+        ..OrderRecord::placed(id, customer, minute(minutes), Money::new(1000, Currency::EUR))
     }
 }
 
