@@ -24,7 +24,18 @@ fn repository() -> Result<PathBuf> {
     Ok(here.parent().context("the tests lie in the repository")?.to_path_buf())
 }
 
+/// Both.
 pub(crate) async fn measure(scale: Scale) -> Result<Vec<Row>> {
+    let mut all = cdnow().await?;
+    let folder = tempfile::tempdir()?;
+    let url = format!("sqlite:{}", folder.path().join("zyklus.db").display());
+    let stage = Stage::set(folder.path(), &url, scale.customers[2]).await?;
+    all.extend(invented(&stage)?);
+    Ok(all)
+}
+
+/// Eighteen months of the CDNOW log.
+pub(crate) async fn cdnow() -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite:{}", folder.path().join("cdnow.db").display());
     let example = repository()?.join("examples/cdnow");
@@ -32,19 +43,13 @@ pub(crate) async fn measure(scale: Scale) -> Result<Vec<Row>> {
     import(&project, &url).await?;
     say("replaying eighteen months of the CDNOW log");
     let cdnow = Step::Backtest.measured(&example, &url, CDNOW)?;
-    let mut rows = rows("backtest of 18 months of CDNOW", cdnow, 20.0, 300.0);
-    let customers = scale.customers[2];
-    let folder = tempfile::tempdir()?;
-    let url = format!("sqlite:{}", folder.path().join("zyklus.db").display());
-    let stage = Stage::set(folder.path(), &url, customers).await?;
+    Ok(rows("backtest of 18 months of CDNOW", cdnow, 20.0, 300.0))
+}
+
+/// Two years of a store of invented customers; writes nothing into it.
+pub(crate) fn invented(stage: &Stage) -> Result<Vec<Row>> {
     let whole = stage.step(Step::Backtest)?;
-    rows.extend(self::rows(
-        &format!("backtest of 24 months, {} customers", stage.crowd()),
-        whole,
-        600.0,
-        1_500.0,
-    ));
-    Ok(rows)
+    Ok(rows(&format!("backtest of 24 months, {} customers", stage.crowd()), whole, 600.0, 1_500.0))
 }
 
 fn rows(name: &str, figures: Figures, seconds: f64, megabytes: f64) -> Vec<Row> {

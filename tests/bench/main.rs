@@ -2,7 +2,7 @@
 //! misses its bound is said and is no failure; not being able to measure is one. Asserts nothing about time.
 //!
 //! `cargo xtask bench`; `ZYKLUS_BENCH_SMALL=1` for a quick run that shows only that everything can be measured;
-//! `cargo xtask bench -- -- backtest` for the backtests alone, `insight` for what is learned alone.
+//! `cargo xtask bench -- -- backtest` for the backtests alone, `evaluate`, `plugins`, `insight` (what is learned) likewise.
 //!
 //! Memory is measured in processes of their own: this program starts itself with `--measure` or `--compute`. The Python
 //! packages that some of it is compared with come from PyPI. Without them all other rows are measured and printed, and
@@ -14,6 +14,7 @@ mod idle;
 mod import;
 mod insight;
 mod people;
+mod plugins;
 mod stage;
 mod step;
 mod system;
@@ -67,8 +68,22 @@ impl Scale {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // A plugin's process, as of the daemon itself: before there is a second thread.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "plugin-process") {
+        return zyklus_host::plugin::plugin_process(words);
+    }
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => {
+            eprintln!("no runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some(step::FLAG) => step::perform(args).await,
@@ -95,14 +110,18 @@ async fn main() -> ExitCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Backtest,
+    Evaluate,
     Insight,
+    Plugins,
 }
 
 impl Part {
     fn named(word: &str) -> Option<Self> {
         match word {
             "backtest" => Some(Part::Backtest),
+            "evaluate" => Some(Part::Evaluate),
             "insight" => Some(Part::Insight),
+            "plugins" => Some(Part::Plugins),
             _ => None,
         }
     }
@@ -113,6 +132,8 @@ async fn alone(part: Part) -> Result<()> {
     let scale = Scale::chosen();
     let (rows, missing) = match part {
         Part::Backtest => (backtest::measure(scale).await?, Ok(())),
+        Part::Evaluate => (evaluations(scale, false).await?, Ok(())),
+        Part::Plugins => (plugins::measure(scale).await?, Ok(())),
         Part::Insight => {
             let (mut rows, missing) = compared(scale);
             rows.extend(insight::refit_alone(scale).await?);
@@ -142,16 +163,17 @@ async fn everything() -> Result<()> {
     // First, because whether it can be measured is soon known.
     let (learned, missing) = compared(scale);
     let mut rows = import::measure(scale).await?;
-    rows.extend(evaluations(scale).await?);
-    rows.extend(backtest::measure(scale).await?);
+    rows.extend(evaluations(scale, true).await?);
+    rows.extend(backtest::cdnow().await?);
+    rows.extend(plugins::measure(scale).await?);
     rows.extend(idle::measure(scale).await?);
     rows.extend(learned);
     print!("{}", table::render(&rows, scale.small));
     missing
 }
 
-/// Whole stores evaluated, and one order in stores of three sizes.
-async fn evaluations(scale: Scale) -> Result<Vec<Row>> {
+/// Whole stores evaluated, and one order in stores of three sizes; the largest is replayed too, before anybody is evaluated.
+async fn evaluations(scale: Scale, with_backtest: bool) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut medians = Vec::new();
     let mut single = Vec::new();
@@ -159,6 +181,9 @@ async fn evaluations(scale: Scale) -> Result<Vec<Row>> {
         let folder = tempfile::tempdir()?;
         let url = format!("sqlite:{}", folder.path().join("zyklus.db").display());
         let stage = stage::Stage::set(folder.path(), &url, customers).await?;
+        if customers == scale.customers[2] && with_backtest {
+            rows.extend(backtest::invented(&stage)?);
+        }
         if customers == scale.customers[2] {
             let engine = stage.step(Step::Decide)?;
             rows.push(

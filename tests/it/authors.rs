@@ -3,9 +3,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use wiremock::matchers::{header, method, path, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+use zyklus_runtime::starter_files;
+use zyklus_tests::process::Ended;
 use zyklus_tests::smtp_sink::SmtpSink;
+use zyklus_tests::vendure::{OrderSpec, SUPERADMIN, Vendure};
 use zyklus_tests::zyklus::Zyklus;
 
 use crate::daemon::stop;
@@ -66,6 +76,45 @@ async fn passes(dir: &Path, library: &str, more: &[&str]) {
     }
 }
 
+/// Writes files beside the configuration.
+fn write(dir: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let file = dir.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+}
+
+/// A request as a service posts it.
+fn posted(headers: &[(&str, &str)], body: &str) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("POST /hooks HTTP/1.1\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Hands a notification to a connector, while the daemon runs.
+async fn notify(zyklus: &Zyklus, id: &str, request: &str) -> Ended {
+    let file = zyklus.folder().join("notification.http");
+    std::fs::write(&file, request).unwrap();
+    zyklus.run(&["connector", "receive", id, "notification.http"]).await.unwrap()
+}
+
+/// Waits until a file has so many lines, and gives them.
+async fn lines(file: &Path, count: usize) -> Vec<String> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text.lines().count() >= count {
+            return text.lines().map(str::to_owned).collect();
+        }
+        assert!(Instant::now() < end, "{} has only: {text}", file.display());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Whoever comes in after the first sync is greeted once, through both.
+const GREETED: &str = "[journeys.greet]\nstart = { event = \"customer.created\" }\n\
+    steps = [\n{ call = \"one.ring\" },\n{ call = \"two.ring\" },\n{ send = \"hello\", via = \"sms\", purpose = \"service\" },\n]\n";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_c_example_is_built_outside_passes_the_kit_and_works_in_a_daemon() {
     let dir = example("plugin-c");
@@ -76,26 +125,201 @@ async fn the_c_example_is_built_outside_passes_the_kit_and_works_in_a_daemon() {
     let one = |id: &str, isolation: &str| {
         format!(
             "[connectors.{id}]\nlibrary = \"libguestbook.so\"\nisolation = \"{isolation}\"\npeople = \"people.txt\"\n\
-             password = {{ env = \"BOOK\" }}\n"
+             password = {{ env = \"BOOK\" }}\nsync_every = \"1s\"\n"
         )
     };
-    write_config(dir.path(), &(one("one", "process") + &one("two", "in-process")));
+    let mail = "+++\nsubject = \"Hello\"\npreview = \"Hello.\"\nclass = \"service\"\n+++\n\
+                <mjml><mj-head><mj-title>Hello</mj-title><mj-attributes><mj-all font-family=\"sans-serif\" /></mj-attributes></mj-head><mj-body><mj-section><mj-column><mj-text>Hello \
+                {{ customer.first_name }}</mj-text></mj-column></mj-section><mj-include path=\"footer-service\" /></mj-body></mjml>";
+    for (name, bytes) in starter_files().iter().filter(|(name, _)| name.starts_with("templates/partials")) {
+        write(dir.path(), &[(name, std::str::from_utf8(bytes).unwrap())]);
+    }
+    write(dir.path(), &[("playbooks/greet.toml", GREETED), ("templates/hello/en.mjml", mail)]);
+    let other =
+        "[connectors.other]\ntype = \"csv\"\nsync_every = \"1s\"\ncustomers = { path = \"customers.csv\" }\n";
+    std::fs::write(dir.path().join("customers.csv"), "id,email,phone,first_name\n").unwrap();
+    write_config(dir.path(), &(one("one", "process") + &one("two", "in-process") + other));
     let zyklus = Zyklus::new(dir.path()).unwrap().env("BOOK", "open sesame");
     zyklus.succeed(&["plugin", "lock"]).await.unwrap();
+    zyklus.succeed(&["check"]).await.unwrap();
     let log = dir.path().join("log");
     let daemon = zyklus.spawn(&["run"], &log).unwrap();
     said(&log, "connector.id=one changed=3", 1).await;
     said(&log, "connector.id=two changed=3", 1).await;
     let found = zyklus.succeed(&["customer", "find", "ida@example.com"]).await.unwrap();
     assert!(found.contains("the brave"), "{found}");
+
+    for id in ["one", "two"] {
+        // The example's own signatures (kit.toml).
+        let eva = "p-4;eva@example.com;Eva";
+        let taken =
+            notify(&zyklus, id, &posted(&[("X-Signature", "6a397bdc8c92d433"), ("X-Number", "17")], eva))
+                .await;
+        assert!(taken.stdout.contains("takes it: 1 records"), "{}{}", taken.stdout, taken.stderr);
+        let again =
+            notify(&zyklus, id, &posted(&[("X-Signature", "6a397bdc8c92d433"), ("X-Number", "17")], eva))
+                .await;
+        assert!(again.status.success() && again.stdout.contains("taken it before"), "{}", again.stdout);
+        let forged =
+            notify(&zyklus, id, &posted(&[("X-Signature", "6a397bdc8c92d433")], "p-5;eve@example.com;Eve"))
+                .await;
+        assert_eq!(forged.status.code(), Some(1));
+        assert!(forged.stderr.contains("the signature does not fit"), "{}", forged.stderr);
+        // Messages and actions of the operator's own, and through the daemon.
+        let sent =
+            zyklus.succeed(&["connector", "send", id, "+49 151 1", "--text", "by hand"]).await.unwrap();
+        assert!(sent.contains("has taken it over"), "{sent}");
+        let dry = zyklus.succeed(&["connector", "send", id, "+49 151 1", "--dry-run"]).await.unwrap();
+        assert!(dry.contains("S can send messages through"), "{dry}");
+        let wrong = zyklus.run(&["connector", "send", id, "nobody"]).await.unwrap();
+        assert!(wrong.stderr.contains("is no telephone number"), "{}", wrong.stderr);
+    }
+    std::fs::write(
+        dir.path().join("customers.csv"),
+        "id,email,phone,first_name\n9,zoe@example.com,+4915112345678,Zoe\n",
+    )
+    .unwrap();
+    let outbox = |id: &str| dir.path().join("connectors").join(id).join("outbox");
+    let (first, second) = (outbox("one"), outbox("two"));
+    // By hand, for Eva and for Zoe; the message went by one of them.
+    let mut written = lines(&first, 3).await;
+    written.extend(lines(&second, 3).await);
+    let end = Instant::now() + Duration::from_secs(60);
+    while !written.iter().any(|line| line.contains("Hello Zoe")) {
+        assert!(
+            Instant::now() < end,
+            "Zoe is not greeted: {written:?}\n{}",
+            std::fs::read_to_string(&log).unwrap()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        written = [lines(&first, 3).await, lines(&second, 3).await].concat();
+    }
     stop(daemon).await;
+    let written = [lines(&first, 3).await, lines(&second, 3).await].concat();
+    let count = |words: &str| written.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(
+        (count("by hand"), count(" bell "), count("Hello Zoe"), written.len()),
+        (2, 4, 1, 7),
+        "{written:?}"
+    );
+    assert!(zyklus.run(&["customer", "find", "eve@example.com"]).await.unwrap().stdout.is_empty());
+}
+
+/// The loyalty service of the Rust example: members, and points given once for each key.
+async fn points_service(members: Value) -> MockServer {
+    let server = MockServer::start().await;
+    let signed = || header("authorization", "Bearer points-key");
+    let empty = json!({"members": [], "more": false});
+    let page = json!({"members": members, "more": false});
+    for (after, body) in [("", page), ("m-2", empty)] {
+        Mock::given(method("GET"))
+            .and(path("/members"))
+            .and(query_param("after", after))
+            .and(signed())
+            .respond_with(ResponseTemplate::new(200).set_body_json(body))
+            .mount(&server)
+            .await;
+    }
+    Mock::given(method("POST"))
+        .and(path("/grants"))
+        .and(signed())
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"points": 10})))
+        .mount(&server)
+        .await;
+    server
+}
+
+/// The points given so far: whom, how many, and by which key.
+async fn grants(server: &MockServer) -> Vec<(String, Value)> {
+    let asked = server.received_requests().await.unwrap();
+    let grants = asked.iter().filter(|request| request.url.path() == "/grants");
+    grants
+        .map(|request| {
+            let key = request.headers["idempotency-key"].to_str().unwrap().to_owned();
+            (key, serde_json::from_slice(&request.body).unwrap())
+        })
+        .collect()
+}
+
+/// Signs as Standard Webhooks describes: HMAC-SHA-256 (RFC 2104) over id, instant and body.
+fn signed(id: &str, body: &str, key: &[u8]) -> String {
+    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let pad = |with: u8| -> Vec<u8> { (0..64).map(|n| key.get(n).copied().unwrap_or(0) ^ with).collect() };
+    let inner = Sha256::digest([pad(0x36), format!("{id}.{at}.{body}").into_bytes()].concat());
+    let outer = Sha256::digest([pad(0x5c), inner.to_vec()].concat());
+    let signature = format!("v1,{}", STANDARD.encode(outer));
+    let at = at.to_string();
+    posted(&[("webhook-id", id), ("webhook-timestamp", &at), ("webhook-signature", &signature)], body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rust_example_is_built_outside_and_passes_the_kit() {
+async fn the_rust_example_is_built_outside_passes_the_kit_and_works_in_a_daemon() {
     let dir = example("plugin-rust");
     let built = cargo(dir.path(), "loyalty");
     passes(dir.path(), built.to_str().unwrap(), &[]).await;
+
+    let dir = tempfile::tempdir().unwrap();
+    install(&built, dir.path(), "libloyalty.so");
+    let secret = b"points service 24 bytes.";
+    let member = |n: u8, name: &str| json!({"id": format!("m-{n}"), "email": format!("{name}@example.com"), "points": 40});
+    let mut services = Vec::new();
+    let mut connectors = String::new();
+    for (id, isolation, names) in
+        [("one", "process", ["anna", "otto"]), ("two", "in-process", ["ida", "emil"])]
+    {
+        let service = points_service(json!([member(1, names[0]), member(2, names[1])])).await;
+        connectors += &format!(
+            "[connectors.{id}]\nlibrary = \"libloyalty.so\"\nisolation = \"{isolation}\"\nurl = \"{}\"\n\
+             api_key = {{ env = \"POINTS\" }}\nwebhook_secret = {{ env = \"HOOK\" }}\nsync_every = \"1s\"\n",
+            service.uri()
+        );
+        let playbook = format!(
+            "[journeys.greet-{id}]\nstart = {{ event = \"customer.created\" }}\n\
+             steps = [{{ call = \"{id}.grant\", with = {{ points = 10 }} }}]\n"
+        );
+        write(dir.path(), &[(&format!("playbooks/{id}.toml"), &playbook)]);
+        services.push((id, service));
+    }
+    write_config(dir.path(), &connectors);
+    let zyklus = Zyklus::new(dir.path()).unwrap();
+    let zyklus = zyklus.env("POINTS", "points-key").env("HOOK", format!("whsec_{}", STANDARD.encode(secret)));
+    zyklus.succeed(&["plugin", "lock"]).await.unwrap();
+    zyklus.succeed(&["check"]).await.unwrap();
+    let log = dir.path().join("log");
+    let daemon = zyklus.spawn(&["run"], &log).unwrap();
+    for (id, _) in &services {
+        said(&log, &format!("connector.id={id} changed=2"), 1).await;
+    }
+    for (id, service) in &services {
+        let body = member(9, &format!("zoe-{id}")).to_string();
+        let taken = notify(&zyklus, id, &signed("msg_1", &body, secret)).await;
+        assert!(
+            taken.stdout.contains("takes it: 1 records, 1 changed, 1 new"),
+            "{}{}",
+            taken.stdout,
+            taken.stderr
+        );
+        let again = notify(&zyklus, id, &signed("msg_1", &body, secret)).await;
+        assert!(again.stdout.contains("taken it before"), "{}", again.stdout);
+        let forged = notify(&zyklus, id, &signed("msg_2", &body, b"another")).await;
+        assert_eq!(forged.status.code(), Some(1));
+        assert!(forged.stderr.contains("the signature does not fit"), "{}", forged.stderr);
+        let empty = notify(&zyklus, id, &signed("msg_3", "{}", secret)).await;
+        assert!(empty.stderr.contains("the body cannot be read"), "{}", empty.stderr);
+        // Whom the notification brought gets points, once; those of the first sync are history and get none.
+        let end = Instant::now() + Duration::from_secs(60);
+        while grants(service).await.is_empty() {
+            assert!(Instant::now() < end, "no points: {}", std::fs::read_to_string(&log).unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    stop(daemon).await;
+    for (id, service) in &services {
+        let given = grants(service).await;
+        let (key, body) = &given[0];
+        assert_eq!((given.len(), body), (1, &json!({"member": "m-9", "points": 10})), "{id}");
+        assert!(key.starts_with("dlv_"), "{key}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,4 +379,47 @@ async fn csv_maildir_and_smtp_pass_the_kit_in_all_three_forms() {
     );
     ours_pass(dir.path(), "smtp", &(smtp + messages)).await;
     assert!(!sink.messages().unwrap().is_empty());
+}
+
+/// A shop of its own, because the kit writes into it.
+#[tokio::test(flavor = "multi_thread")]
+async fn vendure_passes_the_kit_in_all_three_forms_on_a_real_shop() {
+    let shop = Vendure::start().await.unwrap();
+    let mut ids = Vec::new();
+    for name in ["anna", "otto", "ida", "emil"] {
+        let email = format!("{name}@example.com");
+        ids.push(shop.create_customer(&email, name, "Kit", None).await.unwrap());
+    }
+    for email in ["gerd@example.com", "lina@example.com", "nora@example.com"] {
+        shop.place_order(OrderSpec::guest(email, "GRI-1")).await.unwrap();
+    }
+    shop.place_order(OrderSpec { complete: false, ..OrderSpec::guest("walt@example.com", "GRI-1") })
+        .await
+        .unwrap();
+    shop.create_coupon("KIT10", 10).await.unwrap();
+    let count = "{ products { totalItems } customers { totalItems } }";
+    let count = shop.admin(count, json!({})).await.unwrap();
+    let (products, customers) = (&count["products"]["totalItems"], &count["customers"]["totalItems"]);
+    // What is younger than the connector's overlap is read twice, and rightly so.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (url, id) = (shop.url(), &ids[0]);
+    let kit = format!(
+        "live = true\nlimit = 3\n[config]\nurl = \"{url}\"\nusername = \"{SUPERADMIN}\"\npassword = \"{SUPERADMIN}\"\n\
+         [[refused]]\nconfig = {{ url = \"shop\" }}\nfield = \"url\"\n\
+         [[refused]]\nconfig = {{ page_size = 1 }}\nfield = \"page_size\"\n\
+         [streams]\nproducts.records = {products}\ncustomers.records = {customers}\norders.records = 3\n\
+         carts.records = 1\ncoupons.records = 1\n\
+         [[action]]\nname = \"note\"\ncustomer = \"{id}\"\ninput = {{ text = \"by the kit\" }}\n\
+         [[action]]\nname = \"note\"\ncustomer = \"{id}\"\ninput = {{ words = \"by the kit\" }}\nexpect = \"rejected\"\nkind = \"invalid\"\n\
+         [[action]]\nname = \"note\"\ncustomer = \"999999\"\ninput = {{ text = \"to nobody\" }}\nexpect = \"rejected\"\n\
+         [[action]]\nname = \"group.add\"\ncustomer = \"{id}\"\ninput = {{ group = \"kit\" }}\n\
+         [[action]]\nname = \"group.remove\"\ncustomer = \"{id}\"\ninput = {{ group = \"kit\" }}\n"
+    );
+    ours_pass(dir.path(), "vendure", &kit).await;
+    let notes = "query ($id: ID!) { customer(id: $id) { history { items { type } } groups { name } } }";
+    let noted = shop.admin(notes, json!({ "id": id })).await.unwrap();
+    let items = noted["customer"]["history"]["items"].as_array().unwrap();
+    assert!(items.iter().any(|item| item["type"] == "CUSTOMER_NOTE"), "{noted}");
 }

@@ -14,19 +14,7 @@ use crate::daemon::stop;
 
 /// Builds a connector as a library, as plugins/README.md says.
 pub(crate) fn library(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap();
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let package = format!("zyklus-{name}");
-    let mut command = Command::new(cargo);
-    command.args(["rustc", "--quiet", "--locked", "-p", &package, "--lib", "--crate-type", "cdylib"]);
-    command.args(["--features", "library", "--target-dir"]).arg(profile.parent().unwrap());
-    if profile.ends_with("release") {
-        command.arg("--release");
-    }
-    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    profile.join(format!("libzyklus_{name}.so"))
+    zyklus_tests::library::build(name).unwrap()
 }
 
 fn chmod(path: &Path, mode: u32) {

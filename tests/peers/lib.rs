@@ -4,6 +4,7 @@
 //! no real server can be asked to. Every value here is one running thing: dropping it ends it. None of
 //! them outlives the test, even one that is killed. Nothing here decides what is right; tests do.
 
+pub mod library;
 pub mod mail;
 pub mod postgres;
 pub mod process;

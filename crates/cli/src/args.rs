@@ -352,6 +352,36 @@ pub(crate) enum ConnectorCommand {
         #[arg(long, default_value_t = 10)]
         limit: u32,
     },
+    /// Send a message of the operator's own through a connector, to see that it arrives; store nothing.
+    Send {
+        /// The connector.
+        id: String,
+        /// An e-mail address, telephone number or handle, as the connector's channel has it.
+        to: String,
+        /// A mail's subject.
+        #[arg(long)]
+        subject: Option<String>,
+        /// What it says.
+        #[arg(long)]
+        text: Option<String>,
+        /// Show the message as the connector would get it, and do not hand it over.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take in a notification (webhook) as if the other system had just posted it: an HTTP request as it is on the wire,
+    /// head and body.
+    Receive {
+        /// The connector.
+        id: String,
+        /// The file with the request; without it, standard input.
+        file: Option<PathBuf>,
+        /// As if it had come at this instant: one that was kept would be too old now.
+        #[arg(long)]
+        now: Option<Now>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

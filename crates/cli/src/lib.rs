@@ -11,6 +11,7 @@ pub mod demo;
 mod experiments;
 mod feedback;
 mod insight;
+mod notification;
 mod playtests;
 mod plugins;
 mod problems;

@@ -108,7 +108,7 @@ fn broken(connector: &str) -> SyncReport {
     SyncReport { connector: connector.to_owned(), streams: vec![stream] }
 }
 
-fn told(reports: &[SyncReport]) -> String {
+pub(crate) fn told(reports: &[SyncReport]) -> String {
     let mut text = String::new();
     for (connector, stream) in reports.iter().flat_map(|r| r.streams.iter().map(move |s| (&r.connector, s))) {
         text += &format!(

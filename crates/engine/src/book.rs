@@ -104,12 +104,21 @@ impl Book {
         phases.chain(journeys.flat_map(conditions)).any(|c| c.reads().contains(group))
     }
 
-    /// When the shop's customers began to be judged by another measure (see [`Learned::is_unlike`]). What moves then has
-    /// not happened: it starts nothing.
-    pub(crate) fn measured_anew(&self) -> impl Iterator<Item = At> + '_ {
-        let earlier = std::iter::once(None).chain(self.learned.iter().map(|(_, learned)| Some(&**learned)));
-        let versions = self.learned.iter().zip(earlier);
-        versions.filter(|((_, learned), earlier)| learned.is_unlike(*earlier)).map(|((at, _), _)| *at)
+    /// Whether after `before` and until `now` the shop's customers began to be judged by another measure (see
+    /// [`Learned::is_unlike`]). What moves then has not happened: it starts nothing.
+    pub(crate) fn is_measured_anew(&self, before: At, now: At) -> bool {
+        let first = self.learned.partition_point(|(at, _)| *at <= before);
+        let mut earlier = first.checked_sub(1).map(|place| &*self.learned[place].1);
+        for (at, learned) in &self.learned[first..] {
+            if *at > now {
+                break;
+            }
+            if learned.is_unlike(earlier) {
+                return true;
+            }
+            earlier = Some(learned);
+        }
+        false
     }
 
     /// The journey whose runs are kept under a root id.

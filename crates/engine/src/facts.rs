@@ -16,9 +16,11 @@ use crate::outlook::Outlook;
 use crate::playbook::SENT_BEFORE;
 
 mod predictions;
+mod rhythm;
 mod voice;
 
-use predictions::{a_year, whole_days};
+use predictions::whole_days;
+use rhythm::Rhythm;
 use voice::Heard;
 pub(crate) use voice::MOODS;
 
@@ -70,6 +72,7 @@ pub struct View<'s> {
     orders: OnceCell<OrderFigures>,
     cart: OnceCell<Option<&'s Cart>>,
     outlook: OnceCell<Option<Outlook<'s>>>,
+    rhythm: OnceCell<Option<Rhythm<'s>>>,
     heard: Heard,
 }
 
@@ -87,6 +90,7 @@ impl<'s> View<'s> {
             orders: OnceCell::new(),
             cart: OnceCell::new(),
             outlook: OnceCell::new(),
+            rhythm: OnceCell::new(),
             heard: Heard::default(),
         }
     }
@@ -408,6 +412,10 @@ impl Fields for View<'_> {
                     lines.flat_map(|l| &l.categories).map(String::as_str).collect();
                 Value::texts(categories).into()
             }
+            FieldId::ReplenishDueAt => self.replenish_due_at(),
+            FieldId::ReplenishProductId => self.replenish_product(),
+            FieldId::ReplenishEveryDays => self.replenish_every_days(),
+            FieldId::ReplenishConfidence => self.replenish_confidence(),
             FieldId::CartIsOpen => Value::Bool(self.open_cart().is_some()).into(),
             FieldId::CartValue => match self.open_cart().and_then(|c| c.total_reporting_minor) {
                 Some(minor) => self.money(minor).into(),
@@ -462,9 +470,9 @@ impl Fields for View<'_> {
                 None => Value::Absent.into(),
             },
             FieldId::PredictionIsKnown => self.learned_value(|_| Value::Bool(self.outlook().is_some())),
-            FieldId::PredictionPOrder => self.stepped(|o| o.chance(o.learned.horizon), Value::maybe_double),
-            FieldId::PredictionPOrder365d => self.stepped(|o| o.chance(a_year()), Value::maybe_double),
-            FieldId::PredictionOrders365d => self.stepped(|o| o.orders(a_year()), Value::maybe_double),
+            FieldId::PredictionPOrder => self.stepped(Outlook::chance, Value::maybe_double),
+            FieldId::PredictionPOrder365d => self.stepped(Outlook::chance_in_a_year, Value::maybe_double),
+            FieldId::PredictionOrders365d => self.stepped(Outlook::orders_in_a_year, Value::maybe_double),
             FieldId::PredictionOverduePercentile => {
                 self.stepped(Outlook::overdue, |percent| percent.map_or(Value::Absent, Value::Int))
             }

@@ -5,10 +5,12 @@
 //! from day to day while no order comes, so each is given in steps (a hundredth of a chance, two digits of an amount):
 //! the next step is far away, and nobody is looked at every midnight.
 
+use std::cell::OnceCell;
+
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Span as Length, ToSpan};
-use zyklus_insight::learned::Learned;
+use zyklus_insight::learned::{Learned, YEAR};
 use zyklus_insight::rfm::{Day, History, Rfm};
 use zyklus_insight::span::Span;
 use zyklus_model::{At, Order, Snapshot};
@@ -46,6 +48,11 @@ pub fn bought(order: &Order, at: At, zone: &TimeZone) -> (Day, i64) {
     (day_of(order.placed_at, zone), total - refunded)
 }
 
+/// So far ahead a year's predictions look.
+fn a_year() -> Span {
+    Span::of_days(YEAR)
+}
+
 /// A figure, and the first later day on which it may be another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stepped<T> {
@@ -53,12 +60,17 @@ pub(crate) struct Stepped<T> {
     pub(crate) until: Day,
 }
 
-/// One customer on one day.
+/// One customer on one day. Each figure is computed once: conditions of several phases ask for the same.
 #[derive(Debug)]
 pub(crate) struct Outlook<'b> {
     pub(crate) learned: &'b Learned,
     history: History,
     today: Day,
+    chance: OnceCell<Option<Stepped<f64>>>,
+    chance_in_a_year: OnceCell<Option<Stepped<f64>>>,
+    orders: OnceCell<Option<Stepped<f64>>>,
+    value: OnceCell<Option<Stepped<f64>>>,
+    overdue: OnceCell<Option<Stepped<i64>>>,
 }
 
 impl<'b> Outlook<'b> {
@@ -68,30 +80,47 @@ impl<'b> Outlook<'b> {
         if !learned.is_telling() {
             return None;
         }
-        Some(Outlook { learned, history: History::new(orders)?, today })
+        let history = History::new(orders)?;
+        let (chance, chance_in_a_year) = (OnceCell::new(), OnceCell::new());
+        let (orders, value, overdue) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Some(Outlook { learned, history, today, chance, chance_in_a_year, orders, value, overdue })
     }
 
-    /// The chance of an order within `span`, in hundredths.
-    pub(crate) fn chance(&self, span: Span) -> Option<Stepped<f64>> {
+    /// The chance of an order within the shop's horizon, in hundredths.
+    pub(crate) fn chance(&self) -> Option<Stepped<f64>> {
+        *self.chance.get_or_init(|| self.chance_within(self.learned.horizon))
+    }
+
+    /// The same within a year.
+    pub(crate) fn chance_in_a_year(&self) -> Option<Stepped<f64>> {
+        *self.chance_in_a_year.get_or_init(|| self.chance_within(a_year()))
+    }
+
+    fn chance_within(&self, span: Span) -> Option<Stepped<f64>> {
         self.falling(|rfm| Some(hundredth(self.learned.any_order(rfm, span))))
     }
 
-    /// Expected orders within `span`, in two digits.
-    pub(crate) fn orders(&self, span: Span) -> Option<Stepped<f64>> {
-        self.falling(|rfm| Some(two_digits(self.learned.purchase.model.expected_orders(rfm, span))))
+    /// Expected orders within a year, in two digits.
+    pub(crate) fn orders_in_a_year(&self) -> Option<Stepped<f64>> {
+        let expected =
+            |rfm: &Rfm| Some(two_digits(self.learned.purchase.model.expected_orders(rfm, a_year())));
+        *self.orders.get_or_init(|| self.falling(expected))
     }
 
     /// What the orders of a year are worth today, in minor units, in two digits.
     pub(crate) fn value(&self) -> Option<Stepped<f64>> {
-        self.falling(|rfm| self.learned.value(rfm).map(two_digits))
+        *self.value.get_or_init(|| self.falling(|rfm| self.learned.value(rfm).map(two_digits)))
     }
 
     /// Of 100 waits, how many are shorter than the one going on.
     pub(crate) fn overdue(&self) -> Option<Stepped<i64>> {
-        let on = |day| self.learned.cadence.overdue(&self.history, day).map(|share| (share * 100.0) as i64);
-        let value = on(self.today)?;
-        // The longer the wait, the more are shorter.
-        Some(Stepped { value, until: turn(self.today, |day| on(day) != Some(value)) })
+        *self.overdue.get_or_init(|| {
+            let on =
+                |day| self.learned.cadence.overdue(&self.history, day).map(|share| (share * 100.0) as i64);
+            let value = on(self.today)?;
+            // The longer the wait, the more are shorter.
+            Some(Stepped { value, until: turn(self.today, |day| on(day) != Some(value)) })
+        })
     }
 
     fn falling(&self, figure: impl Fn(&Rfm) -> Option<f64>) -> Option<Stepped<f64>> {

@@ -1,5 +1,8 @@
 //! Which time zone a customer lives in (rule R8). Never guesses where a country has several.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use jiff::tz::TimeZone;
 use zyklus_model::Customer;
 
@@ -77,13 +80,17 @@ const SINGLE: &[(&str, &str)] = &[
     ("ZA", "Africa/Johannesburg"),
 ];
 
+/// Looked up once: everybody's zone is asked for with every decision.
+static ZONES: LazyLock<HashMap<&'static str, TimeZone>> = LazyLock::new(|| {
+    let found = SINGLE.iter().filter_map(|(country, name)| Some((*country, TimeZone::get(name).ok()?)));
+    found.collect()
+});
+
 /// The customer's own zone, else their country's if it has only one, else the shop's.
 pub fn zone_of(customer: &Customer, shop: &TimeZone) -> TimeZone {
     if let Some(zone) = customer.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()) {
         return zone;
     }
-    let country = customer.country.as_deref().unwrap_or("");
-    let single =
-        SINGLE.iter().find(|(code, _)| *code == country).and_then(|(_, name)| TimeZone::get(name).ok());
-    single.unwrap_or_else(|| shop.clone())
+    let single = customer.country.as_deref().and_then(|country| ZONES.get(country));
+    single.unwrap_or(shop).clone()
 }

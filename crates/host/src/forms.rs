@@ -106,7 +106,7 @@ impl Form for HostForm {
         &self,
         config: Value,
         base_dir: &Path,
-        http: Arc<dyn Http>,
+        http: Option<Arc<dyn Http>>,
         now: model::At,
     ) -> Result<Living> {
         let folder = tempfile::tempdir().map_err(|e| internal("no folder for the connector", &e))?;
@@ -132,7 +132,11 @@ impl Form for HostForm {
         let clock = Arc::new(move || now);
         let host = Host::new(self.registry.clone(), HostOptions::new(clock, base_dir, folder.path()));
         let host = host.map_err(|e| internal("no host", &e))?;
-        let opened = match host.open_on(&config, http).await {
+        let opened = match http {
+            Some(http) => host.open_on(&config, http).await,
+            None => host.open(&config).await,
+        };
+        let opened = match opened {
             Ok(opened) => opened,
             Err(HostError::Open { source, .. }) => return Err(*source),
             Err(error) => return Err(internal("it was not opened", &error)),

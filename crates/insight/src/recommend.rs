@@ -21,7 +21,7 @@ mod neighbours;
 mod popular;
 
 pub use after_first::{AfterFirst, Next};
-pub use cycles::{CycleOptions, Cycles, Replenishment, Stage};
+pub use cycles::{CycleOptions, Cycles, Replenishment, Stage, own_rhythm};
 pub use goods::Goods;
 pub use interactions::{Interactions, Line, Purchases};
 pub use mix::{Learnt, Reason, Recommendation, Request, recommend};

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use zyklus_engine::condition::Group;
@@ -21,6 +23,9 @@ use crate::project::Project;
 const PASSAGE: u32 = 16_000;
 /// How many customers are decided, and stored, at a time.
 const BATCH: usize = 1_000;
+/// How many batches wait for the next stage, and are being stored: a store that has the next one at hand puts it into the
+/// same transaction.
+const AHEAD: usize = 3;
 /// A decision can ask to be looked at again at once (a label it put on may open another rule); so often at most.
 const ROUNDS: i64 = 8;
 
@@ -178,21 +183,40 @@ pub async fn evaluate(
         // Who asked to be looked at again at once is due a microsecond later; what is decided then is still decided
         // at the instant asked for, and never dated after it.
         let due_by = now.plus_micros(round);
-        let (to_decide, read) = mpsc::channel(1);
-        let (to_store, mut decided) = mpsc::channel(1);
+        let (to_decide, read) = mpsc::channel(AHEAD);
+        let (to_store, mut decided) = mpsc::channel(AHEAD);
         let in_hand = Arc::new(InHand::new(HashSet::new()));
         let reader = read_on(store.clone(), fence.clone(), due_by, Arc::clone(&in_hand), to_decide);
         let reader = tokio::spawn(reader);
         let decider = tokio::spawn(decide_on(store.clone(), Arc::clone(&book), now, read, to_store));
         let mut was_stored = Ok(());
-        while let Some((ids, decisions)) = decided.recv().await {
-            was_stored = apply(store, &fence, decisions, &mut report).await;
-            if was_stored.is_err() {
-                break;
+        let mut storing = FuturesOrdered::new();
+        let mut is_open = true;
+        loop {
+            let (ids, applied) = tokio::select! {
+                biased;
+                batch = decided.recv(), if is_open && storing.len() < AHEAD => {
+                    match batch {
+                        Some((ids, decisions)) => storing.push_back(apply(store, &fence, ids, decisions)),
+                        None => is_open = false,
+                    }
+                    continue;
+                }
+                Some(stored) = storing.next() => stored,
+                else => break,
+            };
+            match applied {
+                Ok(applied) => report.count(&applied),
+                Err(error) => {
+                    was_stored = Err(error);
+                    break;
+                }
             }
             in_hand.send_modify(|in_hand| ids.iter().for_each(|id| _ = in_hand.remove(id)));
             progress(report.evaluated);
         }
+        // What was handed over is stored or not before anybody looks again.
+        while storing.next().await.is_some() {}
         // Whoever still reads or decides finds nobody to hand on to, and ends.
         drop(decided);
         let was_read = reader.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
@@ -210,12 +234,14 @@ pub async fn evaluate(
 async fn apply(
     store: &Store,
     fence: &Fence,
+    ids: Vec<CustomerId>,
     decisions: Vec<Decision>,
-    report: &mut EvaluateReport,
-) -> Result<(), RuntimeError> {
-    fence.holds(store).await?;
-    report.count(&store.apply(decisions).await?);
-    Ok(())
+) -> (Vec<CustomerId>, Result<ApplyReport, RuntimeError>) {
+    let applied = async {
+        fence.holds(store).await?;
+        Ok(store.apply(decisions).await?)
+    };
+    (ids, applied.await)
 }
 
 /// What is decided by, and is to be in place as long as that takes.

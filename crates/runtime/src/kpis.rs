@@ -24,7 +24,7 @@ pub use buying::{
     AtRisk, Buying, Cell, Churned, CohortCells, Cohorts, Point, RealisedRow, RepeatRow, SecondOrder,
     UNKNOWN_SOURCE,
 };
-pub use effects::{Effect, Effects, NeedsFigures};
+pub use effects::{Effect, Effects, NeedsFigures, NoNumber};
 pub(crate) use intake::Intake;
 pub use measure::{Measure, Why};
 pub(crate) use paths::Paths;

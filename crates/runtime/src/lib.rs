@@ -34,6 +34,7 @@ mod starter;
 mod store_address;
 pub mod sync;
 pub mod template;
+pub mod webhooks;
 
 pub use backtest::{Backtest, Window, backtest};
 pub use clock::Clock;
@@ -51,3 +52,4 @@ pub use round::{Round, round};
 pub use shop::ShopSettings;
 pub use starter::starter_files;
 pub use sync::{StreamReport, SyncProgress, SyncReport, sync};
+pub use webhooks::{ReceiveError, ReceiveReport, receive};

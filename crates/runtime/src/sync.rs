@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use zyklus_connect::{Cursor, ErrorKind, Mode, Next, ReadRequest};
+use zyklus_connect::{Cursor, ErrorKind, Mode, Next, ReadRequest, StreamSpec};
 use zyklus_host::Opened;
 use zyklus_model::Origin;
 use zyklus_store::{CursorUpdate, Ingest, NewReject, Store};
@@ -89,12 +89,38 @@ pub async fn sync(
     clock: &Clock,
     progress: &(dyn Fn(SyncProgress) + Send + Sync),
 ) -> SyncReport {
+    read_streams(store, connector, project, clock, progress, &|_| true).await
+}
+
+/// Reads the streams a notification said there is news in. Those that the connector does not have, or the configuration
+/// leaves out, are not read.
+pub async fn follow_up(
+    store: &Store,
+    connector: &Opened,
+    project: &Project,
+    clock: &Clock,
+    streams: &[String],
+) -> SyncReport {
+    let is_asked = |spec: &StreamSpec| streams.contains(&spec.name);
+    read_streams(store, connector, project, clock, &|_| {}, &is_asked).await
+}
+
+/// Whether the configuration wants a stream read.
+pub(crate) fn is_wanted(connector: &Opened, spec: &StreamSpec) -> bool {
+    connector.settings().streams.as_ref().is_none_or(|names| names.contains(&spec.name))
+}
+
+async fn read_streams(
+    store: &Store,
+    connector: &Opened,
+    project: &Project,
+    clock: &Clock,
+    progress: &(dyn Fn(SyncProgress) + Send + Sync),
+    is_asked: &(dyn Fn(&StreamSpec) -> bool + Send + Sync),
+) -> SyncReport {
     let mut report = SyncReport { connector: connector.id().to_owned(), streams: Vec::new() };
-    let wanted = connector.settings().streams.clone();
-    for spec in &connector.manifest().streams {
-        if wanted.as_ref().is_some_and(|names| !names.contains(&spec.name)) {
-            continue;
-        }
+    let specs = connector.manifest().streams.iter();
+    for spec in specs.filter(|spec| is_wanted(connector, spec) && is_asked(spec)) {
         let mut stream = StreamReport { stream: spec.name.clone(), ..StreamReport::default() };
         if let Err((error, is_transient)) =
             read_stream(store, connector, project, clock, progress, &mut stream).await

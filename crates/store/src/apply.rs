@@ -78,7 +78,6 @@ async fn apply(tx: &mut Tx, decisions: &[Decision]) -> Result<ApplyReport> {
         report.stale += (some.len() - fresh.len()) as u64;
         write_marks(tx, &fresh).await?;
         let loud: Vec<&Decision> = fresh.into_iter().map(|(d, _)| d).filter(|d| !d.is_quiet()).collect();
-        write_standings(tx, &loud).await?;
         report.transitions += write_transitions(tx, &loud).await?;
         report.runs_started += write_runs(tx, &loud).await?;
         report.deliveries += write_deliveries(tx, &loud).await?;
@@ -108,14 +107,18 @@ fn evaluated(decision: &Decision) -> At {
     decision.evaluated_before.map_or(decision.now, |at| decision.now.max(at.plus_micros(1)))
 }
 
+/// Where evaluating stands, and the phases and segments that changed.
 async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &MarkRow)]) -> Result<()> {
-    let (current, overtaken): (Vec<_>, Vec<_>) = fresh.iter().partition(|(d, mark)| d.seq == mark.seq);
+    let (standing, moved): (Vec<_>, Vec<_>) =
+        fresh.iter().partition(|(d, _)| d.phase.is_none() && d.segments.is_none());
+    let (current, overtaken): (Vec<_>, Vec<_>) =
+        standing.into_iter().partition(|(d, mark)| d.seq == mark.seq);
     for (group, is_current) in [(current, true), (overtaken, false)] {
         if group.is_empty() {
             continue;
         }
         let instants = Arg::Ats(group.iter().map(|(d, _)| evaluated(d)).collect());
-        let due = Arg::Ats(group.iter().map(|(d, _)| d.revisit_at.unwrap_or(At::MAX)).collect());
+        let due = Arg::Ats(group.iter().map(|(d, _)| due_after(d)).collect());
         let ids: Vec<CustomerId> = group.iter().map(|(d, _)| d.customer).collect();
         let (buckets, ids) = Wanted::new(&ids).into_args();
         let mut sql = Sql::new(tx.dialect(), "UPDATE evaluation SET evaluated_at = v.evaluated_at");
@@ -142,43 +145,63 @@ async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &MarkRow)]) -> Result<()>
         sql.push(") AS v WHERE evaluation.bucket = v.bucket AND evaluation.customer_id = v.id");
         tx.run(sql).await?;
     }
-    Ok(())
+    write_standings(tx, &moved).await
 }
 
-/// Phases and segments, where they changed.
-async fn write_standings(tx: &mut Tx, decisions: &[&Decision]) -> Result<()> {
-    const THEIRS: &str = ") AS v WHERE evaluation.bucket = v.column1 AND evaluation.customer_id = v.column2";
-    let mut phases = Vec::new();
-    let mut segments = Vec::new();
-    for decision in decisions {
-        let (bucket, customer) = (bucket_of(decision.customer), decision.customer);
-        if let Some(phase) = &decision.phase {
-            phases.push(args![
-                bucket,
-                customer,
-                &phase.lifecycle,
-                &phase.definition,
-                &phase.phase,
-                phase.since,
-                phase.previous.as_deref(),
-                phase.moves,
-                phase.live,
-                phase.has_live_moves,
-                evaluated(decision)
-            ]);
-        }
-        if let Some(all) = &decision.segments {
-            segments.push(args![bucket, customer, text(all)?, evaluated(decision)]);
-        }
+fn due_after(decision: &Decision) -> At {
+    decision.revisit_at.unwrap_or(At::MAX)
+}
+
+/// The whole row of those whose phase or segments changed. The row is there, and locked: it is written as an insertion
+/// that meets it because SQLite does that in one pass, and an update from a list of rows in two and a sort.
+async fn write_standings(tx: &mut Tx, moved: &[(&Decision, &MarkRow)]) -> Result<()> {
+    let head = "INSERT INTO evaluation (bucket, customer_id, seq, evaluated_at, due_at, live_pending, history_pending, \
+                lifecycle, definition, phase, phase_since, phase_previous, phase_moves, phase_live, phase_has_live, \
+                segments, marked_at, stood_at)";
+    let mark = " ON CONFLICT (bucket, customer_id) DO UPDATE SET evaluated_at = excluded.evaluated_at, \
+                marked_at = CASE WHEN evaluation.marked_at < excluded.marked_at THEN excluded.marked_at \
+                ELSE evaluation.marked_at END, \
+                stood_at = CASE WHEN evaluation.stood_at < excluded.stood_at THEN excluded.stood_at \
+                ELSE evaluation.stood_at END, \
+                due_at = CASE WHEN evaluation.seq = excluded.seq THEN excluded.due_at ELSE evaluation.due_at END, \
+                live_pending = evaluation.live_pending AND evaluation.seq <> excluded.seq, \
+                history_pending = evaluation.history_pending AND evaluation.seq <> excluded.seq";
+    let phase = ", lifecycle = excluded.lifecycle, definition = excluded.definition, phase = excluded.phase, \
+                 phase_since = excluded.phase_since, phase_previous = excluded.phase_previous, \
+                 phase_moves = excluded.phase_moves, phase_live = excluded.phase_live, \
+                 phase_has_live = excluded.phase_has_live";
+    let segments = ", segments = excluded.segments";
+    let mut groups: BTreeMap<(bool, bool), Vec<Vec<Arg>>> = BTreeMap::new();
+    for (decision, _) in moved {
+        let (phase, segments) = (decision.phase.as_ref(), decision.segments.as_ref());
+        let now = evaluated(decision);
+        groups.entry((phase.is_some(), segments.is_some())).or_default().push(args![
+            bucket_of(decision.customer),
+            decision.customer,
+            decision.seq,
+            now,
+            due_after(decision),
+            false,
+            false,
+            phase.map(|p| p.lifecycle.as_str()),
+            phase.map(|p| p.definition.as_str()),
+            phase.map(|p| p.phase.as_str()),
+            phase.map(|p| p.since),
+            phase.and_then(|p| p.previous.as_deref()),
+            phase.map_or(0, |p| p.moves),
+            phase.is_some_and(|p| p.live),
+            phase.is_some_and(|p| p.has_live_moves),
+            segments.map(text).transpose()?.unwrap_or_default(),
+            now,
+            now
+        ]);
     }
-    let head = "UPDATE evaluation SET lifecycle = v.column3, definition = v.column4, phase = v.column5, \
-                phase_since = v.column6, phase_previous = v.column7, phase_moves = v.column8, \
-                phase_live = v.column9, phase_has_live = v.column10, \
-                stood_at = CASE WHEN stood_at < v.column11 THEN v.column11 ELSE stood_at END FROM (";
-    tx.insert(head, phases, THEIRS).await?;
-    let head = "UPDATE evaluation SET segments = v.column3, \
-                stood_at = CASE WHEN stood_at < v.column4 THEN v.column4 ELSE stood_at END FROM (";
-    tx.insert(head, segments, THEIRS).await.map(drop)
+    for ((has_phase, has_segments), rows) in groups {
+        let tail =
+            [mark, if has_phase { phase } else { "" }, if has_segments { segments } else { "" }].concat();
+        tx.insert(head, rows, &tail).await?;
+    }
+    Ok(())
 }
 
 async fn write_transitions(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {

@@ -50,7 +50,7 @@ pub use deliveries::DeliveryFilter;
 pub use error::{Result, StoreError};
 pub use evaluation::Due;
 pub use handing::{HandOver, Handing, HandingClaim};
-pub use ingest::{CursorUpdate, Ingest, IngestReport, NewReject};
+pub use ingest::{CursorUpdate, Ingest, IngestReport, NOTIFICATION_DAYS, NewReject};
 pub use journeys::JourneyActivation;
 pub use learned::{Lesson, Purchase};
 pub use open::{LeaseClock, OpenOptions, Store};

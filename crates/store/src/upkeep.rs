@@ -10,6 +10,7 @@ use zyklus_model::At;
 
 use crate::arg::args;
 use crate::error::{Result, StoreError};
+use crate::ingest::NOTIFICATION_DAYS;
 use crate::open::{Store, sqlite_path};
 use crate::past;
 use crate::place::{Lock, refuse_network};
@@ -70,7 +71,7 @@ impl Store {
         replace(from, to_url, Some(now)).await
     }
 
-    /// Deletes reports of unusable records that are older than 90 days, and what rows were more than `past_days` ago,
+    /// Deletes reports of unusable records that are older than 90 days, ids of notifications as old, and what rows were more than `past_days` ago,
     /// the latter for a 24th of the customers each hour of the day; SQLite also refreshes what it knows of its tables
     /// and writes its write-ahead log into the file.
     ///
@@ -81,6 +82,9 @@ impl Store {
         let sql = "DELETE FROM sync_reject WHERE at < $1";
         let rejects =
             self.write(move |tx| Box::pin(async move { tx.execute(sql, args![before]).await })).await?;
+        let before = now.plus_days(-NOTIFICATION_DAYS);
+        let sql = "DELETE FROM notification WHERE at < $1";
+        self.write(move |tx| Box::pin(async move { tx.execute(sql, args![before]).await })).await?;
         let passed = now.plus_days(-i64::from(past_days));
         let past = self.write(move |tx| Box::pin(async move { past::prune(tx, passed, now).await })).await?;
         let is_checkpointed = match self.path() {

@@ -23,6 +23,7 @@ pub struct Bench {
 /// An opened connector and the system on its other side.
 pub(super) struct Open {
     living: Living,
+    /// Asked nothing when the kit is a live one.
     pub(super) served: Arc<Served>,
 }
 
@@ -53,7 +54,7 @@ impl Bench {
         let mut config = self.kit.config.clone();
         config.extend(other.clone());
         let served = Arc::new(Served::new(self.kit.http.clone()));
-        let http: Arc<dyn crate::Http> = served.clone();
+        let http = (!self.kit.live).then(|| Arc::clone(&served) as Arc<dyn crate::Http>);
         let living = self.form.open(Value::Object(config), &self.kit.folder, http, self.kit.now).await?;
         Ok(Open { living, served })
     }

@@ -17,6 +17,10 @@ pub struct Kit {
     /// The folder relative paths in the configuration are meant against: that of the file.
     #[serde(skip)]
     pub folder: PathBuf,
+    /// Whether the other system is a real one, asked over the network, instead of what stands here. Then the clock is
+    /// the machine's.
+    #[serde(default)]
+    pub live: bool,
     /// What the host's clock says.
     #[serde(default = "noon")]
     pub now: At,
@@ -43,6 +47,11 @@ pub struct Kit {
     /// Actions it performs.
     #[serde(default)]
     pub action: Vec<ActionCase>,
+}
+
+fn at_present() -> At {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    At::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 fn noon() -> At {
@@ -171,6 +180,15 @@ impl Kit {
         let text =
             std::fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
         let mut kit: Kit = toml::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        if kit.live {
+            if !kit.http.is_empty() {
+                return Err(format!(
+                    "{}: `live` asks the real system, so that no [[http]] answers; leave out one of them",
+                    file.display()
+                ));
+            }
+            kit.now = at_present();
+        }
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         kit.folder = std::path::absolute(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         Ok(kit)

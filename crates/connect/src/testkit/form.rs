@@ -30,8 +30,15 @@ pub trait Form: Send + Sync + 'static {
     fn name(&self) -> &str;
     /// What the connector says of itself before it is opened.
     fn manifest(&self) -> &Manifest;
-    /// Opens it as the host would: a configuration that is wrong is refused with the key.
-    async fn open(&self, config: Value, base_dir: &Path, http: Arc<dyn Http>, now: At) -> Result<Living>;
+    /// Opens it as the host would: a configuration that is wrong is refused with the key. Without `http`, it talks to
+    /// the real system.
+    async fn open(
+        &self,
+        config: Value,
+        base_dir: &Path,
+        http: Option<Arc<dyn Http>>,
+        now: At,
+    ) -> Result<Living>;
 }
 
 /// A factory, called directly.
@@ -56,7 +63,17 @@ impl<F: Factory> Form for BuiltIn<F> {
         &self.manifest
     }
 
-    async fn open(&self, config: Value, base_dir: &Path, http: Arc<dyn Http>, now: At) -> Result<Living> {
+    async fn open(
+        &self,
+        config: Value,
+        base_dir: &Path,
+        http: Option<Arc<dyn Http>>,
+        now: At,
+    ) -> Result<Living> {
+        let Some(http) = http else {
+            let message = "only a host can ask the real system; a `live` kit is for `zyklus plugin test`";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
         let folder = tempfile::tempdir().map_err(|e| {
             Error::new(ErrorKind::Internal, "no folder for the connector").with_detail(e.to_string())
         })?;

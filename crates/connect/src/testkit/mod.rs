@@ -1,6 +1,6 @@
 //! The cases every connector passes, whatever it is and however it runs: built in, as a library inside the daemon, in a
 //! process of its own. What is particular to one connector stands in a kit file (README.md has its keys); the cases are
-//! the same for all. Talks to no network: HTTP is answered from the kit file.
+//! the same for all. Talks to no network: HTTP is answered from the kit file, unless that says `live`.
 //!
 //! In a connector's own tests (`harness = false`):
 //!
@@ -74,6 +74,12 @@ pub fn trials(kit: Kit, forms: Vec<Arc<dyn Form>>) -> Vec<Trial> {
     trials
 }
 
+/// One after the other where they all act on one real system.
+fn in_turn(arguments: &Arguments, kit: &Kit) -> Arguments {
+    let test_threads = if kit.live { Some(1) } else { arguments.test_threads };
+    Arguments { test_threads, ..arguments.clone() }
+}
+
 fn run(case: BoxFuture<'static, Verdict>) -> Verdict {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|e| format!("no runtime: {e}"))?;
@@ -85,7 +91,8 @@ fn run(case: BoxFuture<'static, Verdict>) -> Verdict {
 
 /// Runs them, prints how each ended, and says whether all were passed.
 pub fn run_trials(arguments: &Arguments, kit: Kit, forms: Vec<Arc<dyn Form>>) -> bool {
-    !libtest_mimic::run(arguments, trials(kit, forms)).has_failed()
+    let arguments = in_turn(arguments, &kit);
+    !libtest_mimic::run(&arguments, trials(kit, forms)).has_failed()
 }
 
 /// The whole of a connector's test program: its kit, built in.

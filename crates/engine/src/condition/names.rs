@@ -10,7 +10,7 @@ use super::functions::FUNCTIONS;
 use super::schema::{FIELDS, FieldId, Group, Type};
 
 /// Names that later versions bring.
-const LATER: &[&str] = &["loyalty", "referral", "coupon", "answer", "recommend", "replenish", "survey"];
+const LATER: &[&str] = &["loyalty", "referral", "coupon", "answer", "recommend", "survey"];
 
 /// What a dotted path means.
 #[derive(Debug, PartialEq, Eq)]

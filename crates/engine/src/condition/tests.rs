@@ -74,6 +74,7 @@ fn every_example_that_needs_no_later_programme_is_accepted() {
         (Goal, "event.name == 'order.placed' && key in event.product_ids"),
         (Goal, "event.name == 'order.placed'"),
         (JourneyWhen, "!product(key).sold_out"),
+        (JourneyWhen, "replenish.confidence >= 0.5 && !product(key).sold_out"),
         (StartWhere, "event.up"),
         (If, "event.tier == 'gold'"),
         (Exit, "phase.id != 'lapsed'"),
@@ -91,7 +92,8 @@ fn every_example_that_needs_no_later_programme_is_accepted() {
         assert_eq!(condition.text(), text);
         assert!(!condition.reads().is_empty(), "{text}");
     }
-    for text in ["event.cart_id", "event.order_id", "event.tier", "event.referral_id"] {
+    for text in ["event.cart_id", "event.order_id", "event.tier", "event.referral_id", "replenish.product_id"]
+    {
         Expression::parse(text, Key).unwrap();
     }
 }
@@ -101,7 +103,6 @@ fn names_of_later_programmes_say_so() {
     for text in [
         "coupon('welcome-5').state == 'open'",
         "answer('ask').score <= 2",
-        "replenish.confidence >= 0.5 && !product(key).sold_out",
         "recommend.count >= 3",
         "loyalty.tier == 'silver' && loyalty.to_next <= 50.0",
         "feedback.nps >= 9 && referral.open == 0",

@@ -97,7 +97,7 @@ impl Work<'_> {
     }
 
     fn mark_goal(&mut self, index: usize) {
-        self.runs[index].acted.push((GOAL_STEP.into(), "reached".into()));
+        self.runs.to_mut()[index].acted.push((GOAL_STEP.into(), "reached".into()));
         self.changed_runs[index] = true;
     }
 
@@ -114,13 +114,13 @@ impl Work<'_> {
             };
             // A step taken once in this run never acts again, wherever the file moves it (rule R10).
             if self.runs[index].acted.iter().any(|(step, _)| *step == node.id) {
-                self.runs[index].position.step = node.next.map(|n| journey.nodes[n].id.clone());
+                self.runs.to_mut()[index].position.step = node.next.map(|n| journey.nodes[n].id.clone());
                 self.changed_runs[index] = true;
                 continue;
             }
             match self.step(index, journey, node) {
                 Step::Done { next, reached_at, outcome } => {
-                    let run = &mut self.runs[index];
+                    let run = &mut self.runs.to_mut()[index];
                     run.acted.push((node.id.clone(), outcome));
                     run.definition.clone_from(&journey.definition);
                     run.position.step = next.map(|n| journey.nodes[n].id.clone());
@@ -135,7 +135,7 @@ impl Work<'_> {
                     }
                 }
                 Step::Stay { due_at } => {
-                    let run = &mut self.runs[index];
+                    let run = &mut self.runs.to_mut()[index];
                     if run.position.due_at != due_at {
                         run.position.due_at = due_at;
                         self.changed_runs[index] = true;
@@ -143,7 +143,7 @@ impl Work<'_> {
                     return;
                 }
                 Step::End { reason } => {
-                    self.runs[index].acted.push((node.id.clone(), "exit".into()));
+                    self.runs.to_mut()[index].acted.push((node.id.clone(), "exit".into()));
                     self.end_run(index, RunEnd::Exit, Some(reason));
                     return;
                 }
@@ -348,7 +348,7 @@ impl Work<'_> {
     }
 
     pub(super) fn end_run(&mut self, index: usize, end: RunEnd, reason: Option<String>) {
-        let run = &mut self.runs[index];
+        let run = &mut self.runs.to_mut()[index];
         run.state = RunState::Ended;
         run.end = Some(end);
         run.end_reason = reason;

@@ -118,7 +118,7 @@ impl Work<'_> {
     }
 
     fn take_back(&mut self, index: usize) {
-        self.runs.truncate(index);
+        self.runs.to_mut().truncate(index);
         self.changed_runs.truncate(index);
     }
 
@@ -144,7 +144,7 @@ impl Work<'_> {
                     }
                 }
             };
-            let run = &mut self.runs[index];
+            let run = &mut self.runs.to_mut()[index];
             run.acted.push((node.id.clone(), outcome));
             run.position.step = next.map(|next| journey.nodes[next].id.clone());
             run.position.reached_at = reached_at;

@@ -53,7 +53,7 @@ impl<'a> Work<'a> {
         let changed_at = run.position.due_at.map_or(self.now, |due_at| due_at.min(self.now));
         let is_same =
             node.id == step || step.starts_with(WAIT) && node.id.starts_with(WAIT) && !knows(old, node);
-        let run = &mut self.runs[index];
+        let run = &mut self.runs.to_mut()[index];
         run.position.step = Some(node.id.clone());
         // A message of somebody held out waits for the end of quiet hours as a real one does.
         let was_message = old.and_then(|old| old.node(&step).map(|n| &old.nodes[n])).is_some_and(is_message);
@@ -68,7 +68,7 @@ impl<'a> Work<'a> {
     }
 
     fn keep(&mut self, index: usize, journey: &Journey) {
-        self.runs[index].definition.clone_from(&journey.definition);
+        self.runs.to_mut()[index].definition.clone_from(&journey.definition);
         self.changed_runs[index] = true;
     }
 

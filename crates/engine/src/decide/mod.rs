@@ -11,6 +11,8 @@ mod split;
 mod starts;
 mod turns;
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
 use zyklus_model::{
     At, Decision, Delivery, DeliveryState, GuardReason, Origin, PhaseState, Run, RunState, SegmentState,
@@ -71,9 +73,11 @@ struct Work<'a> {
     phase_changed: bool,
     rewrites_history: bool,
     transitions: Vec<Transition>,
-    segments: Vec<SegmentState>,
+    /// As `runs`.
+    segments: Cow<'a, [SegmentState]>,
     segments_changed: bool,
-    runs: Vec<Run>,
+    /// The snapshot's until one of them changes.
+    runs: Cow<'a, [Run]>,
     changed_runs: Vec<bool>,
     deliveries: Vec<Delivery>,
     withdrawals: Vec<Withdrawal>,
@@ -101,9 +105,9 @@ impl<'a> Work<'a> {
             phase_changed: false,
             rewrites_history: false,
             transitions: Vec::new(),
-            segments: snapshot.segments.clone(),
+            segments: Cow::Borrowed(&snapshot.segments),
             segments_changed: false,
-            runs: snapshot.runs.clone(),
+            runs: Cow::Borrowed(&snapshot.runs),
             changed_runs: vec![false; snapshot.runs.len()],
             deliveries: Vec::new(),
             withdrawals: Vec::new(),
@@ -162,12 +166,14 @@ impl<'a> Work<'a> {
             drop(changed);
             self.revisit(Some(self.now));
         }
-        let runs = self
-            .runs
-            .into_iter()
-            .zip(self.changed_runs)
-            .filter_map(|(run, changed)| changed.then_some(run))
-            .collect();
+        let runs = match self.runs {
+            // Who changes a run says so.
+            Cow::Borrowed(_) => Vec::new(),
+            Cow::Owned(runs) => {
+                let changed = runs.into_iter().zip(self.changed_runs);
+                changed.filter_map(|(run, changed)| changed.then_some(run)).collect()
+            }
+        };
         Decision {
             customer: self.snapshot.customer.id,
             seq: self.snapshot.mark.seq,
@@ -176,7 +182,7 @@ impl<'a> Work<'a> {
             rewrites_history: self.rewrites_history,
             transitions: self.transitions,
             phase: if self.phase_changed { self.phase } else { None },
-            segments: self.segments_changed.then_some(self.segments),
+            segments: self.segments_changed.then(|| self.segments.into_owned()),
             runs,
             deliveries: self.deliveries,
             withdrawals: self.withdrawals,

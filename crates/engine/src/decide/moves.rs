@@ -57,10 +57,10 @@ impl Work<'_> {
         let lifecycle = &self.book.lifecycle;
         let mut moves = self.phase.as_ref().map_or(0, |p| p.moves);
         let mut has_live_moves = self.phase.as_ref().is_some_and(|p| p.has_live_moves);
-        let anew: Vec<At> = self.book.measured_anew().collect();
         let mut last = origin;
         for step in &path.moves {
-            let origin = if anew.contains(&step.at) { Origin::History } else { origin };
+            let is_anew = self.book.is_measured_anew(step.at.plus_micros(-1), step.at);
+            let origin = if is_anew { Origin::History } else { origin };
             moves += 1;
             last = origin;
             has_live_moves |= origin == Origin::Live;
@@ -107,13 +107,15 @@ impl Work<'_> {
         self.revisit(verdict.revisit_at);
         let now = self.now;
         let before = self.snapshot.mark.evaluated_at.unwrap_or(At::MIN);
-        let is_measured_anew = self.book.measured_anew().any(|at| before < at && at <= now);
+        let is_measured_anew = self.book.is_measured_anew(before, now);
         let may_start = self.origin() == Origin::Live && !is_measured_anew;
         let arrived_live = self.arrived_live();
         let definition = condition.text();
-        match self.segments.iter_mut().find(|s| s.segment == id) {
-            Some(state) if state.definition == definition => {
-                if state.inside != verdict.value {
+        let place = self.segments.iter().position(|s| s.segment == id);
+        match place {
+            Some(place) if self.segments[place].definition == definition => {
+                if self.segments[place].inside != verdict.value {
+                    let state = &mut self.segments.to_mut()[place];
                     (state.inside, state.since, state.live) = (verdict.value, now, may_start);
                     self.segments_changed = true;
                 }
@@ -129,8 +131,8 @@ impl Work<'_> {
                     live: arrived_live && verdict.value,
                 };
                 match known {
-                    Some(known) => *known = state,
-                    None => self.segments.push(state),
+                    Some(place) => self.segments.to_mut()[place] = state,
+                    None => self.segments.to_mut().push(state),
                 }
                 self.segments_changed = true;
             }

@@ -87,10 +87,11 @@ impl Work<'_> {
             Start::Left(phase) => self.phase_changes(since, |from, _| from == Some(phase.as_str())),
             Start::Event { name, filter } => {
                 let judged = |n: &str, at: At, received: At, origin: Origin| {
-                    n == name
-                        && received.max(at) >= since
+                    // Most of what happened is long past: that is told faster than names apart.
+                    received.max(at) >= since
                         && at <= self.now
                         && (self.tells || origin == Origin::Live)
+                        && n == name
                 };
                 let mut matching: Vec<Event> = Vec::new();
                 for event in events_of(self.snapshot, judged, self.book.decimals) {
@@ -291,7 +292,7 @@ impl Work<'_> {
         if !queued {
             self.make_way(journey);
         }
-        self.runs.push(Run {
+        self.runs.to_mut().push(Run {
             id,
             customer,
             journey: journey.root().to_owned(),
@@ -323,7 +324,7 @@ impl Work<'_> {
     /// Draws a run that begins into its holdout group (rule R16), or makes it only show what it would do (R19).
     pub(super) fn draw(&mut self, index: usize, journey: &Journey) {
         let held = drawn(self.book, self.snapshot, journey);
-        let run = &mut self.runs[index];
+        let run = &mut self.runs.to_mut()[index];
         run.held = held.filter(|_| journey.mode != Mode::Shadow);
         run.ghost = journey.mode == Mode::Shadow
             || held == Some(Holdout::Journey)

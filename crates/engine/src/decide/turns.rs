@@ -99,7 +99,7 @@ impl Work<'_> {
                 Some((_, DeliveryState::Sending)) => continue,
                 _ => {}
             }
-            self.runs[kept].acted.push((step, SENT_BEFORE.to_owned()));
+            self.runs.to_mut()[kept].acted.push((step, SENT_BEFORE.to_owned()));
             self.changed_runs[kept] = true;
         }
     }
@@ -135,7 +135,7 @@ impl Work<'_> {
     /// A run goes on where it stood: the time it stood still is no part of its waits.
     fn resume(&mut self, index: usize) {
         let now = self.now;
-        let run = &mut self.runs[index];
+        let run = &mut self.runs.to_mut()[index];
         run.state = RunState::Live;
         if let Some(since) = run.yielded_at {
             let stood = now.micros_since(since).max(0);
@@ -148,7 +148,7 @@ impl Work<'_> {
     fn begin(&mut self, index: usize, journey: &Journey) {
         self.make_way(journey);
         let now = self.now;
-        let run = &mut self.runs[index];
+        let run = &mut self.runs.to_mut()[index];
         run.state = RunState::Live;
         run.started_at = now;
         run.definition.clone_from(&journey.definition);
@@ -201,7 +201,7 @@ impl Work<'_> {
                 }
                 Yield::Wait => {
                     let now = self.now;
-                    let run = &mut self.runs[index];
+                    let run = &mut self.runs.to_mut()[index];
                     run.state = RunState::Waiting;
                     run.yielded_at = Some(now);
                     run.position.due_at = None;

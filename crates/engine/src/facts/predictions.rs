@@ -3,18 +3,13 @@
 
 use std::sync::Arc;
 
-use zyklus_insight::learned::{Learned, YEAR};
+use zyklus_insight::learned::Learned;
 use zyklus_insight::span::Span as Length;
 use zyklus_model::At;
 
 use super::View;
 use crate::condition::{Timed, Value};
 use crate::outlook::{Outlook, Stepped, bought, day_of, start_of};
-
-/// So far ahead a year's predictions look.
-pub(super) fn a_year() -> Length {
-    Length::of_days(YEAR)
-}
 
 pub(super) fn whole_days(length: Option<Length>) -> Value {
     length.map_or(Value::Absent, |length| Value::Int(length.as_days().round() as i64))

@@ -5,7 +5,6 @@ use zyklus_insight::learned::Learned;
 use zyklus_insight::purchase::Model;
 use zyklus_insight::purchase::fit::{Budget, Kind};
 use zyklus_insight::rfm::{Day, History};
-use zyklus_insight::span::Span;
 use zyklus_model::At;
 
 use super::{Outlook, Stepped, day_of, start_of};
@@ -69,9 +68,9 @@ fn a_step_lasts_until_it_says_and_not_a_day_longer() {
         let on = |day| Outlook::new(&learned, orders.clone(), day).unwrap();
         let last = *history.last().unwrap();
         let figures: [Figure; 5] = [
-            |o| o.chance(o.learned.horizon),
-            |o| o.chance(Span::of_days(365)),
-            |o| o.orders(Span::of_days(365)),
+            |o| o.chance(),
+            |o| o.chance_in_a_year(),
+            |o| o.orders_in_a_year(),
             |o| o.value(),
             |o| o.overdue().map(|s| Stepped { value: s.value as f64, until: s.until }),
         ];
@@ -105,7 +104,7 @@ fn an_order_counts_the_day_it_comes() {
     let learned = learned(2_000);
     let chance = |orders: &[Day], today| {
         let orders = orders.iter().map(|day| (*day, 2_500)).collect();
-        Outlook::new(&learned, orders, today).unwrap().chance(learned.horizon).unwrap().value
+        Outlook::new(&learned, orders, today).unwrap().chance().unwrap().value
     };
     assert!(chance(&[0, 40, 70], 400) < chance(&[0, 40, 70, 400], 400));
     assert!(chance(&[0, 40], 60) > chance(&[0, 40], 300));

@@ -12,6 +12,7 @@ mod machine;
 mod mistakes;
 mod playtests;
 mod properties;
+mod rhythm;
 mod rules;
 mod sequences;
 mod starts;

@@ -110,6 +110,17 @@ fn gaps(days: &[i32]) -> impl Iterator<Item = f64> + '_ {
     days.windows(2).map(|pair| (f64::from(pair[1]) - f64::from(pair[0])).max(1.0).ln())
 }
 
+/// The days between two purchases by a customer's own gaps alone: their geometric mean, at least one day. Of the days of
+/// purchases, ascending; nothing from fewer gaps than `least`.
+#[must_use]
+pub fn own_rhythm(days: &[i32], least: u32) -> Option<f64> {
+    let number = days.len().saturating_sub(1);
+    if number == 0 || number < least as usize {
+        return None;
+    }
+    Some((gaps(days).sum::<f64>() / number as f64).exp().max(1.0))
+}
+
 impl Cycles {
     /// κ where a shop's gaps cannot tell it: two gaps of one's own weigh as much as everybody else's.
     const USUAL_PRIOR: f64 = 2.0;

@@ -2,12 +2,12 @@
 //! sure, and beside it what followed a click. Never calls the one the other.
 
 use serde::Serialize;
-use zyklus_insight::experiment::{Arms, Boundary, customers_for_share, overall, share_lift};
+use zyklus_insight::experiment::{Arms, customers_for_share, overall, share_lift};
 use zyklus_insight::interval::{Tally, Unknown, share};
 
 use super::LEVEL;
 use super::measure::{Measure, Why};
-use crate::journeys::{Arm, JourneyRow};
+use crate::journeys::{Arm, JourneyRow, both, whenever};
 
 /// A true lift of the size measured is to be found with this probability.
 const POWER: f64 = 0.8;
@@ -36,7 +36,7 @@ pub struct Effect {
     pub treated: Measure,
     /// The share of the held-out that did.
     pub held: Measure,
-    /// The difference: what the journey changed. Its interval holds for one look at it.
+    /// The difference: what the journey changed. Its interval holds however often it is looked at.
     pub lift: Measure,
     /// What it takes to tell a lift of that size from nothing.
     pub needs: NeedsFigures,
@@ -52,33 +52,41 @@ pub struct NeedsFigures {
     /// Beyond those already in them.
     pub more: Option<u64>,
     /// Why it cannot be said.
-    pub why: Option<&'static str>,
+    pub why: Option<NoNumber>,
+}
+
+/// Why it cannot be said how many customers it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoNumber {
+    /// The journey has no goal.
+    NoGoal,
+    /// Nobody is held out.
+    NotHeld,
+    /// The lift measured is as good as nothing.
+    NoDifference,
+    /// The numbers give none.
+    NoAnswer,
 }
 
 /// From what the report counts anyway.
 pub(crate) fn effects(rows: &[JourneyRow]) -> Effects {
     let shown = rows.iter().filter(|row| row.started > 0 || row.orders > 0);
     let all: Vec<Arms<Tally>> = rows.iter().filter_map(arms).collect();
-    let overall = match overall(&all, Boundary::Once(LEVEL)) {
+    let overall = match overall(&all, whenever()) {
         Err(Unknown::Empty) => Measure::unknown(Why::NotHeld),
         other => other.into(),
     };
     Effects { journeys: shown.map(effect).collect(), overall }
 }
 
-/// Both arms of a journey with a goal, where neither is empty.
 fn arms(row: &JourneyRow) -> Option<Arms<Tally>> {
-    row.lift?;
-    Some(Arms { treated: tally(row.treated)?, held: tally(row.held)? })
-}
-
-fn tally(arm: Arm) -> Option<Tally> {
-    Tally::new(arm.reached?, arm.customers).ok()
+    row.lift.and_then(|_| both(row.treated, row.held))
 }
 
 fn effect(row: &JourneyRow) -> Effect {
     let arms = arms(row);
-    let of = |arm: Arm| match tally(arm) {
+    let of = |arm: Arm| match arm.tally() {
         Some(tally) => Measure::from(share(tally, LEVEL)),
         None => Measure::unknown(Why::NoGoal),
     };
@@ -90,22 +98,23 @@ fn effect(row: &JourneyRow) -> Effect {
         treated: of(row.treated),
         held: of(row.held).or_empty(Why::NotHeld),
         lift: match arms {
-            Some(arms) => share_lift(arms, Boundary::Once(LEVEL)).into(),
+            Some(arms) => share_lift(arms, whenever()).into(),
             None if row.treated.reached.is_none() => Measure::unknown(Why::NoGoal),
             None => Measure::unknown(Why::NotHeld),
         },
-        needs: needs(arms),
+        needs: needs(row, arms),
     }
 }
 
-fn needs(arms: Option<Arms<Tally>>) -> NeedsFigures {
+fn needs(row: &JourneyRow, arms: Option<Arms<Tally>>) -> NeedsFigures {
     let found = match arms {
-        None => Err("nobody is held out"),
+        None if row.treated.reached.is_none() => Err(NoNumber::NoGoal),
+        None => Err(NoNumber::NotHeld),
         Some(arms) => customers_for_share(arms, None, POWER, LEVEL).map_err(|unknown| match unknown {
-            Unknown::NoSpread => "the lift measured is as good as nothing",
-            Unknown::Empty => "nobody is held out",
+            Unknown::NoSpread => NoNumber::NoDifference,
+            Unknown::Empty => NoNumber::NotHeld,
             Unknown::TooFew { .. } | Unknown::TooYoung { .. } | Unknown::Unbounded | Unknown::Impossible => {
-                "the numbers give none"
+                NoNumber::NoAnswer
             }
         }),
     };

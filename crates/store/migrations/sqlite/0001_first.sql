@@ -367,6 +367,15 @@ CREATE TABLE sync_reject (
 );
 CREATE INDEX sync_reject_at ON sync_reject (at);
 
+-- Notifications taken, by their sender's own ids: one that comes again is not taken again.
+CREATE TABLE notification (
+    connector TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (connector, id)
+);
+CREATE INDEX notification_at ON notification (at);
+
 CREATE TABLE journey (
     id TEXT NOT NULL PRIMARY KEY,
     mode TEXT NOT NULL,

@@ -186,7 +186,7 @@ CREATE TABLE mark_past (
     due_at INTEGER NOT NULL, live_pending BOOLEAN NOT NULL, history_pending BOOLEAN NOT NULL,
     marked_at INTEGER NOT NULL, passed_at INTEGER NOT NULL, PRIMARY KEY (bucket, customer_id, passed_at, marked_at)
 ) WITHOUT ROWID;
-CREATE TRIGGER mark_past_keeps AFTER UPDATE ON evaluation
+CREATE TRIGGER mark_past_keeps AFTER UPDATE OF marked_at ON evaluation
 WHEN OLD.marked_at < NEW.marked_at AND (OLD.evaluated_at IS NOT NULL OR NOT OLD.history_pending) BEGIN
     INSERT OR IGNORE INTO mark_past (bucket, customer_id, seq, evaluated_at, due_at, live_pending, history_pending,
     marked_at, passed_at)
@@ -200,7 +200,7 @@ CREATE TABLE standing_past (
     phase_has_live BOOLEAN NOT NULL, segments TEXT NOT NULL, stood_at INTEGER NOT NULL, passed_at INTEGER NOT NULL
 );
 CREATE INDEX standing_past_of ON standing_past (bucket, customer_id);
-CREATE TRIGGER standing_past_keeps AFTER UPDATE ON evaluation
+CREATE TRIGGER standing_past_keeps AFTER UPDATE OF stood_at ON evaluation
 WHEN OLD.stood_at < NEW.stood_at AND (OLD.lifecycle IS NOT NULL OR OLD.segments <> '[]') BEGIN
     INSERT INTO standing_past (bucket, customer_id, lifecycle, definition, phase, phase_since, phase_previous,
     phase_moves, phase_live, phase_has_live, segments, stood_at, passed_at)

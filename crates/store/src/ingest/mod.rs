@@ -30,6 +30,9 @@ use crate::past;
 use crate::person::Profile;
 use crate::tx::{CHUNK, Dialect, Sql, Tx};
 
+/// How long a notification is remembered, so that it is not taken twice. Senders give up trying again after days.
+pub const NOTIFICATION_DAYS: i64 = 90;
+
 /// A page of records on its way in.
 #[derive(Debug, Clone)]
 pub struct Ingest {
@@ -104,6 +107,37 @@ impl Store {
         })
         .await
     }
+
+    /// Takes in what a notification brought, unless the connector's notification of this id was taken before: then
+    /// there is no report. Ids are remembered for [`NOTIFICATION_DAYS`] after they came; ids longer than 200 characters
+    /// are told apart by a hash.
+    ///
+    /// # Errors
+    /// As with [`Store::ingest`]; then the notification was not taken, and may come again.
+    pub async fn ingest_notification(&self, id: &str, ingest: Ingest) -> Result<Option<IngestReport>> {
+        let (id, ingest) = (notification_id(id), Arc::new(ingest));
+        self.write(move |tx| {
+            let (id, ingest) = (id.clone(), Arc::clone(&ingest));
+            async move {
+                let sql =
+                    "INSERT INTO notification (connector, id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+                if tx.execute(sql, args![&ingest.connector, id, ingest.received_at]).await? == 0 {
+                    return Ok(None);
+                }
+                Batch::run(tx, &ingest).await.map(Some)
+            }
+            .boxed()
+        })
+        .await
+    }
+}
+
+/// What a notification is remembered by. Neither database takes a NUL in a text, nor PostgreSQL a long one in an index.
+fn notification_id(id: &str) -> String {
+    if id.chars().count() <= 200 && !id.contains('\0') {
+        return id.to_owned();
+    }
+    format!("sha256:{}", hex::encode(Sha256::digest(id)))
 }
 
 /// Makes pages of several daemons wait for one another: two that learn of the same new customer at once would

@@ -20,6 +20,8 @@ on_both![
     unchanged_records_dirty_nothing,
     changed_fact_makes_its_customer_due,
     repeated_page_changes_nothing,
+    notification_is_taken_once,
+    notification_that_fails_may_come_again,
     record_read_before_a_change_does_not_undo_it,
     steps_of_an_order_keep_when_they_were_first_heard,
     cancelled_order_is_dated,
@@ -186,6 +188,44 @@ async fn repeated_page_changes_nothing(bed: Bed) {
         assert_eq!(take(&bed.store, "a", everything()).await.changed, 0);
     }
     assert_eq!(crate::parity::dump(&bed).await, before);
+}
+
+async fn notification_is_taken_once(bed: Bed) {
+    let store = &bed.store;
+    let notified = |connector: &str, minor: i64| {
+        let mut order = order("1", account("1", ""), 0);
+        order.total = Money::new(minor, Currency::EUR);
+        page(connector, vec![Record::Order(order)])
+    };
+    let first = store.ingest_notification("msg_1", notified("a", 100)).await.unwrap().unwrap();
+    assert_eq!((first.changed, first.new_customers), (1, 1));
+    let before = crate::parity::dump(&bed).await;
+    assert_eq!(store.ingest_notification("msg_1", notified("a", 200)).await.unwrap(), None);
+    assert_eq!(crate::parity::dump(&bed).await, before);
+    // Another connector's ids are its own, and another notification is news.
+    assert!(store.ingest_notification("msg_1", notified("b", 100)).await.unwrap().is_some());
+    let second = store.ingest_notification("msg_2", notified("a", 200)).await.unwrap().unwrap();
+    assert_eq!((second.changed, second.new_customers), (1, 0));
+    // Whatever a sender thinks of as an id.
+    for id in [String::new(), "a\0b".to_owned(), "ü".repeat(200), "long".repeat(5_000)] {
+        assert!(store.ingest_notification(&id, notified("a", 200)).await.unwrap().is_some());
+        assert_eq!(store.ingest_notification(&id, notified("a", 200)).await.unwrap(), None, "{id:?}");
+    }
+    // Remembered for ninety days.
+    for (days, is_taken) in [(89, false), (91, true)] {
+        store.housekeep(minute(0).plus_days(days), 760).await.unwrap();
+        let again = store.ingest_notification("msg_1", notified("a", 200)).await.unwrap();
+        assert_eq!(again.is_some(), is_taken, "after {days} days");
+    }
+}
+
+async fn notification_that_fails_may_come_again(bed: Bed) {
+    let store = &bed.store;
+    let notified = || page("a", vec![Record::Order(order("1", account("1", ""), 0))]);
+    crate::parity::run_sql(&bed, "ALTER TABLE orders RENAME TO orders_away").await;
+    store.ingest_notification("msg_1", notified()).await.unwrap_err();
+    crate::parity::run_sql(&bed, "ALTER TABLE orders_away RENAME TO orders").await;
+    assert!(store.ingest_notification("msg_1", notified()).await.unwrap().is_some());
 }
 
 async fn record_read_before_a_change_does_not_undo_it(bed: Bed) {

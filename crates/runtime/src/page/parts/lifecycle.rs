@@ -5,6 +5,7 @@ use super::super::charts;
 use super::super::html::{Html, Td, Th};
 use super::super::teller::{Language, Teller, Unit};
 use super::{cell, measured};
+use crate::kpis::NoNumber;
 use crate::report::Report;
 
 /// Links beyond so many are not shown.
@@ -211,7 +212,7 @@ pub(in crate::page) fn journeys(html: &mut Html, report: &Report, t: &Teller) {
     let needs = |effect: &crate::kpis::Effect| match (effect.needs.more, effect.needs.why) {
         (Some(0), _) => t.say("enough", "genug").to_owned(),
         (Some(more), _) => format!("{} {}", t.say("about", "etwa"), t.count(more)),
-        (None, Some("the lift measured is as good as nothing")) => {
+        (None, Some(NoNumber::NoDifference)) => {
             t.say("no difference so far", "bisher kein Unterschied").to_owned()
         }
         (None, _) => "–".to_owned(),
@@ -249,8 +250,8 @@ pub(in crate::page) fn journeys(html: &mut Html, report: &Report, t: &Teller) {
         "p",
         "note",
         t.say(
-            "More customers needed: so that a true lift of the size measured is found with 80 % probability. The interval holds for one look; who looks every day will once see a lift that is none.",
-            "Weitere Kunden nötig: damit ein wahrer Effekt der gemessenen Größe mit 80 % Wahrscheinlichkeit gefunden wird. Das Intervall gilt für einen Blick; wer täglich hinsieht, sieht irgendwann einen Effekt, der keiner ist.",
+            "More customers needed: so that a true lift of the size measured is found with 80 % probability. The interval is wider than for a single look: it holds however often you look.",
+            "Weitere Kunden nötig: damit ein wahrer Effekt der gemessenen Größe mit 80 % Wahrscheinlichkeit gefunden wird. Das Intervall ist breiter als für einen einzigen Blick: Es gilt, so oft Sie auch hinsehen.",
         ),
     );
     html.end_section();
