@@ -70,6 +70,15 @@ async fn beside_a_loop(folder: &Path, orders: u64, rounds: usize) -> Result<Row>
             )
             .await?;
             store.migrate().await?;
+            // After the last round's end its process rests before it is there again.
+            for _ in 0..600 {
+                let mode = Mode::Backfill { from: None };
+                let fine = ReadRequest { stream: "fine".to_owned(), cursor: None, mode, limit: PAGE };
+                if bad.read(fine).await.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
             let bad = Arc::clone(&bad);
             let running = has_loop.then(|| tokio::spawn(async move { bad.read(endless).await }));
             tokio::time::sleep(Duration::from_millis(200)).await;

@@ -126,8 +126,9 @@ fn as_text(config: &Path) -> Done {
     }
     let Contents { lifecycle, phases, journeys, templates, connectors, failed_connectors, holdout_percent } =
         contents(&project);
+    let verdict = if failed_connectors == 0 { "is sound" } else { "can be read" };
     print(&format!(
-        "The configuration is sound: lifecycle {lifecycle} with {}, {}, {}, {}; {}.\n",
+        "The configuration {verdict}: lifecycle {lifecycle} with {}, {}, {}, {}; {}.\n",
         number(phases, "phase"),
         number(journeys, "journey"),
         number(templates, "template"),

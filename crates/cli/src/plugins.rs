@@ -95,7 +95,11 @@ fn lock(project: &Project) -> Done {
         let (library, kind, version) = (locked.library.display(), &locked.kind, &locked.version);
         print(&format!("{library}  {kind} {version}  {}  {word}\n", locked.sha256))?;
     }
-    print(&format!("{} libraries are pinned in {}.\n", lock.plugins.len(), project.plugins.lock.display()))
+    let count = match lock.plugins.len() {
+        1 => "One library is".to_owned(),
+        count => format!("{count} libraries are"),
+    };
+    print(&format!("{count} pinned in {}.\n", project.plugins.lock.display()))
 }
 
 fn check(file: &Path) -> Done {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use serde_json::Value;
 use toml::de::DeTable;
 use zyklus_engine::lint;
 use zyklus_engine::source::{Source, Table};
 use zyklus_engine::{Book, Lifecycle, Playbook, Problem, Settings};
-use zyklus_host::config::{ConfigOptions, read_connectors};
+use zyklus_host::config::{ConfigOptions, input_misfits, read_connectors};
 use zyklus_host::{ConfigProblem, ConnectorConfig, PluginOptions, Registry};
 use zyklus_model::{Purpose, Rates};
 
@@ -206,7 +207,7 @@ impl Project {
                             }
                         }
                     }
-                    zyklus_engine::playbook::Verb::Call { connector, action, .. } => {
+                    zyklus_engine::playbook::Verb::Call { connector, action, with, .. } => {
                         let target = format!("{connector}.{action}");
                         let place = nth("call", &target);
                         let known = self.connectors.iter().find(|c| c.id == *connector);
@@ -219,18 +220,24 @@ impl Project {
                             let help =
                                 format!("add [connectors.{connector}] to {file}, or take the step out");
                             problems.push(at(place, &target, text, Some(help)));
-                        } else if let Some(manifest) = manifest
-                            && !manifest.actions.iter().any(|a| a.name == *action)
-                        {
-                            let known: Vec<&str> = manifest.actions.iter().map(|a| a.name.as_str()).collect();
-                            let text =
-                                format!("journey `{}`: `{connector}` has no action `{action}`", journey.id);
-                            problems.push(at(
-                                place,
-                                &target,
-                                text,
-                                Some(format!("it has {}", known.join(", "))),
-                            ));
+                        } else if let Some(manifest) = manifest {
+                            let Some(spec) = manifest.actions.iter().find(|a| a.name == *action) else {
+                                let known: Vec<&str> =
+                                    manifest.actions.iter().map(|a| a.name.as_str()).collect();
+                                let text = format!(
+                                    "journey `{}`: `{connector}` has no action `{action}`",
+                                    journey.id
+                                );
+                                let help = format!("it has {}", known.join(", "));
+                                problems.push(at(place, &target, text, Some(help)));
+                                continue;
+                            };
+                            let input =
+                                with.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+                            for (message, help) in input_misfits(&spec.input_schema, &Value::Object(input)) {
+                                let text = format!("journey `{}`: `with` of {target}: {message}", journey.id);
+                                problems.push(at(place, &target, text, help));
+                            }
                         }
                     }
                     _ => {}

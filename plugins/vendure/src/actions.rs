@@ -158,11 +158,11 @@ impl VendureConnector {
             return Err(refused(ErrorKind::Invalid, "`group` is empty"));
         }
         if let Some(group) = self.groups_of(id, name).await?.into_iter().next() {
-            return Ok(json!({ "group": group, "changed": false }));
+            return Ok(json!({ "group": group }));
         }
         let group = self.group_named(name).await?;
         self.api.call(queries::ADD_TO_GROUP, json!({ "group": group, "id": id })).await?;
-        Ok(json!({ "group": group, "changed": true }))
+        Ok(json!({ "group": group }))
     }
 
     /// The group of that name, made if there is none. One at a time: the shop takes two groups of one name.
@@ -189,7 +189,7 @@ impl VendureConnector {
                 Err(failed) => return Err(failed),
             }
         }
-        Ok(json!({ "changed": !groups.is_empty() }))
+        Ok(json!({}))
     }
 }
 

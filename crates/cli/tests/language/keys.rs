@@ -222,3 +222,36 @@ fn every_file_is_described_once() {
         }
     }
 }
+
+/// A step that calls an action is held against what the action takes, before a customer is.
+#[test]
+fn the_input_of_a_call_fits_its_action() {
+    let said = |with: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[shop]\nname = \"S\"\ncurrency = \"EUR\"\n[connectors.shop]\ntype = \"vendure\"\n\
+                    url = \"https://shop.example\"\nusername = \"robot\"\npassword = { env = \"PASSWORD\" }\n";
+        std::fs::write(dir.path().join("zyklus.toml"), text).unwrap();
+        std::fs::create_dir(dir.path().join("playbooks")).unwrap();
+        let journey = format!(
+            "[journeys.note]\nstart = {{ event = \"order.placed\" }}\nsteps = [\n  {{ call = \"shop.note\"{with} }},\n]\n"
+        );
+        std::fs::write(dir.path().join("playbooks/note.toml"), journey).unwrap();
+        let found = crate::checked(dir.path()).into_iter().filter(|problem| !problem.is_warning);
+        found
+            .map(|problem| {
+                format!("{}: {} ({})", problem.line, problem.message, problem.help.unwrap_or_default())
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said(", with = { text = \"called\" }"), Vec::<String>::new());
+    assert_eq!(said(", with = { text = \"called\", public = true }"), Vec::<String>::new());
+    let at = "4: journey `note`: `with` of shop.note: ";
+    assert_eq!(said(""), [format!("{at}`text` is missing (add `text = …`)")]);
+    assert_eq!(
+        said(", with = { txt = \"called\", text = 7 }"),
+        [
+            format!("{at}there is no key `txt` (did you mean `text`?)"),
+            format!("{at}`text`: 7 is a whole number; a text is wanted ()"),
+        ]
+    );
+}

@@ -19,7 +19,8 @@ pub(super) fn all(kit: &Kit) -> Vec<Case> {
         it_closes in configuration,
     ];
     for (at, refused) in kit.refused.iter().enumerate() {
-        let name = format!("a_wrong_configuration_names_its_key_{}_{}", at + 1, refused.field);
+        let what = refused.field.as_deref().unwrap_or("live_check");
+        let name = format!("a_wrong_configuration_names_its_key_{}_{what}", at + 1);
         all.push((name, Box::new(move |bench| Box::pin(a_wrong_configuration_names_its_key(bench, at)))));
     }
     all
@@ -89,12 +90,24 @@ fn names(error: &Error, field: &str) -> bool {
 
 async fn a_wrong_configuration_names_its_key(bench: Bench, at: usize) -> Verdict {
     let refused = &bench.kit.refused[at];
-    let error = match bench.open_with(&refused.config).await {
+    let opened = bench.open_with(&refused.config).await;
+    let field = match (&refused.field, refused.kind) {
+        (Some(field), None) => field,
+        (None, Some(kind)) => {
+            let open = opened.map_err(|e| format!("it cannot even be opened: {}", words(&e)))?;
+            let checks = open.connector().check().await;
+            let found = checks.iter().filter_map(|check| check.problem.as_ref()).find(|e| e.kind == kind);
+            let found = found.ok_or_else(|| format!("no live check fails with {kind:?}: {checks:?}"))?;
+            return bench.keeps_secrets(&words(found));
+        }
+        _ => return Err("[[refused]] has either `field` or `kind`".into()),
+    };
+    let error = match opened {
         Ok(_) => return Err("it is taken".into()),
         Err(error) => error,
     };
     ensure!(error.kind == ErrorKind::Config, "it is refused as {}", words(&error));
-    ensure!(names(&error, &refused.field), "`{}` is not named: {}", refused.field, words(&error));
+    ensure!(names(&error, field), "`{field}` is not named: {}", words(&error));
     bench.keeps_secrets(&words(&error))
 }
 

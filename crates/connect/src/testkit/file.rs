@@ -68,8 +68,12 @@ fn two() -> u32 {
 pub struct RefusedConfig {
     /// What differs from the one that works.
     pub config: Map<String, Value>,
-    /// The key that has to be named.
-    pub field: String,
+    /// The key that has to be named when it is opened.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// How a live check fails instead, of what can be opened: `auth` for a wrong password.
+    #[serde(default)]
+    pub kind: Option<ErrorKind>,
 }
 
 /// What a stream brings.

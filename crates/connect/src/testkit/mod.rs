@@ -92,7 +92,10 @@ fn run(case: BoxFuture<'static, Verdict>) -> Verdict {
 /// Runs them, prints how each ended, and says whether all were passed.
 pub fn run_trials(arguments: &Arguments, kit: Kit, forms: Vec<Arc<dyn Form>>) -> bool {
     let arguments = in_turn(arguments, &kit);
-    !libtest_mimic::run(&arguments, trials(kit, forms)).has_failed()
+    let trials = trials(kit, forms);
+    // On a thread of its own: in turn, they run on the one that asks, which may be a runtime's, and each has its own.
+    let running = std::thread::spawn(move || libtest_mimic::run(&arguments, trials));
+    running.join().is_ok_and(|conclusion| !conclusion.has_failed())
 }
 
 /// The whole of a connector's test program: its kit, built in.

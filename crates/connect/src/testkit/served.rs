@@ -84,7 +84,16 @@ impl Http for Served {
         let (method, url) = (request.method.clone(), request.url.clone());
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         let Some(exchange) = found else {
-            let message = format!("the kit file has no [[http]] that answers {method} {url}");
+            let near =
+                self.exchanges.iter().find(|exchange| exchange.method == method && exchange.url == url);
+            let message = match near {
+                Some(near) => format!(
+                    "an [[http]] of the kit file has {method} {url}, but not with these headers and this body; it asks for \
+                     the headers {:?} and for {:?} in the body",
+                    near.headers, near.contains
+                ),
+                None => format!("the kit file has no [[http]] that answers {method} {url}"),
+            };
             return Err(HttpError { kind: HttpErrorKind::NotRecorded, message });
         };
         if let Some(kind) = exchange.fails {

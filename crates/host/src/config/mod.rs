@@ -27,6 +27,7 @@ pub use host_keys::HostSettings;
 pub use library::FailedLibrary;
 pub use place::Source;
 pub use problem::ConfigProblem;
+pub use values::input_misfits;
 
 use crate::plugin::{KEYS as LIBRARY_KEYS, Plugin, PluginOptions};
 use crate::redact::Redactor;

@@ -26,6 +26,33 @@ pub(crate) fn check(schema: &Value, value: &Value) -> Result<Vec<Misfit>, String
     Ok(misfits)
 }
 
+/// What is wrong with the input of an action: how it does not fit the schema, with what to do; keys the schema does not have
+/// included. A schema that is none says nothing.
+pub fn input_misfits(schema: &Value, input: &Value) -> Vec<(String, Option<String>)> {
+    let mut found: Vec<(String, Option<String>)> = Vec::new();
+    let known: Vec<&str> =
+        schema["properties"].as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+    if schema["additionalProperties"] == Value::Bool(false) {
+        let given = input.as_object().into_iter().flatten().map(|(key, _)| key);
+        found.extend(given.filter(|key| !known.contains(&key.as_str())).map(|key| {
+            let help = nearest(key, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let all = || match known.as_slice() {
+                [] => "it takes no keys".to_owned(),
+                known => format!("it takes {}", known.join(", ")),
+            };
+            (format!("there is no key `{key}`"), Some(help.unwrap_or_else(all)))
+        }));
+    }
+    let misfits = check(schema, input).unwrap_or_default();
+    found.extend(misfits.into_iter().map(|Misfit { pointer, message, help }| {
+        let place = pointer.trim_start_matches('/').replace('/', ".");
+        // What is missing names itself.
+        let is_named = place.is_empty() || message.contains(&format!("`{place}`"));
+        (if is_named { message } else { format!("`{place}`: {message}") }, help)
+    }));
+    found
+}
+
 fn explain(error: &ValidationError<'_>, out: &mut Vec<Misfit>) {
     use ValidationErrorKind as Kind;
     let given = show(error.instance());

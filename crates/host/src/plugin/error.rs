@@ -71,7 +71,9 @@ pub enum LibraryError {
         sha256: String,
     },
     /// It is another than the pinned one.
-    #[error("{path} is not the library that {by} pins: it has sha256 {found}, and {expected} was expected")]
+    #[error(
+        "{path} is not the library that {by} pins: it has sha256 {found}, and {expected} was expected; if it is meant to be another now, `zyklus plugin lock` pins it"
+    )]
     WrongHash {
         /// Which.
         path: PathBuf,

@@ -365,7 +365,8 @@ fn about<'i>(record: &'i Record, system: &str, received_at: At) -> About<'i> {
         Record::Cart(r) => (&r.customer, r.updated_at, r.profile.as_deref(), is_guest(r.profile.as_deref())),
         Record::Feedback(r) => (&r.customer, r.at, None, false),
         Record::Event(r) => (&r.customer, r.at, None, false),
-        Record::Consent(r) => (&r.customer, r.at, None, false),
+        // When it was said is not known: nor does it say since when they are a customer.
+        Record::Consent(r) => (&r.customer, if r.undated { received_at } else { r.at }, None, false),
         Record::Deleted(r) if r.kind == "customer" => {
             let gone = zyklus_model::CustomerRef {
                 external_id: name_of(&r.external_id),
