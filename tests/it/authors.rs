@@ -122,8 +122,7 @@ async fn the_c_example_is_built_outside_passes_the_kit_and_works_in_a_daemon() {
         write(dir.path(), &[(name, std::str::from_utf8(bytes).unwrap())]);
     }
     write(dir.path(), &[("playbooks/greet.toml", GREETED), ("templates/hello/en.mjml", mail)]);
-    let other =
-        "[connectors.other]\ntype = \"csv\"\nsync_every = \"1s\"\ncustomers = { path = \"customers.csv\" }\n";
+    let other = "[quiet]\nsms = false\n[connectors.other]\ntype = \"csv\"\nsync_every = \"1s\"\ncustomers = { path = \"customers.csv\" }\n";
     std::fs::write(dir.path().join("customers.csv"), "id,email,phone,first_name\n").unwrap();
     let imprint = "url = \"https://s.example\"\nlegal_name = \"S Inc.\"\naddress_lines = [\"1 Main St\"]\nemail = \"hi@s.example\"\n";
     write_config(
