@@ -122,14 +122,5 @@ impl Stage {
 
 /// A page of the shop's records.
 pub(crate) fn page(records: Vec<zyklus_model::Record>, origin: Origin, received_at: At) -> Ingest {
-    Ingest {
-        connector: "shop".to_owned(),
-        stream: "orders".to_owned(),
-        records,
-        rejects: Vec::new(),
-        origin,
-        received_at,
-        next: None,
-        rates: Rates::only(Currency::EUR),
-    }
+    Ingest::of("shop", "orders", records, origin, received_at, Rates::only(Currency::EUR))
 }

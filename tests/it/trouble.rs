@@ -210,6 +210,12 @@ async fn what_was_sent_while_the_disk_was_full_is_noted_when_it_is_not() {
     let mut daemon = Lives::new(&zyklus, dir.path()).begin().await;
     caught_up(&url, &["orders"]).await;
     append(dir.path(), "orders.csv", &order("new"));
+    // Before a mail goes, the store notes that it is handed over; on a full disk it could not, and the mail would wait.
+    until("the mail is on its way", async || {
+        let seen = Seen::at(&url).await?;
+        seen.deliveries.iter().flat_map(|(_, tries)| tries).find_map(|attempt| attempt.handed_at)
+    })
+    .await;
     let state = async |wanted| {
         until("the delivery moves on", async || (Seen::at(&url).await?.count(wanted) == 1).then_some(()))
             .await;

@@ -70,16 +70,8 @@ pub async fn receive(
     let asked = Arc::clone(connector);
     let received = tokio::task::spawn_blocking(move || asked.receive(&request));
     let received = received.await.map_err(|_| ReceiveError::Panicked)??;
-    let ingest = Ingest {
-        connector: connector.id().to_owned(),
-        stream: STREAM.to_owned(),
-        records: received.records,
-        rejects: Vec::new(),
-        origin,
-        received_at: now,
-        next: None,
-        rates: project.rates.clone(),
-    };
+    let (id, rates) = (connector.id(), project.rates.clone());
+    let ingest = Ingest::of(id, STREAM, received.records, origin, now, rates);
     let records = ingest.records.len() as u64;
     let taken = match &received.delivery_id {
         Some(id) => store.ingest_notification(id, ingest).await?,

@@ -38,16 +38,7 @@ fn order(name: &str, minor: i64) -> Record {
 }
 
 async fn take(store: &Store, records: Vec<Record>) {
-    let ingest = Ingest {
-        connector: "shop".to_owned(),
-        stream: "orders".to_owned(),
-        records,
-        rejects: Vec::new(),
-        origin: Origin::Live,
-        received_at: at(-5),
-        next: None,
-        rates: Rates::only(Currency::EUR),
-    };
+    let ingest = Ingest::of("shop", "orders", records, Origin::Live, at(-5), Rates::only(Currency::EUR));
     store.ingest(ingest).await.unwrap();
 }
 

@@ -47,16 +47,7 @@ impl Shop {
     }
 
     async fn take(&self, records: Vec<Record>, at: At) {
-        let ingest = Ingest {
-            connector: "shop".to_owned(),
-            stream: "orders".to_owned(),
-            records,
-            rejects: Vec::new(),
-            origin: Origin::Live,
-            received_at: at,
-            next: None,
-            rates: Rates::only(Currency::EUR),
-        };
+        let ingest = Ingest::of("shop", "orders", records, Origin::Live, at, Rates::only(Currency::EUR));
         self.store.ingest(ingest).await.unwrap();
         evaluate(&self.store, &self.book, at, &|_| {}).await.unwrap();
     }

@@ -41,16 +41,7 @@ impl Bed {
     }
 
     async fn take(&self, records: Vec<Record>) {
-        let ingest = Ingest {
-            connector: "shop".to_owned(),
-            stream: "all".to_owned(),
-            records,
-            rejects: Vec::new(),
-            origin: Origin::History,
-            received_at: ago(0),
-            next: None,
-            rates: Rates::only(Currency::EUR),
-        };
+        let ingest = Ingest::of("shop", "all", records, Origin::History, ago(0), Rates::only(Currency::EUR));
         self.store.ingest(ingest).await.unwrap();
     }
 

@@ -155,16 +155,7 @@ async fn bed(locale: &str, shop: &[Buyer]) -> Bed {
     store.migrate().await.unwrap();
     let records = records(shop);
     if !records.is_empty() {
-        let ingest = Ingest {
-            connector: "shop".to_owned(),
-            stream: "all".to_owned(),
-            records,
-            rejects: Vec::new(),
-            origin: Origin::History,
-            received_at: ago(0),
-            next: None,
-            rates: Rates::only(Currency::EUR),
-        };
+        let ingest = Ingest::of("shop", "all", records, Origin::History, ago(0), Rates::only(Currency::EUR));
         store.ingest(ingest).await.unwrap();
     }
     let book = prepare(&store, &project, ago(0), false).await.unwrap();

@@ -73,16 +73,7 @@ async fn bed(dir: &tempfile::TempDir) -> (Store, Project) {
     let url = format!("sqlite:{}", dir.path().join("zyklus.db").display());
     let store = Store::open(&url, OpenOptions::default()).await.unwrap();
     store.migrate().await.unwrap();
-    let ingest = Ingest {
-        connector: "shop".to_owned(),
-        stream: "all".to_owned(),
-        records: history(),
-        rejects: Vec::new(),
-        origin: Origin::History,
-        received_at: ago(0),
-        next: None,
-        rates: Rates::only(Currency::EUR),
-    };
+    let ingest = Ingest::of("shop", "all", history(), Origin::History, ago(0), Rates::only(Currency::EUR));
     store.ingest(ingest).await.unwrap();
     (store, project(dir.path()))
 }

@@ -6,9 +6,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
-use zyklus_model::{
-    At, Currency, CustomerRef, LineRecord, Money, OrderRecord, OrderState, Origin, Rates, Record,
-};
+use zyklus_model::{At, Currency, CustomerRef, LineRecord, Money, OrderRecord, Origin, Rates, Record};
 use zyklus_store::{CursorUpdate, Ingest, OpenOptions, Store};
 
 const CUSTOMERS: usize = 23_570;
@@ -51,25 +49,8 @@ fn orders() -> Vec<Record> {
                 total_minor: total.amount_minor,
                 ..LineRecord::default()
             };
-            Record::Order(OrderRecord {
-                external_id: format!("{n}"),
-                number: format!("{n}"),
-                customer,
-                profile: None,
-                state: OrderState::Placed,
-                placed_at: day(n),
-                updated_at: None,
-                paid_at: None,
-                shipped_at: None,
-                delivered_at: None,
-                cancelled_at: None,
-                total,
-                lines: vec![line],
-                item_count: None,
-                refunds: Vec::new(),
-                coupons: Vec::new(),
-                cart: None,
-            })
+            let placed = OrderRecord::placed(n.to_string(), customer, day(n), total);
+            Record::Order(OrderRecord { lines: vec![line], ..placed })
         })
         .collect()
 }

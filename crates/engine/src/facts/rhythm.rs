@@ -3,17 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use zyklus_insight::recommend::own_rhythm;
+use zyklus_insight::recommend::{CycleOptions, own_rhythm};
 use zyklus_model::{At, DAY_MICROS};
 
 use super::View;
 use crate::condition::{Timed, Value};
 use crate::outlook::day_of;
-
-/// A rhythm takes so many gaps: three purchases on days of their own.
-const LEAST_GAPS: u32 = 2;
-/// After so many rhythms without it, nobody waits for it any more.
-const GIVEN_UP_AFTER: f64 = 3.0;
 
 /// A product bought again and again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +37,8 @@ impl<'s> View<'s> {
     fn replenishment(&self) -> Option<Rhythm<'s>> {
         *self.rhythm.get_or_init(|| {
             let zone = &self.book?.settings.zone;
+            // As recommendations have it: from three purchases on, and for three rhythms without one.
+            let CycleOptions { least_own_gaps, given_up_after, .. } = CycleOptions::default();
             let mut bought: BTreeMap<&'s str, (Vec<i32>, At)> = BTreeMap::new();
             for order in self.visible_orders() {
                 let day = day_of(order.placed_at, zone);
@@ -54,10 +51,10 @@ impl<'s> View<'s> {
                 }
             }
             let rhythms = bought.into_iter().filter_map(|(product, (days, last))| {
-                let every_days = own_rhythm(&days, LEAST_GAPS)?;
+                let every_days = own_rhythm(&days, least_own_gaps)?;
                 let gaps = u32::try_from(days.len() - 1).ok()?;
                 let (due_at, given_up_at) =
-                    (later(last, every_days), later(last, GIVEN_UP_AFTER * every_days));
+                    (later(last, every_days), later(last, given_up_after * every_days));
                 Some(Rhythm { product, every_days, gaps, due_at, given_up_at })
             });
             rhythms
@@ -67,7 +64,7 @@ impl<'s> View<'s> {
     }
 
     /// Something of it; it turns when the customer has given the product up.
-    pub(super) fn replenished(&self, value: impl FnOnce(&Rhythm<'s>) -> Value) -> Timed {
+    fn replenished(&self, value: impl FnOnce(&Rhythm<'s>) -> Value) -> Timed {
         match self.replenishment() {
             Some(rhythm) => Timed::until(value(&rhythm), Some(rhythm.given_up_at)),
             None => Value::Absent.into(),

@@ -54,6 +54,21 @@ pub struct Ingest {
     pub rates: Rates,
 }
 
+impl Ingest {
+    /// Records of which all could be read, and which leave the cursor alone.
+    pub fn of(
+        connector: &str,
+        stream: &str,
+        records: Vec<Record>,
+        origin: Origin,
+        received_at: At,
+        rates: Rates,
+    ) -> Self {
+        let (connector, stream) = (connector.to_owned(), stream.to_owned());
+        Ingest { connector, stream, records, rejects: Vec::new(), origin, received_at, next: None, rates }
+    }
+}
+
 /// Where reading goes on.
 #[derive(Debug, Clone)]
 pub struct CursorUpdate {
