@@ -25,7 +25,7 @@ use crate::handing::LEASE_MICROS;
 use crate::learn::{is_behind, is_time, learn_nightly, put_learned};
 use crate::project::Project;
 use crate::reload::{Reload, keep_reloading};
-use crate::sync::sync;
+use crate::sync::sync_until;
 
 /// How often a connector is asked for news unless it is configured.
 const SYNC_EVERY: Duration = Duration::from_secs(300);
@@ -173,18 +173,13 @@ async fn keep_synced(daemon: Daemon, connector: Arc<Opened>, news: Arc<Notify>, 
     let every = connector.settings().sync_every.unwrap_or(SYNC_EVERY);
     let mut failures = 0u32;
     while !stop.is_cancelled() {
-        let report = {
-            let (daemon, connector) = (daemon.clone(), Arc::clone(&connector));
-            // In a task of its own, so that stopping never drops a page half-way into the store.
-            let work = tokio::spawn(async move {
-                sync(&daemon.store, &connector, &daemon.project, &daemon.clock, &|_| {}).await
-            });
-            tokio::select! {
-                report = work => report,
-                () = stop.cancelled() => return,
-            }
-        };
-        let wait = match report {
+        let (work, read, until) = (daemon.clone(), Arc::clone(&connector), stop.clone());
+        // In a task of its own, for it may panic. What it took before it was asked to stop is news all the same.
+        let report =
+            tokio::spawn(
+                async move { sync_until(&work.store, &read, &work.project, &work.clock, &until).await },
+            );
+        let wait = match report.await {
             Ok(report) => {
                 if report.has_news() {
                     tracing::info!(connector.id = %report.connector, changed = report.changed(), "synced");

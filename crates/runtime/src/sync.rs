@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use zyklus_connect::{Cursor, ErrorKind, Mode, Next, ReadRequest, StreamSpec};
 use zyklus_host::Opened;
 use zyklus_model::Origin;
@@ -89,7 +90,19 @@ pub async fn sync(
     clock: &Clock,
     progress: &(dyn Fn(SyncProgress) + Send + Sync),
 ) -> SyncReport {
-    read_streams(store, connector, project, clock, progress, &|_| true).await
+    read_streams(store, connector, project, clock, progress, &|_| true, &CancellationToken::new()).await
+}
+
+/// The same until it is asked to stop: then a page that is being read is given up, one that has come is taken to its
+/// end, and what was left is for the next sync.
+pub(crate) async fn sync_until(
+    store: &Store,
+    connector: &Opened,
+    project: &Project,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> SyncReport {
+    read_streams(store, connector, project, clock, &|_| {}, &|_| true, stop).await
 }
 
 /// Reads the streams a notification said there is news in. Those that the connector does not have, or the configuration
@@ -102,7 +115,8 @@ pub async fn follow_up(
     streams: &[String],
 ) -> SyncReport {
     let is_asked = |spec: &StreamSpec| streams.contains(&spec.name);
-    read_streams(store, connector, project, clock, &|_| {}, &is_asked).await
+    let stop = CancellationToken::new();
+    read_streams(store, connector, project, clock, &|_| {}, &is_asked, &stop).await
 }
 
 /// Whether the configuration wants a stream read.
@@ -117,13 +131,14 @@ async fn read_streams(
     clock: &Clock,
     progress: &(dyn Fn(SyncProgress) + Send + Sync),
     is_asked: &(dyn Fn(&StreamSpec) -> bool + Send + Sync),
+    stop: &CancellationToken,
 ) -> SyncReport {
     let mut report = SyncReport { connector: connector.id().to_owned(), streams: Vec::new() };
     let specs = connector.manifest().streams.iter();
     for spec in specs.filter(|spec| is_wanted(connector, spec) && is_asked(spec)) {
         let mut stream = StreamReport { stream: spec.name.clone(), ..StreamReport::default() };
         if let Err((error, is_transient)) =
-            read_stream(store, connector, project, clock, progress, &mut stream).await
+            read_stream(store, connector, project, clock, progress, stop, &mut stream).await
         {
             tracing::warn!(connector.id = connector.id(), stream = %spec.name, error, "the stream stopped");
             (stream.error, stream.is_transient) = (Some(error), is_transient);
@@ -139,6 +154,7 @@ async fn read_stream(
     project: &Project,
     clock: &Clock,
     progress: &(dyn Fn(SyncProgress) + Send + Sync),
+    stop: &CancellationToken,
     report: &mut StreamReport,
 ) -> Result<(), (String, bool)> {
     let lost = |error: zyklus_store::StoreError| (format!("the store: {error}"), true);
@@ -155,7 +171,12 @@ async fn read_stream(
     for _ in 0..MAX_PAGES {
         let request =
             ReadRequest { stream: name.clone(), cursor: cursor.clone(), mode: mode.clone(), limit: PAGE };
-        let page = connector.read(request).await.map_err(|error| {
+        let page = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            page = connector.read(request) => page,
+        };
+        let page = page.map_err(|error| {
             let waits = matches!(error.kind, ErrorKind::Transient | ErrorKind::RateLimited);
             (describe_connector(&error), waits)
         })?;

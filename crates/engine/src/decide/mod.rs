@@ -56,8 +56,13 @@ fn decided<'a>(book: &'a Book, snapshot: &'a Snapshot, now: At) -> Work<'a> {
     }
     work.settle_merged();
     work.take_turns();
+    let known = work.runs.len();
     work.start_runs();
     work.backfill();
+    if work.runs.len() > known {
+        // What begins may lie before what the other half has done.
+        work.settle_merged();
+    }
     work.advance_runs();
     work
 }

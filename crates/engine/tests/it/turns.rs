@@ -340,6 +340,26 @@ fn r20_what_is_pending_for_both_halves_goes_once() {
 }
 
 #[test]
+fn r20_a_run_that_begins_before_the_other_halfs_sends_nothing_again() {
+    let steps = "reenter = \"always\"\nsteps = [{ send = \"one\" }, { wait = \"1d\" }]";
+    let (mut world, mut other) =
+        (with(steps), other("reenter = \"always\"\nsteps = [{ send = \"one\" }]", "DE"));
+    world.pass(3_600);
+    other.pass(3_600);
+    other.event("go", json!({}));
+    assert_eq!((other.sent().len(), other.ends()), (1, vec![Some(RunEnd::Completed)]));
+    world.pass(3_600);
+    merge(&mut world, other);
+    world.event("seen", json!({}));
+    // What comes late of the first half lies before what the other one did.
+    let earlier = world.now.plus_seconds(-5_400);
+    world.event_at("go", json!({}), earlier, Origin::Live);
+    assert_eq!((world.sent(), world.live_runs()), (Vec::new(), 1));
+    let noted = ("send:one".to_owned(), SENT_BEFORE.to_owned());
+    assert_eq!(world.snapshot.runs[0].acted, [noted]);
+}
+
+#[test]
 fn r20_runs_of_one_customer_are_never_taken_for_merged() {
     let mut world = with("key = \"event.id\"\noverlap = \"parallel\"\nsteps = [{ wait = \"1d\" }]");
     world.event("go", json!({ "id": "a" }));
