@@ -224,6 +224,9 @@ pub(crate) enum InsightCommand {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// As a page for browsers, written to this file, in the language of the shop.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        html: Option<PathBuf>,
     },
 }
 

@@ -17,12 +17,14 @@ use zyklus_insight::validate::{Cutoff, Report};
 use zyklus_model::{At, Money};
 use zyklus_runtime::experiments::last_shares;
 use zyklus_runtime::learn::{learn, learned_by, validate};
+use zyklus_runtime::page::forecasts_page;
 use zyklus_runtime::{Clock, Project};
 use zyklus_store::OpenOptions;
 
 use crate::args::{InsightCommand, Now};
 use crate::commands::{Done, by_hand, clock, load, one_customer, open, print, print_json};
 use crate::experiments::experiments;
+use crate::report::{Form, in_file};
 use crate::show::{as_of, counted, table};
 
 const NOTHING: &str =
@@ -34,7 +36,9 @@ pub(crate) async fn run(config: &Path, command: InsightCommand) -> Done {
         InsightCommand::Show { customer: Some(customer), json } => of_customer(config, &customer, json).await,
         InsightCommand::Show { customer: None, json } => of_shop(config, json).await,
         InsightCommand::Feedback { days, now, json } => crate::feedback::run(config, now, days, json).await,
-        InsightCommand::Validate { window, cutoffs, json } => hold(config, window, cutoffs, json).await,
+        InsightCommand::Validate { window, cutoffs, json, html } => {
+            hold(config, window, cutoffs, Form::of(json, html)).await
+        }
     }
 }
 
@@ -108,15 +112,20 @@ async fn of_customer(config: &Path, text: &str, json: bool) -> Done {
     print(&forecast(&prediction, now, at, &project))
 }
 
-async fn hold(config: &Path, window: Option<u32>, cutoffs: u32, json: bool) -> Done {
+async fn hold(config: &Path, window: Option<u32>, cutoffs: u32, form: Form) -> Done {
     let project = load(config, false)?;
     let store = open(&project, OpenOptions::reading()).await?;
-    let report = validate(&store, &project, Clock::System.now(), window, cutoffs).await;
+    let now = Clock::System.now();
+    let report = validate(&store, &project, now, window, cutoffs).await;
     store.close().await;
     let report = report?.map_err(|error| {
         anyhow!("{error}; this shop's orders do not reach far enough back for it, or --window is too long")
     })?;
-    if json { print_json(&report) } else { print(&held(&report, &project)) }
+    match form {
+        Form::Text => print(&held(&report, &project)),
+        Form::Json => print_json(&report),
+        Form::Html(file) => in_file(&file, &forecasts_page(&report, &project.shop, now)),
+    }
 }
 
 /// What was learned of the shop, in words.

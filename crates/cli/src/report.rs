@@ -53,13 +53,15 @@ pub(crate) fn shown(figures: &Report, project: &Project, form: &Form) -> Done {
     match form {
         Form::Text => print(&show::report(figures, &project.shop.zone)),
         Form::Json => print_json(figures),
-        Form::Html(file) => {
-            let text = page(figures, &project.shop);
-            std::fs::write(file, text)
-                .with_context(|| format!("the page cannot be written to {}", file.display()))?;
-            print(&format!("The report is in {}; open it with any browser.\n", file.display()))
-        }
+        Form::Html(file) => in_file(file, &page(figures, &project.shop)),
     }
+}
+
+/// Writes a page to where it was asked for.
+pub(crate) fn in_file(file: &Path, page: &str) -> Done {
+    std::fs::write(file, page)
+        .with_context(|| format!("the page cannot be written to {}", file.display()))?;
+    print(&format!("The page is in {}; open it with any browser.\n", file.display()))
 }
 
 fn percent(share: f64) -> String {

@@ -9,7 +9,7 @@ use zyklus_model::{At, CustomerId, Run, nearest};
 use crate::condition::{Condition, Group, Named};
 use crate::experiment::Shares;
 use crate::lifecycle::Lifecycle;
-use crate::playbook::{Journey, OnChange, Playbook, Start, Verb};
+use crate::playbook::{Daytime, Journey, Node, OnChange, Playbook, Start, Verb};
 use crate::playtest::{Playtest, unknown_names};
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -96,12 +96,21 @@ impl Book {
     /// Whether any phase, segment or journey reads a group of fields.
     pub fn reads(&self, group: Group) -> bool {
         let phases = self.lifecycle.phases.iter().map(|p| &p.when);
-        // Runs may still live by what a journey was.
+        phases.chain(self.journeys_lived_by().flat_map(conditions)).any(|c| c.reads().contains(group))
+    }
+
+    /// Whether any journey waits for the hour at which its customer is most likely to act.
+    pub fn waits_for_best_hours(&self) -> bool {
+        let waits = |node: &Node| matches!(node.verb, Verb::Wait { at: Some(Daytime::Best), .. });
+        self.journeys_lived_by().any(|journey| journey.nodes.iter().any(waits))
+    }
+
+    /// The journeys, and what they were where runs still live by that.
+    fn journeys_lived_by(&self) -> impl Iterator<Item = &Journey> {
         let finishing = self.definitions.values().map(AsRef::as_ref).filter(|old| {
             self.journey(old.root()).is_some_and(|journey| journey.on_change == OnChange::Finish)
         });
-        let journeys = self.journeys.iter().chain(finishing);
-        phases.chain(journeys.flat_map(conditions)).any(|c| c.reads().contains(group))
+        self.journeys.iter().chain(finishing)
     }
 
     /// Whether after `before` and until `now` the shop's customers began to be judged by another measure (see

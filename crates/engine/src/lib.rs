@@ -17,6 +17,7 @@ pub mod facts;
 pub mod forecast;
 pub mod guards;
 pub mod holdout;
+mod hours;
 pub mod keys;
 pub mod lifecycle;
 pub mod lint;

@@ -180,6 +180,15 @@ pub struct Send {
     pub capped: bool,
 }
 
+/// When in the day a wait ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daytime {
+    /// At this time.
+    At(Time),
+    /// At the hour at which the customer is most likely to act.
+    Best,
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verb {
@@ -188,7 +197,7 @@ pub enum Verb {
         /// How long.
         length: Length,
         /// Until this local time then.
-        at: Option<Time>,
+        at: Option<Daytime>,
         /// Or until this holds.
         until: Option<Condition>,
     },

@@ -9,7 +9,7 @@ use zyklus_model::{Channel, Purpose, nearest};
 
 use crate::condition::{Named, Scope};
 use crate::lifecycle::identifier;
-use crate::playbook::{Learn, Measure, Node, Send, Verb, Way};
+use crate::playbook::{Daytime, Learn, Measure, Node, Send, Verb, Way};
 use crate::playbook_file::{event_name, positive};
 use crate::settings::CHANNELS;
 use crate::source::{Source, Table};
@@ -245,13 +245,8 @@ impl Steps {
     ) -> Option<(String, Verb)> {
         let length = table.take("wait").and_then(|v| source.length(&format!("{path}.wait"), v, positive))?;
         let at = match table.take("at") {
-            Some(v) if v.get_ref().as_str() == Some("best") => {
-                let help =
-                    "write a time such as \"10:00\"; the customer's own best hour comes with a later version";
-                source.problem_help(v.span(), "`at = \"best\"` cannot be run yet", help);
-                None
-            }
-            Some(v) => source.parsed(&format!("{path}.at"), v, time_of_day),
+            Some(v) if v.get_ref().as_str() == Some("best") => Some(Daytime::Best),
+            Some(v) => source.parsed(&format!("{path}.at"), v, time_of_day).map(Daytime::At),
             None => None,
         };
         let until =

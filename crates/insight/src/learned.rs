@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cadence::{Basis, Cadence, base_rate};
+use crate::experiment::WeekCounts;
 use crate::predict::{Forecaster, Prediction, Question, discounted_orders};
 use crate::purchase::fit::{Budget, Fit, Kind, Options, Rung, fit};
 use crate::purchase::{BaseRates, Grouping};
@@ -43,6 +44,9 @@ pub struct Learned {
     pub basis: Basis,
     /// The share of customers that did order within the last horizon; nothing if there were none before it.
     pub base_rate: Option<f64>,
+    /// When in the week orders are placed, where the shop is; empty while they are too few to tell.
+    #[serde(default)]
+    pub hours: WeekCounts,
 }
 
 impl Learned {
@@ -67,7 +71,25 @@ impl Learned {
         let base = observed(histories, until, horizon);
         let purchase = fit(&grouping.finish(), &Options { kind, budget, base, ..Options::default() });
         let base_rate = base_rate(histories, until, horizon);
-        Some(Learned { until, customers, purchases, purchase, spend, cadence, horizon, basis, base_rate })
+        let hours = WeekCounts::default();
+        Some(Learned {
+            until,
+            customers,
+            purchases,
+            purchase,
+            spend,
+            cadence,
+            horizon,
+            basis,
+            base_rate,
+            hours,
+        })
+    }
+
+    /// The same with the hours of its orders, if they are enough to tell when the shop's customers are about.
+    #[must_use]
+    pub fn with_hours(self, hours: WeekCounts) -> Self {
+        if hours.n() < TELLING { self } else { Learned { hours, ..self } }
     }
 
     /// What customers are asked about: the shop's horizon, and the value of the year to come.

@@ -79,6 +79,8 @@ pub struct Run {
     pub id: RunId,
     /// Whose.
     pub customer: CustomerId,
+    /// For whom it began: the same, or somebody they turned out to be one with.
+    pub began_for: CustomerId,
     /// The journey's root id.
     pub journey: String,
     /// What separates parallel runs of one journey (an order id, a cart id); empty without `key`.

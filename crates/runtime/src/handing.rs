@@ -17,7 +17,7 @@ use crate::error::RuntimeError;
 use crate::mail;
 use crate::offers::{Name, Wanted, names, offers, wanted};
 use crate::outcome::{End, Handed, ends_of};
-use crate::shelf::{Shelf, products_named};
+use crate::shelf::{Shelf, product_of_key, products_named};
 
 /// How long a claim holds unless it is prolonged, which it is three times as often, for as long as its daemon lives.
 pub(crate) const LEASE_MICROS: i64 = 60 * 1_000_000;
@@ -152,7 +152,10 @@ impl Dispatcher {
                 stock.wanted = wishes.collect();
             }
         }
-        let named = messages().flat_map(|c| products_named(&c.snapshot));
+        let named = messages().flat_map(|c| {
+            let of_key = product_of_key(&c.snapshot, &c.delivery);
+            products_named(&c.snapshot).into_iter().chain(of_key)
+        });
         let named: BTreeSet<Name> = named.chain(stock.wanted.values().flat_map(|w| names(w))).collect();
         if !named.is_empty() {
             let found = self.store.products(&named.into_iter().collect::<Vec<_>>()).await?;
@@ -172,7 +175,10 @@ impl Dispatcher {
         let named = products_named(&claim.snapshot);
         let named = named.iter().filter_map(|id| stock.products.get(id)).cloned().collect();
         let wanted = stock.wanted.get(&claim.delivery.id).map_or(&[][..], Vec::as_slice);
-        let shelf = Shelf { named, best: Arc::clone(&stock.best), offers: offers(wanted, &stock.products) };
+        let about = product_of_key(&claim.snapshot, &claim.delivery);
+        let about = about.and_then(|id| stock.products.get(&id)).filter(|product| product.available).cloned();
+        let offers = offers(wanted, &stock.products);
+        let shelf = Shelf { named, best: Arc::clone(&stock.best), offers, about };
         let old = match self.old_templates.of(&self.store, book, &claim.snapshot, &claim.delivery).await? {
             Ok(old) => old,
             Err(reason) => return Ok(Err(reason)),

@@ -335,6 +335,7 @@ mod tests {
         snapshot.runs.push(Run {
             id: RunId::derive(&[snapshot.customer.id.uuid().as_bytes(), &number]),
             customer: snapshot.customer.id,
+            began_for: snapshot.customer.id,
             journey: "j".into(),
             key: String::new(),
             occurrence: String::new(),

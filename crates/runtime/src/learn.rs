@@ -1,7 +1,7 @@
 //! Learning: reads all orders and reviews, fits the shop's models, keeps them, and puts them into books. Off the path of
 //! everything else: it reads page by page, computes on a thread that may take long, and writes once. Never decides.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::Time;
@@ -13,6 +13,7 @@ use zyklus_engine::condition::Group;
 use zyklus_engine::outlook::day_of;
 use zyklus_engine::wait::local;
 use zyklus_insight::cadence::Cadence;
+use zyklus_insight::experiment::WeekCounts;
 use zyklus_insight::learned::Learned;
 use zyklus_insight::purchase::fit::{Budget, Kind, Options};
 use zyklus_insight::recommend::{Goods, Line};
@@ -56,9 +57,28 @@ pub struct LearnReport {
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) histories: Vec<History>,
+    /// How many were placed in each hour of a day.
+    hours: BTreeMap<Day, [u32; 24]>,
     pub(crate) lines: Vec<Line>,
     /// System and id of the products, by the number that lines have.
     pub(crate) products: Vec<(String, String)>,
+}
+
+impl Orders {
+    /// What they teach of the shop's customers, as of the end of a day.
+    fn learned(&self, until: Day) -> Option<Learned> {
+        let mut hours = WeekCounts::default();
+        for (day, counts) in self.hours.range(..=until) {
+            // Days are counted from a Thursday.
+            let weekday = (day + 3).rem_euclid(7) as u8;
+            for (hour, count) in (0u8..).zip(counts) {
+                // No weekday is above 6, and no hour above 23.
+                let _ = hours.add(weekday, hour, *count);
+            }
+        }
+        let learned = Learned::of(&self.histories, until, Kind::default(), Budget::default())?;
+        Some(learned.with_hours(hours))
+    }
 }
 
 /// Reads all orders that were placed by `now` and not cancelled.
@@ -80,6 +100,8 @@ pub(crate) async fn read_orders(store: &Store, zone: &TimeZone, now: At) -> Resu
                 of = Some(purchase.customer);
             }
             let day = day_of(purchase.placed_at, zone);
+            let hour = purchase.placed_at.timestamp().to_zoned(zone.clone()).hour();
+            orders.hours.entry(day).or_default()[usize::from(hour.unsigned_abs())] += 1;
             theirs.push((day, purchase.net_reporting.unwrap_or(0)));
             for (product, quantity) in purchase.products {
                 let next = numbers.len() as u32;
@@ -136,7 +158,7 @@ async fn learn_when(
     let orders = read_orders(store, &project.shop.zone, now).await?;
     let until = day_of(now, &project.shop.zone);
     let fitting = tokio::task::spawn_blocking(move || {
-        let learned = Learned::of(&orders.histories, until, Kind::default(), Budget::default());
+        let learned = orders.learned(until);
         drop(orders.histories);
         (learned, Goods::learn(orders.products, orders.lines, until))
     });
@@ -219,7 +241,7 @@ pub async fn validate(
 /// Whether a book decides by something that is learned.
 fn goes_by(book: &Book, lesson: Lesson) -> bool {
     match lesson {
-        Lesson::Shop => book.reads(Group::Prediction),
+        Lesson::Shop => book.reads(Group::Prediction) || book.waits_for_best_hours(),
         Lesson::Voice => book.reads(Group::Voice),
         Lesson::Shares => book.experiments().next().is_some(),
         // Mails are made of it, and nothing is decided by it.
@@ -337,8 +359,7 @@ pub async fn learned_over(
         let mut all = Vec::new();
         let mut at = from;
         while at < first {
-            let learned =
-                Learned::of(&orders.histories, day_of(at, &zone), Kind::default(), Budget::default());
+            let learned = orders.learned(day_of(at, &zone));
             all.extend(learned.map(|learned| (at, Arc::new(learned))));
             at = at.plus_days(REFIT_DAYS);
         }

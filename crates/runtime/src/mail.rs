@@ -9,7 +9,7 @@ use zyklus_model::{
     Snapshot,
 };
 
-use crate::offers::Offer;
+use crate::offers::{Offer, context};
 use crate::project::Project;
 use crate::shelf::Shelf;
 use crate::template::{
@@ -184,6 +184,7 @@ fn context_of(
         related: shelf.related_to(order, snapshot),
         recommend: shelf.offers.iter().map(|offer| offer.shown(locale)).collect(),
         because: shelf.offers.iter().find_map(Offer::origin),
+        about: shelf.about.as_ref().map(context),
         event,
         now: delivery.due_at.to_string(),
         time_zone: shop.zone.iana_name().unwrap_or_default().to_owned(),
@@ -244,6 +245,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::shelf::product_of_key;
     use crate::shop::ShopSettings;
     use crate::starter::starter_lifecycle;
     use crate::template::{LoadOptions, Salutation, ShopContext};
@@ -414,6 +416,11 @@ mod tests {
             origin: Origin::Live,
         });
         assert_eq!(written(&snapshot), "POT DARJEELING | DARJEELING");
+        // A journey whose key is the id of something they have ordered is about that.
+        let named = |key: &str| product_of_key(&snapshot, &note(Purpose::Service, json!({ "key": key })));
+        assert_eq!(named("assam"), Some(("shop".to_owned(), "assam".to_owned())));
+        assert_eq!((named("pot"), named("")), (None, None));
+        assert_eq!(product_of_key(&snapshot, &note(Purpose::Service, json!({}))), None);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! Never computes a figure; what is not known says why.
 
 mod charts;
+mod forecasts;
 mod html;
 mod parts;
 mod teller;
 
+pub use forecasts::forecasts_page;
 use html::{Html, escape};
 pub use teller::Language;
 use teller::Teller;
@@ -16,20 +18,26 @@ use crate::shop::ShopSettings;
 /// Looks, for the page itself: no policy lets it load another.
 const STYLE: &str = include_str!("page/style.css");
 
-/// A report as a page, in the language of the shop's locale.
-pub fn page(report: &Report, shop: &ShopSettings) -> String {
-    let t = Teller { language: Language::of(&shop.locale), currency: shop.currency, zone: shop.zone.clone() };
+/// A page up to its heading.
+fn opened(title: &str, t: &Teller) -> Html {
     let mut html = Html::default();
-    let title = format!("{} – {}", shop.imprint.name, t.say("lifecycle report", "Lebenszyklus-Bericht"));
     html.raw(&format!(
         "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
          <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>",
         t.say("en", "de"),
-        escape(&title)
+        escape(title)
     ));
-    html.element("h1", &title);
+    html.element("h1", title);
+    html
+}
+
+/// A report as a page, in the language of the shop's locale.
+pub fn page(report: &Report, shop: &ShopSettings) -> String {
+    let t = Teller::of(shop);
+    let title = format!("{} – {}", shop.imprint.name, t.say("lifecycle report", "Lebenszyklus-Bericht"));
+    let mut html = opened(&title, &t);
     let kpis = &report.kpis;
     html.classed(
         "p",

@@ -5,8 +5,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::Mutex;
-use zyklus_model::{At, Order, Product, Snapshot};
+use zyklus_model::{At, Delivery, Order, Product, Snapshot};
 use zyklus_store::{Store, StoreError};
 
 use crate::offers::{Offer, context};
@@ -49,6 +50,8 @@ pub(crate) struct Shelf {
     pub(crate) best: Arc<[Product]>,
     /// What to offer this customer, best first.
     pub(crate) offers: Vec<Offer>,
+    /// What the journey is about.
+    pub(crate) about: Option<Product>,
 }
 
 impl Shelf {
@@ -102,4 +105,11 @@ pub(crate) fn products_named(snapshot: &Snapshot) -> Vec<(String, String)> {
     named.sort();
     named.dedup();
     named
+}
+
+/// The product that a journey's key names, if it is the id of one the customer has ordered.
+pub(crate) fn product_of_key(snapshot: &Snapshot, delivery: &Delivery) -> Option<(String, String)> {
+    let key = delivery.payload.get("key").and_then(Value::as_str).filter(|key| !key.is_empty())?;
+    let has = |order: &&Order| order.lines.iter().any(|line| line.product.as_deref() == Some(key));
+    snapshot.orders.iter().rev().find(has).map(|order| (order.system.clone(), key.to_owned()))
 }

@@ -11,8 +11,8 @@ use zyklus_model::{
     Origin, Rates, Record,
 };
 use zyklus_runtime::kpis::{Measure, Why};
-use zyklus_runtime::learn::learned_by;
-use zyklus_runtime::page::page;
+use zyklus_runtime::learn::{learned_by, validate};
+use zyklus_runtime::page::{forecasts_page, page};
 use zyklus_runtime::{Project, Report, evaluate, learn, prepare, report, report_as_of};
 use zyklus_store::{Ingest, OpenOptions, Store};
 
@@ -355,6 +355,25 @@ async fn what_was_learned_says_what_buyers_will_bring_in_and_as_of_says_the_same
     bed.store.close().await;
 }
 
+/// Nothing in a page comes from elsewhere, and no text of the shop becomes markup.
+fn stands_alone(text: &str, locale: &str) {
+    for forbidden in [
+        "<script",
+        "javascript:",
+        " src=",
+        " href=",
+        "url(http",
+        "@import",
+        " onload",
+        "New <1>",
+        "<Co>",
+        "NaN",
+    ] {
+        assert!(!text.contains(forbidden), "{locale}: {forbidden}");
+    }
+    assert_eq!(text.matches("<h1>").count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_stands_alone_in_both_languages() {
     let shop: Vec<Buyer> = shop().into_iter().step_by(3).collect();
@@ -362,23 +381,19 @@ async fn the_page_stands_alone_in_both_languages() {
         let bed = bed(locale, &shop).await;
         learn(&bed.store, &bed.project, ago(0)).await.unwrap().unwrap();
         let text = page(&bed.report().await, &bed.project.shop);
+        let found = validate(&bed.store, &bed.project, ago(0), Some(60), 3).await.unwrap().unwrap();
+        let forecasts = forecasts_page(&found, &bed.project.shop, ago(0));
         bed.store.close().await;
-        for forbidden in [
-            "<script",
-            "javascript:",
-            " src=",
-            " href=",
-            "url(http",
-            "@import",
-            " onload",
-            "New <1>",
-            "<Co>",
-            "NaN",
-        ] {
-            assert!(!text.contains(forbidden), "{locale}: {forbidden}");
-        }
-        assert_eq!(text.matches("<h1>").count(), 1);
+        stands_alone(&text, locale);
         insta::assert_snapshot!(format!("page.{locale}"), text);
+        stands_alone(&forecasts, locale);
+        assert_eq!(
+            forecasts.matches("<circle").count(),
+            found.cutoffs[2].all.calibration.len()
+                + found.cutoffs[2].one_time.calibration.len()
+                + found.cutoffs[2].repeat.calibration.len()
+        );
+        insta::assert_snapshot!(format!("forecasts.{locale}"), forecasts);
     }
 }
 

@@ -12,7 +12,7 @@ use zyklus_runtime::template::{
 };
 
 /// What journeys of the shipped playbooks send.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "advocate-thanks",
     "at-risk-news",
     "care-how-to",
@@ -22,6 +22,7 @@ const NAMES: [&str; 17] = [
     "convert-first-look",
     "cross-sell-category",
     "loyal-thank-you",
+    "replenish",
     "review-request",
     "sunset-keep-me",
     "welcome-1",
@@ -271,6 +272,7 @@ fn every_template_uses_what_it_is_about() {
         ("welcome-1", &["hallo@shop.example", "/mail/p/"]),
         ("welcome-2-bestsellers", &["/p/kettle", "/p/teapot", "/p/assam", "/p/towel", "54"]),
         ("cross-sell-category", &["/p/assam", "/p/towel", "24"]),
+        ("replenish", &["/p/assam", "Assam"]),
         ("win-back-1-news", &["/p/assam"]),
         ("won-back-welcome", &["10427", "/p/assam"]),
         ("loyal-thank-you", &["hallo@shop.example"]),

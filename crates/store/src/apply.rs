@@ -264,7 +264,7 @@ async fn write_runs(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> {
             bucket_of(run.customer),
             run.customer,
             run.id,
-            run.customer,
+            run.began_for,
             &run.journey,
             &run.key,
             &run.occurrence,

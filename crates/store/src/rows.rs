@@ -300,6 +300,7 @@ impl TagRow {
 columns!(RunRow {
     customer_id: Uuid,
     id: Uuid,
+    source_customer_id: Uuid,
     journey: String,
     run_key: String,
     occurrence: String,
@@ -321,8 +322,8 @@ columns!(RunRow {
     event: Doc<Map<String, Value>>,
 });
 
-pub(crate) const RUN_COLUMNS: &str = "r.customer_id, r.id, r.journey, r.run_key, r.occurrence, r.definition, \
-     r.epoch, r.ghost, r.held, r.state, r.end_kind, r.end_reason, r.started_at, r.ended_at, r.queued_at, \
+pub(crate) const RUN_COLUMNS: &str = "r.customer_id, r.id, r.source_customer_id, r.journey, r.run_key, \
+     r.occurrence, r.definition, r.epoch, r.ghost, r.held, r.state, r.end_kind, r.end_reason, r.started_at, r.ended_at, r.queued_at, \
      r.yielded_at, r.step, r.reached_at, r.due_at, r.acted, r.event";
 
 impl RunRow {
@@ -330,6 +331,7 @@ impl RunRow {
         Run {
             id: RunId::from_uuid(self.id),
             customer: CustomerId::from_uuid(self.customer_id),
+            began_for: CustomerId::from_uuid(self.source_customer_id),
             journey: self.journey,
             key: self.run_key,
             occurrence: self.occurrence,

@@ -509,7 +509,6 @@ fn what_comes_with_later_versions() {
         ("a survey", steps("{ ask = \"nps\", wait = \"10d\" },")),
         ("an audience", steps("{ audience = \"meta.vip\", do = \"add\" },")),
         ("coupons", format!("{}\n[coupons.hello-5]\npercent = 5\n", steps(""))),
-        ("the best hour", steps("{ wait = \"1d\", at = \"best\" },")),
     ]);
     out += &group(&[("surveys", format!("{ZYKLUS}\n[surveys.nps]\nscale = [0, 10]\n"))], "zyklus.toml");
     out += &group(&[("programmes", "[coupons.hello-5]\npercent = 5\n".to_owned())], "programmes.toml");

@@ -9,7 +9,8 @@ use zyklus_model::{
 use super::Work;
 use crate::course::{Course, facts_of};
 use crate::guards::{Permit, admits, is_tester, quiet_end, refuses};
-use crate::playbook::{GOAL_STEP, Journey, Mode, Node, Verb};
+use crate::hours::best_hour;
+use crate::playbook::{Daytime, GOAL_STEP, Journey, Mode, Node, Verb};
 use crate::wait::Length;
 
 /// What a step came to.
@@ -157,8 +158,12 @@ impl Work<'_> {
         let done = |next, outcome: &str| Step::Done { next, reached_at, outcome: outcome.to_owned() };
         match &node.verb {
             Verb::Wait { length, at, until } => {
-                let due_at = match at {
-                    Some(time) => length.after_at(reached_at, *time, &self.zone),
+                let time = at.and_then(|at| match at {
+                    Daytime::At(time) => Some(time),
+                    Daytime::Best => best_hour(self.book, self.snapshot, &self.zone, reached_at),
+                });
+                let due_at = match time {
+                    Some(time) => length.after_at(reached_at, time, &self.zone),
                     None => length.after(reached_at, &self.zone),
                 };
                 if let Some(until) = until {

@@ -295,6 +295,7 @@ impl Work<'_> {
         self.runs.to_mut().push(Run {
             id,
             customer,
+            began_for: customer,
             journey: journey.root().to_owned(),
             key,
             occurrence: occurrence.id,

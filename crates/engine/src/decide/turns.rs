@@ -2,7 +2,7 @@
 //! those of two customers who turned out to be one (rule R20). Takes no step.
 
 use zyklus_model::consent::SuppressionReason;
-use zyklus_model::{DeliveryState, GuardReason, Run, RunEnd, RunId, RunState};
+use zyklus_model::{DeliveryState, GuardReason, Run, RunEnd, RunState};
 
 use super::Work;
 use crate::facts::handed_over;
@@ -38,7 +38,7 @@ impl Work<'_> {
         for kept in order.iter().filter(|i| self.runs[**i].state.goes_on()).copied().collect::<Vec<_>>() {
             for other in 0..self.runs.len() {
                 let (a, b) = (&self.runs[kept], &self.runs[other]);
-                if b.ended_at.is_some_and(|at| at >= a.started_at) && self.were_two(a, b) {
+                if b.ended_at.is_some_and(|at| at >= a.started_at) && were_two(a, b) {
                     self.unite(kept, other);
                 }
             }
@@ -47,25 +47,12 @@ impl Work<'_> {
             for (place, elder) in order.iter().enumerate() {
                 for younger in &order[place + 1..] {
                     let (a, b) = (&self.runs[*elder], &self.runs[*younger]);
-                    if kind(a.state) && kind(b.state) && self.were_two(a, b) && !self.goes_in_parallel(a) {
+                    if kind(a.state) && kind(b.state) && were_two(a, b) && !self.goes_in_parallel(a) {
                         self.fold(*elder, *younger);
                     }
                 }
             }
         }
-    }
-
-    /// Whether two runs of one journey and key began for two customers who are one now.
-    fn were_two(&self, a: &Run, b: &Run) -> bool {
-        a.journey == b.journey && a.key == b.key && (self.came_by_merge(a) || self.came_by_merge(b))
-    }
-
-    /// A run's id follows from the customer it began for.
-    fn came_by_merge(&self, run: &Run) -> bool {
-        let customer = self.snapshot.customer.id.uuid();
-        let (journey, key, occurrence) = (&run.journey, &run.key, &run.occurrence);
-        let parts = [journey.as_bytes(), customer.as_bytes(), key.as_bytes(), occurrence.as_bytes()];
-        run.id != RunId::derive(&parts)
     }
 
     fn goes_in_parallel(&self, run: &Run) -> bool {
@@ -210,4 +197,9 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// Whether two runs of one journey and key began for two customers who are one now.
+fn were_two(a: &Run, b: &Run) -> bool {
+    a.journey == b.journey && a.key == b.key && a.began_for != b.began_for
 }

@@ -39,6 +39,8 @@ impl<'s> View<'s> {
             let zone = &self.book?.settings.zone;
             // As recommendations have it: from three purchases on, and for three rhythms without one.
             let CycleOptions { least_own_gaps, given_up_after, .. } = CycleOptions::default();
+            // Most customers have ordered less often, and are told fast.
+            self.visible_orders().nth(least_own_gaps as usize)?;
             let mut bought: BTreeMap<&'s str, (Vec<i32>, At)> = BTreeMap::new();
             for order in self.visible_orders() {
                 let day = day_of(order.placed_at, zone);

@@ -7,6 +7,7 @@ mod dispatch;
 mod edits;
 mod follow;
 mod holdouts;
+mod hours;
 mod learning;
 mod machine;
 mod mistakes;

@@ -371,6 +371,21 @@ fn r20_runs_of_one_customer_are_never_taken_for_merged() {
 }
 
 #[test]
+fn r20_parallel_runs_of_the_other_half_stay_apart() {
+    let steps = "overlap = \"parallel\"\nkey = \"event.id\"\nreenter = \"always\"\nsteps = [{ wait = \"1d\" }, { send = \"one\" }]";
+    let (mut world, mut other) = (with(steps), other(steps, "DE"));
+    other.event("go", json!({ "id": "a" }));
+    other.pass(12 * 3_600);
+    other.event("go", json!({ "id": "a" }));
+    other.pass(18 * 3_600);
+    assert_eq!(other.sent().len(), 1);
+    world.pass(30 * 3_600);
+    merge(&mut world, other);
+    world.pass(24 * 3_600);
+    assert_eq!((world.sent().len(), world.ends()), (1, vec![Some(RunEnd::Completed); 2]));
+}
+
+#[test]
 fn r20_the_assignment_of_the_customer_who_remains_holds_for_the_other_halfs_run() {
     let text = "holdout = 50\nsteps = [{ send = \"one\" }, { wait = \"1d\" }, { send = \"two\" }]";
     let drawn = |held: bool| {

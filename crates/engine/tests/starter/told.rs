@@ -1,7 +1,7 @@
 //! Stories: who somebody was, what they did, and what they should get. Decides nothing.
 
 use serde_json::json;
-use zyklus_model::{At, ConsentState, FeedbackKind, Mark, MarkKind, Origin, Snapshot};
+use zyklus_model::{At, ConsentState, FeedbackKind, Mark, MarkKind, Order, OrderLine, Origin, Snapshot};
 
 use crate::person::{Told, ago, news, now, somebody};
 
@@ -31,6 +31,21 @@ pub(crate) fn ask(s: Snapshot, when: At) -> Snapshot {
 
 pub(crate) fn buy(s: Snapshot, when: At) -> Snapshot {
     s.order_from(when, Origin::Live)
+}
+
+fn coffee(order: &mut Order) {
+    order.lines.push(OrderLine {
+        product: Some("coffee".into()),
+        sku: None,
+        title: "Coffee".into(),
+        quantity: 1,
+        total_minor: order.total.amount_minor,
+        categories: Vec::new(),
+    });
+}
+
+pub(crate) fn buy_coffee(s: Snapshot, when: At) -> Snapshot {
+    buy(s, when).edit(|s| s.orders.last_mut().into_iter().for_each(coffee))
 }
 
 pub(crate) fn fill_cart(s: Snapshot, when: At) -> Snapshot {
@@ -104,6 +119,17 @@ pub(crate) fn stories() -> Vec<Story> {
                 ("03-06 10:00", "welcome-2-bestsellers"),
                 ("03-10 10:00", "welcome-3-reminder"),
                 ("03-18 10:00", "convert-first-look"),
+            ],
+        },
+        Story {
+            who: "buys coffee every thirty days",
+            was: agreed(&[90, 60, 30]).edit(|s| s.orders.iter_mut().for_each(coffee)),
+            acts: vec![(0, buy_coffee)],
+            journey: "replenish",
+            mails: &[
+                ("03-24 17:00", "review-request"),
+                ("03-30 10:00", "replenish"),
+                ("05-02 10:00", "at-risk-news"),
             ],
         },
         Story {

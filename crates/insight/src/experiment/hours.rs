@@ -1,7 +1,7 @@
 //! When to write to somebody: their own best hour if they have one, else the shop's. Hours are local to the customer, the
 //! caller counts them. Says plainly when no preference is known.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::interval::Unknown;
 
@@ -15,8 +15,17 @@ const SHOP_WEIGHT: f64 = 8.0;
 const STRONG: f64 = 10.0;
 
 /// How often something was done (clicked, ordered) in each hour of the week.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u32>")]
 pub struct WeekCounts(Vec<u32>);
+
+impl TryFrom<Vec<u32>> for WeekCounts {
+    type Error = Unknown;
+
+    fn try_from(counts: Vec<u32>) -> Result<Self, Unknown> {
+        if counts.len() == HOURS { Ok(WeekCounts(counts)) } else { Err(Unknown::Impossible) }
+    }
+}
 
 impl Default for WeekCounts {
     fn default() -> Self {
@@ -32,13 +41,22 @@ impl WeekCounts {
     pub fn of(deeds: impl IntoIterator<Item = (u8, u8)>) -> Result<Self, Unknown> {
         let mut counts = Self::default();
         for (weekday, hour) in deeds {
-            if weekday > 6 || hour > 23 {
-                return Err(Unknown::Impossible);
-            }
-            let count = &mut counts.0[usize::from(weekday) * DAY + usize::from(hour)];
-            *count = count.saturating_add(1);
+            counts.add(weekday, hour, 1)?;
         }
         Ok(counts)
+    }
+
+    /// So many deeds more at a weekday (0 is Monday) and hour.
+    ///
+    /// # Errors
+    /// [`Unknown::Impossible`] for a weekday above 6 or an hour above 23.
+    pub fn add(&mut self, weekday: u8, hour: u8, times: u32) -> Result<(), Unknown> {
+        if weekday > 6 || hour > 23 {
+            return Err(Unknown::Impossible);
+        }
+        let count = &mut self.0[usize::from(weekday) * DAY + usize::from(hour)];
+        *count = count.saturating_add(times);
+        Ok(())
     }
 
     /// How many deeds.
@@ -80,6 +98,18 @@ pub enum Preference {
     },
     /// Nobody has done anything yet.
     NotKnown,
+}
+
+impl Preference {
+    /// The hour of the day, 0 to 23, local; `None` if nobody has done anything yet.
+    pub fn hour(self) -> Option<u8> {
+        match self {
+            Preference::OwnWeek { hour, .. } | Preference::OwnHour { hour } | Preference::Shop { hour } => {
+                Some(hour)
+            }
+            Preference::NotKnown => None,
+        }
+    }
 }
 
 /// The hour to choose, and what speaks for it.

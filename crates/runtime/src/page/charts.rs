@@ -63,7 +63,7 @@ pub(super) fn phase_flow(figures: &FlowFigures, phases: &[(String, String)], t: 
     })
 }
 
-fn nothing(t: &Teller) -> &'static str {
+pub(super) fn nothing(t: &Teller) -> &'static str {
     match t.language {
         super::Language::English => "There is nothing to draw yet.",
         super::Language::German => "Noch gibt es nichts zu zeichnen.",

@@ -6,6 +6,7 @@ use zyklus_insight::survival::Quantile;
 use zyklus_model::{At, Currency};
 
 use crate::kpis::Why;
+use crate::shop::ShopSettings;
 
 /// The languages of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,11 @@ pub(super) enum Unit {
 }
 
 impl Teller {
+    /// In the language of the shop's locale.
+    pub(super) fn of(shop: &ShopSettings) -> Self {
+        Teller { language: Language::of(&shop.locale), currency: shop.currency, zone: shop.zone.clone() }
+    }
+
     /// One of two wordings.
     pub(super) fn say<'a>(&self, english: &'a str, german: &'a str) -> &'a str {
         match self.language {

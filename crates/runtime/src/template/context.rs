@@ -47,6 +47,8 @@ pub struct MailContext {
     pub recommend: Vec<ProductContext>,
     /// The product that recommendations start from.
     pub because: Option<ProductContext>,
+    /// The product the journey is about, if its `key` is the id of one the customer has ordered and it can be bought.
+    pub about: Option<ProductContext>,
     /// Confirms a sign-up (`confirm-signup`); without it the mail asks for an answer.
     pub confirm_url: Option<String>,
     /// When consent was asked for, or else given: RFC 3339.

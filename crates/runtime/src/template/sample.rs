@@ -109,6 +109,7 @@ pub fn sample(name: &str, locale: TemplateLocale) -> MailContext {
             .collect(),
         related: products[2..].to_vec(),
         because: Some(products[1].clone()),
+        about: Some(products[2].clone()),
         products,
         confirm_url: Some(format!("{SHOP}/mail/c/0123456789abcdef")),
         requested_at: Some("2026-12-24T09:15:00Z".to_owned()),
@@ -142,6 +143,7 @@ pub fn sparse_sample(name: &str, locale: TemplateLocale) -> MailContext {
     context.journey.label = None;
     context.reason = if name == "confirm-signup" { Reason::Request } else { Reason::ExistingCustomer };
     context.because = None;
+    context.about = None;
     context.with.clear();
     context.unsubscribe_url = unsubscribe_by_mail(&context.shop.email, locale);
     context.preferences_url = None;
@@ -193,6 +195,7 @@ fn label(name: &str, german: bool) -> &'static str {
         "cart" => ("Abandoned cart", "Warenkorb-Erinnerung"),
         "care" | "review" => ("After the first order", "Nach der ersten Bestellung"),
         "cross" => ("Goes well with", "Passt dazu"),
+        "replenish" => ("Running low", "Geht zur Neige"),
         "loyal" => ("Thank you", "Danke"),
         "advocate" => ("Tell a friend", "Weitersagen"),
         "at" => ("News", "Neues"),

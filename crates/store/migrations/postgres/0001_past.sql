@@ -183,7 +183,7 @@ CREATE TRIGGER transition_past_keeps AFTER UPDATE ON transition REFERENCING OLD 
 FOR EACH STATEMENT EXECUTE FUNCTION transition_past_keeps();
 
 CREATE TABLE run_past (
-    bucket SMALLINT NOT NULL, customer_id UUID NOT NULL, id UUID NOT NULL, journey TEXT NOT NULL,
+    bucket SMALLINT NOT NULL, customer_id UUID NOT NULL, id UUID NOT NULL, source_customer_id UUID NOT NULL, journey TEXT NOT NULL,
     run_key TEXT NOT NULL, occurrence TEXT NOT NULL, definition TEXT NOT NULL, epoch BIGINT NOT NULL,
     ghost BOOLEAN NOT NULL, held TEXT, state TEXT NOT NULL, end_kind TEXT, end_reason TEXT, started_at TIMESTAMPTZ NOT NULL,
     ended_at TIMESTAMPTZ, queued_at TIMESTAMPTZ, yielded_at TIMESTAMPTZ, step TEXT, reached_at TIMESTAMPTZ NOT NULL, due_at TIMESTAMPTZ, acted TEXT NOT NULL,
@@ -191,10 +191,10 @@ CREATE TABLE run_past (
 );
 CREATE INDEX run_past_of ON run_past (bucket, customer_id);
 CREATE FUNCTION run_past_keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO run_past (bucket, customer_id, id, journey, run_key, occurrence, definition, epoch, ghost, held, state,
+    INSERT INTO run_past (bucket, customer_id, id, source_customer_id, journey, run_key, occurrence, definition, epoch, ghost, held, state,
     end_kind, end_reason, started_at, ended_at, queued_at, yielded_at, step, reached_at,
     due_at, acted, event, written_at, passed_at)
-    SELECT o.bucket, o.customer_id, o.id, o.journey, o.run_key, o.occurrence, o.definition, o.epoch, o.ghost, o.held,
+    SELECT o.bucket, o.customer_id, o.id, o.source_customer_id, o.journey, o.run_key, o.occurrence, o.definition, o.epoch, o.ghost, o.held,
     o.state, o.end_kind, o.end_reason, o.started_at, o.ended_at, o.queued_at, o.yielded_at, o.step, o.reached_at, o.due_at, o.acted, o.event,
     o.written_at, n.written_at
     FROM old_rows o JOIN new_rows n ON n.id = o.id

@@ -145,7 +145,7 @@ WHEN OLD.recorded_at < NEW.recorded_at BEGIN
 END;
 
 CREATE TABLE run_past (
-    bucket INTEGER NOT NULL, customer_id BLOB NOT NULL, id BLOB NOT NULL, journey TEXT NOT NULL,
+    bucket INTEGER NOT NULL, customer_id BLOB NOT NULL, id BLOB NOT NULL, source_customer_id BLOB NOT NULL, journey TEXT NOT NULL,
     run_key TEXT NOT NULL, occurrence TEXT NOT NULL, definition TEXT NOT NULL, epoch INTEGER NOT NULL,
     ghost BOOLEAN NOT NULL, held TEXT, state TEXT NOT NULL, end_kind TEXT, end_reason TEXT, started_at INTEGER NOT NULL,
     ended_at INTEGER, queued_at INTEGER, yielded_at INTEGER, step TEXT, reached_at INTEGER NOT NULL, due_at INTEGER, acted TEXT NOT NULL,
@@ -154,10 +154,10 @@ CREATE TABLE run_past (
 CREATE INDEX run_past_of ON run_past (bucket, customer_id);
 CREATE TRIGGER run_past_keeps AFTER UPDATE ON run
 WHEN OLD.written_at < NEW.written_at BEGIN
-    INSERT INTO run_past (bucket, customer_id, id, journey, run_key, occurrence, definition, epoch, ghost, held, state,
+    INSERT INTO run_past (bucket, customer_id, id, source_customer_id, journey, run_key, occurrence, definition, epoch, ghost, held, state,
     end_kind, end_reason, started_at, ended_at, queued_at, yielded_at, step, reached_at,
     due_at, acted, event, written_at, passed_at)
-    VALUES (OLD.bucket, OLD.customer_id, OLD.id, OLD.journey, OLD.run_key, OLD.occurrence, OLD.definition,
+    VALUES (OLD.bucket, OLD.customer_id, OLD.id, OLD.source_customer_id, OLD.journey, OLD.run_key, OLD.occurrence, OLD.definition,
     OLD.epoch, OLD.ghost, OLD.held, OLD.state, OLD.end_kind, OLD.end_reason, OLD.started_at, OLD.ended_at, OLD.queued_at,
     OLD.yielded_at, OLD.step,
     OLD.reached_at, OLD.due_at, OLD.acted, OLD.event, OLD.written_at, NEW.written_at);

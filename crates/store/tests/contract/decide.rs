@@ -59,6 +59,7 @@ pub(crate) fn run(snapshot: &Snapshot, occurrence: &str, now: At) -> Run {
     Run {
         id: RunId::derive(&[snapshot.customer.id.uuid().as_bytes(), occurrence.as_bytes()]),
         customer: snapshot.customer.id,
+        began_for: snapshot.customer.id,
         journey: "welcome".to_owned(),
         key: String::new(),
         occurrence: occurrence.to_owned(),
