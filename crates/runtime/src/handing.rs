@@ -17,7 +17,7 @@ use crate::error::RuntimeError;
 use crate::mail;
 use crate::offers::{Name, Wanted, names, offers, wanted};
 use crate::outcome::{End, Handed, ends_of};
-use crate::shelf::{Shelf, product_of_key, products_named};
+use crate::shelf::{Shelf, product_of_event, products_named};
 
 /// How long a claim holds unless it is prolonged, which it is three times as often, for as long as its daemon lives.
 pub(crate) const LEASE_MICROS: i64 = 60 * 1_000_000;
@@ -153,8 +153,8 @@ impl Dispatcher {
             }
         }
         let named = messages().flat_map(|c| {
-            let of_key = product_of_key(&c.snapshot, &c.delivery);
-            products_named(&c.snapshot).into_iter().chain(of_key)
+            let of_event = product_of_event(&c.snapshot, &c.delivery);
+            products_named(&c.snapshot).into_iter().chain(of_event)
         });
         let named: BTreeSet<Name> = named.chain(stock.wanted.values().flat_map(|w| names(w))).collect();
         if !named.is_empty() {
@@ -175,7 +175,7 @@ impl Dispatcher {
         let named = products_named(&claim.snapshot);
         let named = named.iter().filter_map(|id| stock.products.get(id)).cloned().collect();
         let wanted = stock.wanted.get(&claim.delivery.id).map_or(&[][..], Vec::as_slice);
-        let about = product_of_key(&claim.snapshot, &claim.delivery);
+        let about = product_of_event(&claim.snapshot, &claim.delivery);
         let about = about.and_then(|id| stock.products.get(&id)).filter(|product| product.available).cloned();
         let offers = offers(wanted, &stock.products);
         let shelf = Shelf { named, best: Arc::clone(&stock.best), offers, about };

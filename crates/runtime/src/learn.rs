@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zyklus_engine::Book;
 use zyklus_engine::condition::Group;
-use zyklus_engine::outlook::day_of;
+use zyklus_engine::outlook::{day_of, start_of};
 use zyklus_engine::wait::local;
 use zyklus_insight::cadence::Cadence;
 use zyklus_insight::experiment::WeekCounts;
@@ -57,7 +57,7 @@ pub struct LearnReport {
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) histories: Vec<History>,
-    /// How many were placed in each hour of a day.
+    /// How many were placed in each hour of a day, of those whose time is known.
     hours: BTreeMap<Day, [u32; 24]>,
     pub(crate) lines: Vec<Line>,
     /// System and id of the products, by the number that lines have.
@@ -100,8 +100,11 @@ pub(crate) async fn read_orders(store: &Store, zone: &TimeZone, now: At) -> Resu
                 of = Some(purchase.customer);
             }
             let day = day_of(purchase.placed_at, zone);
-            let hour = purchase.placed_at.timestamp().to_zoned(zone.clone()).hour();
-            orders.hours.entry(day).or_default()[usize::from(hour.unsigned_abs())] += 1;
+            // Midnight sharp is what shops write that know the day only.
+            if purchase.placed_at != start_of(day, zone) {
+                let hour = purchase.placed_at.timestamp().to_zoned(zone.clone()).hour();
+                orders.hours.entry(day).or_default()[usize::from(hour.unsigned_abs())] += 1;
+            }
             theirs.push((day, purchase.net_reporting.unwrap_or(0)));
             for (product, quantity) in purchase.products {
                 let next = numbers.len() as u32;
@@ -139,7 +142,8 @@ pub(crate) async fn learn_nightly(
 ) -> Result<Option<LearnReport>, RuntimeError> {
     let is_news = |learned: &Learned, known: Option<&(At, Arc<Learned>)>| {
         let is_old = known.is_none_or(|(at, _)| at.plus_days(REFIT_DAYS) <= now);
-        is_old || learned.is_unlike(known.map(|(_, known)| &**known))
+        let has_first_hours = learned.hours.n() > 0 && known.is_some_and(|(_, known)| known.hours.n() == 0);
+        is_old || has_first_hours || learned.is_unlike(known.map(|(_, known)| &**known))
     };
     learn_when(store, project, now, is_news).await
 }

@@ -245,7 +245,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::shelf::product_of_key;
+    use crate::shelf::product_of_event;
     use crate::shop::ShopSettings;
     use crate::starter::starter_lifecycle;
     use crate::template::{LoadOptions, Salutation, ShopContext};
@@ -416,11 +416,14 @@ mod tests {
             origin: Origin::Live,
         });
         assert_eq!(written(&snapshot), "POT DARJEELING | DARJEELING");
-        // A journey whose key is the id of something they have ordered is about that.
-        let named = |key: &str| product_of_key(&snapshot, &note(Purpose::Service, json!({ "key": key })));
+        // A journey that something they have ordered started is about that.
+        let named = |product: &str| {
+            let payload = json!({ "event": { "name": "date", "product_id": product } });
+            product_of_event(&snapshot, &note(Purpose::Service, payload))
+        };
         assert_eq!(named("assam"), Some(("shop".to_owned(), "assam".to_owned())));
         assert_eq!((named("pot"), named("")), (None, None));
-        assert_eq!(product_of_key(&snapshot, &note(Purpose::Service, json!({}))), None);
+        assert_eq!(product_of_event(&snapshot, &note(Purpose::Service, json!({}))), None);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::Mutex;
 use zyklus_model::{At, Delivery, Order, Product, Snapshot};
 use zyklus_store::{Store, StoreError};
@@ -107,9 +106,9 @@ pub(crate) fn products_named(snapshot: &Snapshot) -> Vec<(String, String)> {
     named
 }
 
-/// The product that a journey's key names, if it is the id of one the customer has ordered.
-pub(crate) fn product_of_key(snapshot: &Snapshot, delivery: &Delivery) -> Option<(String, String)> {
-    let key = delivery.payload.get("key").and_then(Value::as_str).filter(|key| !key.is_empty())?;
-    let has = |order: &&Order| order.lines.iter().any(|line| line.product.as_deref() == Some(key));
-    snapshot.orders.iter().rev().find(has).map(|order| (order.system.clone(), key.to_owned()))
+/// The product that what started the journey names, if the customer has ordered it.
+pub(crate) fn product_of_event(snapshot: &Snapshot, delivery: &Delivery) -> Option<(String, String)> {
+    let product = delivery.payload.get("event")?.get("product_id")?.as_str()?;
+    let has = |order: &&Order| order.lines.iter().any(|line| line.product.as_deref() == Some(product));
+    snapshot.orders.iter().rev().find(has).map(|order| (order.system.clone(), product.to_owned()))
 }

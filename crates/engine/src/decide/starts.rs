@@ -1,7 +1,7 @@
 //! What starts a journey, and what keeps a customer out of it (rules R1 to R6).
 
 use jiff::ToSpan;
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value as Json};
 use zyklus_model::{At, Event, Holdout, Origin, Run, RunEnd, RunId, RunPosition, RunState};
@@ -9,11 +9,11 @@ use zyklus_model::{At, Event, Holdout, Origin, Run, RunEnd, RunId, RunPosition, 
 use super::Work;
 use super::moves::transition_id;
 use crate::book::Book;
-use crate::condition::Value;
+use crate::condition::{Expression, Value};
 use crate::facts::{RunFacts, events_of};
 use crate::holdout::{drawn, held_out};
 use crate::playbook::{Every, Journey, Mode, Overlap, Reenter, Start};
-use crate::wait::local;
+use crate::wait::{Length, local};
 
 /// Something that may start a run.
 #[derive(Debug, Clone)]
@@ -140,33 +140,58 @@ impl Work<'_> {
                 }]
             }
             Start::Date { field, offset, at } => {
-                let verdict = field.eval(&self.view(RunFacts::default()), self.now);
-                self.revisit(verdict.revisit_at);
-                let Some(base) = instant_of(&verdict.value, &self.zone) else { return Vec::new() };
-                let mut due = offset.map_or(base, |o| o.after(base, &self.zone));
-                if let Some(time) = at {
-                    let date = due.timestamp().to_zoned(self.zone.clone()).date();
-                    due = local(date, *time, &self.zone);
-                }
-                if due > self.now {
-                    self.revisit(Some(due));
-                    return Vec::new();
-                }
-                // Passed since the last look, or moved into the past by what just arrived; never by history.
-                let mark = &self.snapshot.mark;
-                let is_new = !mark.history_pending && (mark.live_pending || self.has_passed(due));
-                if !self.tells && !is_new {
-                    return Vec::new();
-                }
-                vec![Occurrence {
-                    id: format!("date:{base}"),
-                    at: due,
-                    received_at: self.heard(due),
-                    is_history: false,
-                    event: named("date", &[("date", &base.to_string())]),
-                }]
+                // What is used up has a date for each product.
+                let products: Vec<Option<String>> = if field.text().contains("replenish.") {
+                    let view = self.view(RunFacts::default());
+                    view.products_used_up().into_iter().map(|product| Some(product.to_owned())).collect()
+                } else {
+                    vec![None]
+                };
+                let dates = products.into_iter();
+                dates.filter_map(|product| self.date(field, *offset, *at, product.as_deref())).collect()
             }
         }
+    }
+
+    /// A date that has come, of the customer or of a product that they buy again and again.
+    fn date(
+        &mut self,
+        field: &Expression,
+        offset: Option<Length>,
+        at: Option<Time>,
+        product: Option<&str>,
+    ) -> Option<Occurrence> {
+        let about: Vec<(&str, &str)> = product.map(|product| ("product_id", product)).into_iter().collect();
+        let event = named("date", &about);
+        let facts = RunFacts { event: product.is_some().then_some(&event), ..RunFacts::default() };
+        let verdict = field.eval(&self.view(facts), self.now);
+        self.revisit(verdict.revisit_at);
+        let base = instant_of(&verdict.value, &self.zone)?;
+        let mut due = offset.map_or(base, |o| o.after(base, &self.zone));
+        if let Some(time) = at {
+            let date = due.timestamp().to_zoned(self.zone.clone()).date();
+            due = local(date, time, &self.zone);
+        }
+        if due > self.now {
+            self.revisit(Some(due));
+            return None;
+        }
+        // Passed since the last look, or moved into the past by what just arrived; never by history.
+        let mark = &self.snapshot.mark;
+        let is_new = !mark.history_pending && (mark.live_pending || self.has_passed(due));
+        if !self.tells && !is_new {
+            return None;
+        }
+        let mut event = event;
+        event.insert("date".into(), Json::from(base.to_string()));
+        let of = product.map(|product| format!(":{product}")).unwrap_or_default();
+        Some(Occurrence {
+            id: format!("date:{base}{of}"),
+            at: due,
+            received_at: self.heard(due),
+            is_history: false,
+            event,
+        })
     }
 
     /// When an instant of the calendar was heard of: when it was looked for.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
 use zyklus_insight::recommend::{CycleOptions, own_rhythm};
 use zyklus_model::{At, DAY_MICROS};
 
@@ -33,36 +34,50 @@ fn later(at: At, days: f64) -> At {
 }
 
 impl<'s> View<'s> {
-    /// What will be used up next, or was and is still waited for.
+    /// What a run is about: the one it began for, and nothing once that is given up. Elsewhere what will be used up next, or
+    /// was and is still waited for.
     fn replenishment(&self) -> Option<Rhythm<'s>> {
         *self.rhythm.get_or_init(|| {
-            let zone = &self.book?.settings.zone;
-            // As recommendations have it: from three purchases on, and for three rhythms without one.
-            let CycleOptions { least_own_gaps, given_up_after, .. } = CycleOptions::default();
-            // Most customers have ordered less often, and are told fast.
-            self.visible_orders().nth(least_own_gaps as usize)?;
-            let mut bought: BTreeMap<&'s str, (Vec<i32>, At)> = BTreeMap::new();
-            for order in self.visible_orders() {
-                let day = day_of(order.placed_at, zone);
-                for product in order.lines.iter().filter_map(|line| line.product.as_deref()) {
-                    let (days, last) = bought.entry(product).or_insert((Vec::new(), order.placed_at));
-                    if days.last() != Some(&day) {
-                        days.push(day);
-                    }
-                    *last = order.placed_at;
-                }
-            }
-            let rhythms = bought.into_iter().filter_map(|(product, (days, last))| {
-                let every_days = own_rhythm(&days, least_own_gaps)?;
-                let gaps = u32::try_from(days.len() - 1).ok()?;
-                let (due_at, given_up_at) =
-                    (later(last, every_days), later(last, given_up_after * every_days));
-                Some(Rhythm { product, every_days, gaps, due_at, given_up_at })
-            });
-            rhythms
-                .filter(|rhythm| rhythm.given_up_at > self.at)
-                .min_by_key(|rhythm| (rhythm.due_at, rhythm.product))
+            let event = self.facts.run.map(|run| &run.event).or(self.facts.event);
+            let began = event.filter(|event| event.get("name").and_then(Json::as_str) == Some("date"));
+            let about = began.and_then(|event| event.get("product_id")?.as_str());
+            self.rhythms().into_iter().find(|rhythm| about.is_none_or(|product| product == rhythm.product))
         })
+    }
+
+    /// The ids of all products with a rhythm, what is used up first before the others.
+    pub(crate) fn products_used_up(&self) -> Vec<&'s str> {
+        self.rhythms().into_iter().map(|rhythm| rhythm.product).collect()
+    }
+
+    /// All that is bought again and again and not given up.
+    fn rhythms(&self) -> Vec<Rhythm<'s>> {
+        // As recommendations have it: from three purchases on, and for three rhythms without one.
+        let CycleOptions { least_own_gaps, given_up_after, .. } = CycleOptions::default();
+        // Most customers have ordered less often, and are told fast.
+        let (Some(book), Some(_)) = (self.book, self.visible_orders().nth(least_own_gaps as usize)) else {
+            return Vec::new();
+        };
+        let mut bought: BTreeMap<&'s str, (Vec<i32>, At)> = BTreeMap::new();
+        for order in self.visible_orders() {
+            let day = day_of(order.placed_at, &book.settings.zone);
+            for product in order.lines.iter().filter_map(|line| line.product.as_deref()) {
+                let (days, last) = bought.entry(product).or_insert((Vec::new(), order.placed_at));
+                if days.last() != Some(&day) {
+                    days.push(day);
+                }
+                *last = order.placed_at;
+            }
+        }
+        let rhythms = bought.into_iter().filter_map(|(product, (days, last))| {
+            let every_days = own_rhythm(&days, least_own_gaps)?;
+            let gaps = u32::try_from(days.len() - 1).ok()?;
+            let (due_at, given_up_at) = (later(last, every_days), later(last, given_up_after * every_days));
+            Some(Rhythm { product, every_days, gaps, due_at, given_up_at })
+        });
+        let mut rhythms: Vec<_> = rhythms.filter(|rhythm| rhythm.given_up_at > self.at).collect();
+        rhythms.sort_by_key(|rhythm| (rhythm.due_at, rhythm.product));
+        rhythms
     }
 
     /// Something of it; it turns when the customer has given the product up.

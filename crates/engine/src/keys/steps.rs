@@ -23,8 +23,8 @@ static WAIT: Table = Table {
         Key::new(
             "at",
             Kind::Any(&[Kind::Time, Kind::Words(&["best"])]),
-            "until this local time then; `\"best\"` is the hour at which the customer orders and clicks, if their habit is \
-             clear, else the one at which the shop's customers order",
+            "until this local time then; `\"best\"` is the hour at which the customer orders, if that is a habit, else the \
+             one at which the shop's customers do",
             "\"10:00\"",
         )
         .or("the time it began"),

@@ -1,5 +1,7 @@
 //! Waits for the hour at which a customer is most likely to act: theirs, the shop's, or none.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::sync::Arc;
 
 use serde_json::json;
@@ -63,6 +65,20 @@ fn where_there_is_nothing_to_tell_it_from_it_is_the_time_the_wait_began() {
         let mut world = world(0, "");
         world.book.learned =
             learned.map(|shop| (at("2026-02-20T03:00:00+01:00"), Arc::new(shop))).into_iter().collect();
+        world.event("go", json!({}));
+        world.go("2026-03-05T00:00:00+01:00");
+        assert_eq!(world.sent(), ["one 03-03 10:00"]);
+    }
+}
+
+#[test]
+fn orders_of_one_day_and_orders_without_a_time_are_no_habit() {
+    let mut once = world(0, "");
+    for minute in 10..30 {
+        once.order_at(2_000, at(&format!("2026-02-03T19:{minute}:00+01:00")), Origin::History);
+    }
+    let mut days_only = world(12, "00:00:00");
+    for world in [&mut once, &mut days_only] {
         world.event("go", json!({}));
         world.go("2026-03-05T00:00:00+01:00");
         assert_eq!(world.sent(), ["one 03-03 10:00"]);

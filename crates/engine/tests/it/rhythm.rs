@@ -110,3 +110,40 @@ fn a_journey_reminds_of_it_in_time_and_once_a_purchase() {
     world.run_to(start.plus_days(200));
     assert_eq!(world.sent().len(), 1, "not again without a purchase");
 }
+
+/// Each product has a date of its own: one that is overdue, or bought in the same order, hides no other.
+#[test]
+fn each_product_is_reminded_of_at_its_own_time() {
+    let mut world = World::new(
+        "[journeys.refill]\nlabel = { en = \"R\" }\n\
+         start = { date = \"replenish.due_at\", offset = \"-3d\", at = \"10:00\" }\nkey = \"replenish.product_id\"\n\
+         when = \"replenish.every_days >= 14\"\nreenter = \"always\"\n\
+         steps = [{ if = \"replenish.product_id == key && replenish.every_days == 30\", then = [{ send = \"refill\", id = \"monthly\" }] }]",
+    );
+    let start = world.now;
+    let bought: [(i64, &[&str]); 6] = [
+        (0, &["tea", "coffee"]),
+        (30, &["coffee", "tea"]),
+        (46, &["milk"]),
+        (53, &["milk"]),
+        (60, &["tea", "coffee", "milk"]),
+        // Before its reminder, and long after milk has run out.
+        (86, &["coffee"]),
+    ];
+    for (number, (days, products)) in bought.iter().enumerate() {
+        let placed = start.plus_days(*days);
+        world.run_to(placed);
+        let mut bought = order(&format!("o{number}"), 1_000, placed, placed, Origin::Live);
+        bought.lines.extend(products.iter().map(|product| line(product)));
+        world.commit(Origin::Live, |snapshot| snapshot.orders.push(bought));
+        world.settle();
+    }
+    assert!(world.snapshot.runs.is_empty(), "{:?}", world.snapshot.runs);
+    world.run_to(start.plus_days(89));
+    let keys = |world: &World| world.snapshot.runs.iter().map(|r| r.key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&world), ["tea"]);
+    // Coffee was bought on the 86th day, at a rhythm of 29 days by then.
+    world.run_to(start.plus_days(115));
+    assert_eq!(keys(&world), ["tea", "coffee"]);
+    assert_eq!(world.sent().len(), 1, "the tea's own rhythm is 30 days, the coffee's is not");
+}

@@ -17,7 +17,7 @@ pub fn forecasts_page(report: &Report, shop: &ShopSettings, at: At) -> String {
     let t = Teller::of(shop);
     let what = t.say("forecasts against what came", "Vorhersagen und was kam");
     let mut html = opened(&format!("{} – {what}", shop.imprint.name), &t);
-    let days = t.days(f64::from(report.window_days));
+    let days = within(report.window_days, &t);
     html.classed(
         "p",
         "note",
@@ -26,8 +26,8 @@ pub fn forecasts_page(report: &Report, shop: &ShopSettings, at: At) -> String {
             t.say("As of", "Stand"),
             t.instant(at),
             t.say(
-                "On each day below it was forecast who would order within",
-                "An jedem der Tage unten wurde vorhergesagt, wer binnen"
+                "On each day below it was forecast who would order",
+                "An jedem der Tage unten wurde vorhergesagt, wer"
             ),
             t.say(
                 "after it, by what was known then, and this is what came.",
@@ -43,6 +43,16 @@ pub fn forecasts_page(report: &Report, shop: &ShopSettings, at: At) -> String {
     told(&mut html, report, &t);
     html.raw("</main>\n</body>\n</html>");
     html.finish()
+}
+
+/// "within 60 days"; German wants the dative.
+fn within(days: u32, t: &Teller) -> String {
+    match days {
+        1 => t.say("within a day", "binnen eines Tages").to_owned(),
+        _ => {
+            format!("{} {}\u{a0}{}", t.say("within", "binnen"), t.count(days.into()), t.say("days", "Tagen"))
+        }
+    }
 }
 
 fn date(cutoff: &Cutoff, t: &Teller) -> String {
@@ -84,10 +94,7 @@ fn drawn(id: &str, group: &Group, title: &str, days: &str, t: &Teller) -> String
         let tally = Tally::new((bin.came * n as f64).round() as u64, n).ok()?;
         Some(Bucket { predicted: bin.said, seen: share(tally, Level::P95).ok()? })
     };
-    let x_axis = format!(
-        "{} {days}",
-        t.say("chance of an order within", "Wahrscheinlichkeit einer Bestellung binnen")
-    );
+    let x_axis = format!("{} {days}", t.say("chance of an order", "Wahrscheinlichkeit einer Bestellung"));
     let value = |share: f64| t.axis_percent(share);
     calibration(&Calibration {
         frame: Frame {
@@ -165,7 +172,9 @@ fn told(html: &mut Html, report: &Report, t: &Teller) {
     let heads = [
         Th::Text(t.say("as of", "Stand")),
         Th::Number(t.say("by chance, against the base rate", "nach Wahrscheinlichkeit, gegen die Grundrate")),
-        Th::Number(t.say("by chance, best limit so far", "nach Wahrscheinlichkeit, bisher beste Grenze")),
+        Th::Number(
+            t.say("by chance, limit best the time before", "nach Wahrscheinlichkeit, zuvor beste Grenze"),
+        ),
         Th::Number(t.say("by days since the last order", "nach Tagen seit der letzten Bestellung")),
         Th::Number(t.say("those days", "diese Tage")),
     ];

@@ -47,7 +47,7 @@ pub struct MailContext {
     pub recommend: Vec<ProductContext>,
     /// The product that recommendations start from.
     pub because: Option<ProductContext>,
-    /// The product the journey is about, if its `key` is the id of one the customer has ordered and it can be bought.
+    /// The product the journey is about (`event.product_id`), if the customer has ordered it and it can be bought.
     pub about: Option<ProductContext>,
     /// Confirms a sign-up (`confirm-signup`); without it the mail asks for an answer.
     pub confirm_url: Option<String>,
