@@ -233,7 +233,7 @@ fields! {
     OrdersProducts "orders.products" Texts Orders No "" "the ids of all products ever bought";
     OrdersCategories "orders.categories" Texts Orders No "" "the categories of all products ever bought";
 
-    ReplenishDueAt "replenish.due_at" Instant Orders Expires "" "when the product the customer buys again and again, and will use up next, will be used up by their own rhythm; it takes purchases of it on three days, and after three rhythms without it nobody waits for it; absent without such a product";
+    ReplenishDueAt "replenish.due_at" Instant Orders Expires "" "when the product the customer buys again and again, and will use up next, will be used up by their own rhythm; it takes purchases of it on three days, and after three rhythms without it nobody waits for it; absent without such a product; in a journey that it starts, that of the run's own product";
     ReplenishProductId "replenish.product_id" Text Orders Expires "" "the id of that product";
     ReplenishEveryDays "replenish.every_days" Int Orders Expires "days" "their rhythm: days from one purchase of it to the next";
     ReplenishConfidence "replenish.confidence" Double Orders Expires "0 to 1" "how much there is to tell the rhythm from: 0.5 for three purchases, 0.67 for five, 0.8 for nine";
