@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use zyklus_insight::learned::Learned;
+use zyklus_insight::recommend::Pairings;
 use zyklus_model::{At, CustomerId, Run, nearest};
 
 use crate::condition::{Condition, Group, Named};
@@ -34,6 +35,8 @@ pub struct Book {
     /// What was learned of the shop, and from which instant on it counts, earliest first. The daemon has what it learned
     /// last; whoever replays the past has one after another.
     pub learned: Arc<[(At, Arc<Learned>)]>,
+    /// Which of the shop's products go together, in the same way.
+    pub pairings: Arc<[(At, Arc<Pairings>)]>,
     /// How the shop's customers praise and blame, in the same way.
     pub voice: Arc<[(At, Arc<Voice>)]>,
     /// The shares that splits have learned, and from which instant on they hold, earliest first.
@@ -85,6 +88,7 @@ impl Book {
             active_from: BTreeMap::new(),
             sold_out: BTreeSet::new(),
             learned: Arc::from([]),
+            pairings: Arc::from([]),
             voice: Arc::from([]),
             shares: Arc::from([]),
             definitions: BTreeMap::new(),
@@ -114,20 +118,10 @@ impl Book {
     }
 
     /// Whether after `before` and until `now` the shop's customers began to be judged by another measure (see
-    /// [`Learned::is_unlike`]). What moves then has not happened: it starts nothing.
+    /// [`Learned::is_unlike`] and [`Pairings::is_unlike`]). What moves then has not happened: it starts nothing.
     pub(crate) fn is_measured_anew(&self, before: At, now: At) -> bool {
-        let first = self.learned.partition_point(|(at, _)| *at <= before);
-        let mut earlier = first.checked_sub(1).map(|place| &*self.learned[place].1);
-        for (at, learned) in &self.learned[first..] {
-            if *at > now {
-                break;
-            }
-            if learned.is_unlike(earlier) {
-                return true;
-            }
-            earlier = Some(learned);
-        }
-        false
+        turned(&self.learned, before, now, Learned::is_unlike)
+            || turned(&self.pairings, before, now, Pairings::is_unlike)
     }
 
     /// The journey whose runs are kept under a root id.
@@ -171,6 +165,31 @@ impl Book {
         }
         templates
     }
+}
+
+/// What counts at an instant of what was learned, and when that is replaced.
+pub(crate) fn counting<T>(lessons: &[(At, Arc<T>)], at: At) -> (Option<&T>, Option<At>) {
+    let place = lessons.partition_point(|(from, _)| *from <= at);
+    let now = place.checked_sub(1).map(|last| &*lessons[last].1);
+    (now, lessons.get(place).map(|(from, _)| *from))
+}
+
+/// Whether after `before` and until `now` one of the lessons took the place of one that it is unlike.
+fn turned<T>(
+    lessons: &[(At, Arc<T>)],
+    before: At,
+    now: At,
+    is_unlike: impl Fn(&T, Option<&T>) -> bool,
+) -> bool {
+    let (mut earlier, _) = counting(lessons, before);
+    let first = lessons.partition_point(|(at, _)| *at <= before);
+    for (_, lesson) in lessons[first..].iter().take_while(|(at, _)| *at <= now) {
+        if is_unlike(lesson, earlier) {
+            return true;
+        }
+        earlier = Some(lesson);
+    }
+    false
 }
 
 /// Every condition of a journey.

@@ -16,6 +16,7 @@ use crate::outlook::Outlook;
 use crate::playbook::SENT_BEFORE;
 
 mod predictions;
+mod recommend;
 mod rhythm;
 mod voice;
 
@@ -73,6 +74,7 @@ pub struct View<'s> {
     cart: OnceCell<Option<&'s Cart>>,
     outlook: OnceCell<Option<Outlook<'s>>>,
     rhythm: OnceCell<Option<Rhythm<'s>>>,
+    recommendable: OnceCell<Timed>,
     heard: Heard,
 }
 
@@ -91,6 +93,7 @@ impl<'s> View<'s> {
             cart: OnceCell::new(),
             outlook: OnceCell::new(),
             rhythm: OnceCell::new(),
+            recommendable: OnceCell::new(),
             heard: Heard::default(),
         }
     }
@@ -479,6 +482,7 @@ impl Fields for View<'_> {
             FieldId::CustomerValueExpected => self.stepped(Outlook::value, |minor: Option<f64>| {
                 Value::maybe_double(minor.map(|minor| minor / self.scale))
             }),
+            FieldId::RecommendCount => self.recommend_count(),
             FieldId::ShopBaseRate => self.learned_value(|l| Value::maybe_double(l.base_rate)),
             FieldId::ShopHorizonDays => self.learned_value(|l| whole_days(Some(l.horizon))),
             FieldId::ShopNewDays => self.learned_value(|l| whole_days(Some(l.new_for()))),

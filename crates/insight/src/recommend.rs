@@ -18,6 +18,7 @@ mod goods;
 mod interactions;
 mod mix;
 mod neighbours;
+mod pairings;
 mod popular;
 
 pub use after_first::{AfterFirst, Next};
@@ -26,4 +27,5 @@ pub use goods::Goods;
 pub use interactions::{Interactions, Line, Purchases};
 pub use mix::{Learnt, Reason, Recommendation, Request, recommend};
 pub use neighbours::{Measure, Neighbour, NeighbourOptions, Neighbours, Owned};
+pub use pairings::{Bought, Pairings};
 pub use popular::Popularity;

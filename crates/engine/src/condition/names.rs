@@ -10,7 +10,7 @@ use super::functions::FUNCTIONS;
 use super::schema::{FIELDS, FieldId, Group, Type};
 
 /// Names that later versions bring.
-const LATER: &[&str] = &["loyalty", "referral", "coupon", "answer", "recommend", "survey"];
+const LATER: &[&str] = &["loyalty", "referral", "coupon", "answer", "survey"];
 
 /// What a dotted path means.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,6 +88,17 @@ pub(super) fn later(path: &str, span: &Range<usize>) -> Option<ConditionError> {
     )
 }
 
+/// Whether a path is the name of a group of fields, and the error that says so where something else is wanted.
+pub(super) fn group(path: &str, wanted: &str, span: &Range<usize>) -> Option<ConditionError> {
+    let inside: Vec<&str> = FIELDS
+        .iter()
+        .map(|field| field.path)
+        .filter(|field| field.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+        .collect();
+    let error = ConditionError::new(span.clone(), format!("`{path}` is a group of fields, not a {wanted}"));
+    (!inside.is_empty()).then(|| error.help(format!("use one of {}", listed(&inside))))
+}
+
 fn unknown(path: &str, scope: Scope, span: Range<usize>) -> ConditionError {
     if let Some(error) = later(path, &span) {
         return error;
@@ -104,14 +115,8 @@ fn unknown(path: &str, scope: Scope, span: Range<usize>) -> ConditionError {
         return ConditionError::new(span, format!("`{path}` is a function"))
             .help(format!("write it as `{}`", function.shape));
     }
-    let inside: Vec<&str> = FIELDS
-        .iter()
-        .map(|field| field.path)
-        .filter(|field| field.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
-        .collect();
-    if !inside.is_empty() {
-        return ConditionError::new(span, format!("`{path}` is a group of fields, not a value"))
-            .help(format!("use one of {}", listed(&inside)));
+    if let Some(error) = group(path, "value", &span) {
+        return error;
     }
     let error = ConditionError::new(span, format!("there is no `{path}`"));
     match similar(path, scope) {

@@ -93,6 +93,12 @@ fn heading(group: Group) -> (&'static str, &'static str) {
             "Known everywhere, from what is learned of the shop each night; the customer's own orders count at once. Young \
              shops teach too little: see `prediction.is_known`.",
         ),
+        Group::Recommend => (
+            "recommend",
+            "Known everywhere, from what is learned of the shop's products every four weeks, and sooner when a tenth more or \
+             fewer of them can be recommended; the customer's own orders count at once. In templates, `recommend(4)` has the \
+             products themselves.",
+        ),
         Group::Event => {
             ("event", "Known in journeys: `start.where`, `key`, `when`, `goal`, `exit`, `if`, `until`.")
         }

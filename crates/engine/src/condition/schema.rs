@@ -79,6 +79,8 @@ pub enum Group {
     Products,
     /// What the shop's models say of the customer, and what they hold it against.
     Prediction,
+    /// What could be recommended to the customer.
+    Recommend,
     /// The event that started the run; in a goal, the later event.
     Event,
     /// The run's key.
@@ -89,7 +91,7 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of the reference.
-    pub const ALL: [Group; 15] = [
+    pub const ALL: [Group; 16] = [
         Group::Customer,
         Group::Orders,
         Group::Cart,
@@ -102,6 +104,7 @@ impl Group {
         Group::Journeys,
         Group::Products,
         Group::Prediction,
+        Group::Recommend,
         Group::Event,
         Group::Key,
         Group::Run,
@@ -287,6 +290,8 @@ fields! {
     ShopHorizonDays "shop.horizon_days" Int Prediction No "days" "80 of 100 next orders come within so many days, but it is at least 30 and at most 180; absent before anything was learned";
     ShopNewDays "shop.new_days" Int Prediction No "days" "within so many days half of all first orders are followed by a second, or `shop.horizon_days` where it takes longer; absent before anything was learned";
 
+    RecommendCount "recommend.count" Int Recommend No "products" "how many products could be recommended for a reason: the shop's customers buy them together with what this one has bought, or next, this one has not bought them, and they could be bought when that was learned; what merely sells well does not count; 0 without orders, absent before anything was learned";
+
     Event "event" Map Event No "" "the event that started the run, in a goal the later one: `event.name`, `event.total`, …";
     Key "key" Text Key No "" "the run's key";
     RunStartedAt "run.started_at" Instant Run No "" "when the run started";
@@ -324,6 +329,7 @@ impl Scope {
             Group::Run => matches!(self, Scope::Goal | Scope::Exit | Scope::If | Scope::Until),
             Group::Products
             | Group::Prediction
+            | Group::Recommend
             | Group::Customer
             | Group::Orders
             | Group::Cart

@@ -85,6 +85,7 @@ fn every_example_that_needs_no_later_programme_is_accepted() {
         (Until, "engagement.days_since_click < 14"),
         (If, "engagement.days_since_click >= 14"),
         (JourneyWhen, "orders.count >= 2 && feedback.days_since_asked > 180"),
+        (JourneyWhen, "recommend.count >= 3"),
     ];
     for (scope, text) in examples {
         let condition =
@@ -103,7 +104,6 @@ fn names_of_later_programmes_say_so() {
     for text in [
         "coupon('welcome-5').state == 'open'",
         "answer('ask').score <= 2",
-        "recommend.count >= 3",
         "loyalty.tier == 'silver' && loyalty.to_next <= 50.0",
         "feedback.nps >= 9 && referral.open == 0",
         "referral.clicks > 0",

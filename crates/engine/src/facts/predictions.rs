@@ -1,13 +1,12 @@
 //! What conditions read of what was learned of the shop: which version counts at the view's instant, what it says of the
 //! customer, and when that turns. Never learns.
 
-use std::sync::Arc;
-
 use zyklus_insight::learned::Learned;
 use zyklus_insight::span::Span as Length;
 use zyklus_model::At;
 
 use super::View;
+use crate::book::counting;
 use crate::condition::{Timed, Value};
 use crate::outlook::{Outlook, Stepped, bought, day_of, start_of};
 
@@ -18,10 +17,7 @@ pub(super) fn whole_days(length: Option<Length>) -> Value {
 impl<'s> View<'s> {
     /// What is known of the shop at this view's instant, and when that is replaced.
     fn learned(&self) -> (Option<&'s Learned>, Option<At>) {
-        let all: &'s [(At, Arc<Learned>)] = self.book.map_or(&[], |book| &book.learned);
-        let place = all.partition_point(|(at, _)| *at <= self.at);
-        let now = place.checked_sub(1).map(|last| &*all[last].1);
-        (now, all.get(place).map(|(at, _)| *at))
+        counting(self.book.map_or(&[], |book| &book.learned), self.at)
     }
 
     pub(super) fn outlook(&self) -> Option<&Outlook<'s>> {

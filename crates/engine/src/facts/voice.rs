@@ -8,6 +8,7 @@ use zyklus_insight::text::sentiment::Polarity;
 use zyklus_model::{At, DAY_MICROS};
 
 use super::View;
+use crate::book::counting;
 use crate::condition::{Timed, Value};
 use crate::voice::{Said, Subjects, Voice};
 
@@ -37,10 +38,7 @@ const fn word(polarity: Polarity) -> &'static str {
 impl<'s> View<'s> {
     /// What is known of the shop's customers' ways at this view's instant, and when that is replaced.
     fn voice(&self) -> (Option<&'s Voice>, Option<At>) {
-        let all = self.book.map_or(&[][..], |book| &book.voice);
-        let place = all.partition_point(|(at, _)| *at <= self.at);
-        let now = place.checked_sub(1).map(|last| &*all[last].1);
-        (now, all.get(place).map(|(at, _)| *at))
+        counting(self.book.map_or(&[], |book| &book.voice), self.at)
     }
 
     /// The latest thing said that has a score or words.

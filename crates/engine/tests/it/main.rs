@@ -13,6 +13,7 @@ mod machine;
 mod mistakes;
 mod playtests;
 mod properties;
+mod recommend;
 mod rhythm;
 mod rules;
 mod sequences;

@@ -8,11 +8,11 @@ use zyklus_model::{At, DAY_MICROS, OrderLine, Origin};
 
 use crate::world::{World, at, order};
 
-fn day(days: i64) -> At {
+pub(crate) fn day(days: i64) -> At {
     at("2026-03-01T10:00:00Z").plus_micros(days * DAY_MICROS)
 }
 
-fn line(product: &str) -> OrderLine {
+pub(crate) fn line(product: &str) -> OrderLine {
     OrderLine {
         product: Some(product.into()),
         sku: None,
@@ -24,7 +24,7 @@ fn line(product: &str) -> OrderLine {
 }
 
 /// A customer who bought these products on these days.
-fn who(bought: &[(i64, &str)]) -> World {
+pub(crate) fn who(bought: &[(i64, &str)]) -> World {
     let mut world = World::new("");
     world.snapshot.orders = bought
         .iter()
@@ -40,7 +40,7 @@ fn who(bought: &[(i64, &str)]) -> World {
 }
 
 /// What a field says on a day, and when it may say something else.
-fn asked(world: &World, field: &str, days: i64) -> (Value, Option<At>) {
+pub(crate) fn asked(world: &World, field: &str, days: i64) -> (Value, Option<At>) {
     let expression = Expression::parse(field, Scope::Segment).unwrap();
     let view = View::new(&world.snapshot, day(days), 2, None).with_book(&world.book);
     let verdict = expression.eval(&view, day(days));

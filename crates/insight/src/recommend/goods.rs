@@ -1,13 +1,13 @@
 //! All that one night's learning leaves of a shop's products, in a form that can be stored: what goes together, what comes
 //! next, what is bought again and what sells. Never keeps who bought what: whoever asks brings the customer's own lines.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AfterFirst, CycleOptions, Cycles, Interactions, Learnt, Line, NeighbourOptions, Neighbours, Popularity,
-    Recommendation, Replenishment, Request, Stage, recommend,
+    AfterFirst, CycleOptions, Cycles, Interactions, Learnt, Line, NeighbourOptions, Neighbours, Pairings,
+    Popularity, Recommendation, Replenishment, Request, Stage, recommend,
 };
 
 /// What is sold now counts half as much after so many days.
@@ -86,6 +86,14 @@ impl Goods {
             popularity: &self.popularity,
         };
         recommend(&learnt, &Request { customer, today, most, excluded })
+    }
+
+    /// What goes with what of it, among the products that are on offer.
+    #[must_use]
+    pub fn pairings(&self, on_offer: &HashSet<(String, String)>) -> Pairings {
+        let together = |item| self.neighbours.of(item).map(|(other, _)| other).collect();
+        let next = |item| self.after_first.of(item).iter().map(|next| next.item).collect();
+        Pairings::of(&self.products, on_offer, together, next)
     }
 
     /// The customer's cycles of what they buy again and again, soonest due first; what they have given up is left out.

@@ -5,6 +5,7 @@
 mod learning;
 mod lists;
 mod neighbours;
+mod pairings;
 mod past;
 
 use proptest::prelude::*;

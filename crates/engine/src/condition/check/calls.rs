@@ -86,6 +86,9 @@ impl Lowering<'_> {
             let error = ConditionError::new(span, format!("`{name}(…)` is not a value itself"));
             return Err(error.help(format!("write for example `{}`", first.shape)));
         }
+        if let Some(error) = names::group(name, "function", &span) {
+            return Err(error);
+        }
         if matches!(name, "now" | "today" | "getDate") {
             return Err(ConditionError::new(
                 span,
