@@ -11,11 +11,11 @@ use tokio::sync::{mpsc, watch};
 use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Journey, Mode, decide};
 use zyklus_model::{At, CustomerId, Decision, Snapshot};
-use zyklus_store::{ApplyReport, AsOf, JourneyActivation, SnapshotBatch, Store};
+use zyklus_store::{ApplyReport, AsOf, JourneyActivation, Lesson, SnapshotBatch, Store};
 
 use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
-use crate::learn::{is_outdated, put_learned, put_learned_by};
+use crate::learn::{first_pairings, is_outdated, put_learned, put_learned_by, text};
 use crate::project::Project;
 
 /// How many customers are looked up at a time. They are read in one go as long as somebody takes them: SQLite's readers
@@ -84,6 +84,9 @@ pub async fn prepare(
         store.journeys_active().await?
     };
     book.sold_out = sold_out(store, &book).await?;
+    if let Some((_, pairings)) = first_pairings(store, &book).await? {
+        store.keep_learned(now, vec![(Lesson::Pairings, text(&pairings)?)], true).await?;
+    }
     put_learned(store, &mut book).await?;
     book.admitted = store.admitted().await?;
     let definition = definition_of(&book);
@@ -108,6 +111,10 @@ pub async fn book_for_reading(store: &Store, project: &Project) -> Result<Book, 
     book.active_from = store.journeys_active().await?;
     book.sold_out = sold_out(store, &book).await?;
     put_learned(store, &mut book).await?;
+    if let Some((at, pairings)) = first_pairings(store, &book).await? {
+        // What the daemon would begin with.
+        book.pairings = Arc::new([(at, Arc::new(pairings))]);
+    }
     book.admitted = store.admitted().await?;
     Ok(book)
 }

@@ -1,7 +1,7 @@
 //! Learning: reads all orders and reviews, fits the shop's models, keeps them, and puts them into books. Off the path of
 //! everything else: it reads page by page, computes on a thread that may take long, and writes once. Never decides.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::civil::Time;
@@ -16,7 +16,7 @@ use zyklus_insight::cadence::Cadence;
 use zyklus_insight::experiment::WeekCounts;
 use zyklus_insight::learned::Learned;
 use zyklus_insight::purchase::fit::{Budget, Kind, Options};
-use zyklus_insight::recommend::{Goods, Line};
+use zyklus_insight::recommend::{Goods, Line, Pairings};
 use zyklus_insight::rfm::{Day, History};
 use zyklus_insight::validate::{Report, ValidateError, rolling};
 use zyklus_model::{At, CustomerId};
@@ -25,12 +25,15 @@ use zyklus_store::{AsOf, Lesson, Store};
 use crate::error::RuntimeError;
 use crate::experiments::learn_shares;
 use crate::feedback::listen::listen;
+use crate::offers::goods_of;
 use crate::project::Project;
 
 /// When shops sleep.
 const NIGHT: Time = jiff::civil::time(3, 0, 0, 0);
 /// A shop's figures hardly move in so many days.
 const REFIT_DAYS: i64 = 28;
+/// So many of what was learned of the products are in books: each is large, and everybody was looked at with each.
+const RECENT: usize = 3;
 /// Orders read at a time.
 const PAGE: u32 = 10_000;
 
@@ -78,6 +81,23 @@ impl Orders {
         }
         let learned = Learned::of(&self.histories, until, Kind::default(), Budget::default())?;
         Some(learned.with_hours(hours))
+    }
+
+    /// What they teach of which products go together, as of the end of a day.
+    fn pairings(&self, until: Day, on_offer: &HashSet<(String, String)>) -> Pairings {
+        let (mut products, mut places) = (Vec::new(), HashMap::new());
+        let by_then = self.lines.iter().filter(|line| line.day <= until);
+        // Numbered as reading would have numbered them then.
+        let lines = by_then.filter_map(|line| {
+            let name = self.products.get(line.item as usize)?;
+            let item = *places.entry(line.item).or_insert_with(|| {
+                products.push(name.clone());
+                products.len() as u32 - 1
+            });
+            Some(Line { item, ..*line })
+        });
+        let lines = lines.collect();
+        Goods::learn(products, lines, until).pairings(on_offer)
     }
 }
 
@@ -127,11 +147,11 @@ pub(crate) async fn read_orders(store: &Store, zone: &TimeZone, now: At) -> Resu
 /// # Errors
 /// The store's.
 pub async fn learn(store: &Store, project: &Project, now: At) -> Result<Option<LearnReport>, RuntimeError> {
-    learn_when(store, project, now, |_, _| true).await
+    learn_when(store, project, now, true).await
 }
 
-/// The same as each night: the shop's model is kept if it judges by another measure than the one in place, or if that is
-/// older than four weeks. In between, it would move hardly anybody, and everybody would be looked at for it.
+/// The same as each night: what conditions go by is kept if it judges by another measure than what is in place, or if that
+/// is older than four weeks. In between, it would move hardly anybody, and everybody would be looked at for it.
 ///
 /// # Errors
 /// The store's.
@@ -140,19 +160,31 @@ pub(crate) async fn learn_nightly(
     project: &Project,
     now: At,
 ) -> Result<Option<LearnReport>, RuntimeError> {
-    let is_news = |learned: &Learned, known: Option<&(At, Arc<Learned>)>| {
-        let is_old = known.is_none_or(|(at, _)| at.plus_days(REFIT_DAYS) <= now);
-        let has_first_hours = learned.hours.n() > 0 && known.is_some_and(|(_, known)| known.hours.n() == 0);
-        is_old || has_first_hours || learned.is_unlike(known.map(|(_, known)| &**known))
-    };
-    learn_when(store, project, now, is_news).await
+    learn_when(store, project, now, false).await
+}
+
+/// Whether something learned `now` is to take the place of what is known.
+fn is_news<T>(
+    new: &T,
+    known: Option<&(At, Arc<T>)>,
+    now: At,
+    is_unlike: impl Fn(&T, Option<&T>) -> bool,
+) -> bool {
+    let is_old = known.is_none_or(|(at, _)| at.plus_days(REFIT_DAYS) <= now);
+    is_old || is_unlike(new, known.map(|(_, known)| &**known))
+}
+
+/// [`Learned::is_unlike`], or with the first hours to tell when the shop's customers are about.
+fn is_other_shop(learned: &Learned, known: Option<&Learned>) -> bool {
+    let has_first_hours = learned.hours.n() > 0 && known.is_some_and(|known| known.hours.n() == 0);
+    has_first_hours || learned.is_unlike(known)
 }
 
 async fn learn_when(
     store: &Store,
     project: &Project,
     now: At,
-    is_news: impl Fn(&Learned, Option<&(At, Arc<Learned>)>) -> bool,
+    is_asked: bool,
 ) -> Result<Option<LearnReport>, RuntimeError> {
     let splits = learn_shares(store, &project.book, now).await?;
     let mut lessons = Vec::new();
@@ -169,9 +201,17 @@ async fn learn_when(
     let (learned, goods) = fitting.await.map_err(|_| RuntimeError::Panicked { what: "learning" })?;
     // Kept each night: it says when that was.
     lessons.push((Lesson::Goods, text(&goods)?));
+    if goes_by(&project.book, Lesson::Pairings) {
+        let pairings = goods.pairings(&store.on_offer().await?);
+        let known = versions(store.learned_by(Lesson::Pairings, now).await?);
+        if is_asked || is_news(&pairings, known.last(), now, Pairings::is_unlike) {
+            lessons.push((Lesson::Pairings, text(&pairings)?));
+        }
+    }
     let mut report = None;
     if let Some(learned) = learned {
-        let is_kept = is_news(&learned, learned_by(store, now).await?.as_ref());
+        let known = learned_by(store, now).await?;
+        let is_kept = is_asked || is_news(&learned, known.as_ref(), now, is_other_shop);
         if is_kept {
             lessons.push((Lesson::Shop, text(&learned)?));
         }
@@ -246,6 +286,7 @@ pub async fn validate(
 fn goes_by(book: &Book, lesson: Lesson) -> bool {
     match lesson {
         Lesson::Shop => book.reads(Group::Prediction) || book.waits_for_best_hours(),
+        Lesson::Pairings => book.reads(Group::Recommend),
         Lesson::Voice => book.reads(Group::Voice),
         Lesson::Shares => book.experiments().next().is_some(),
         // Mails are made of it, and nothing is decided by it.
@@ -261,6 +302,9 @@ fn goes_by(book: &Book, lesson: Lesson) -> bool {
 pub(crate) async fn put_learned(store: &Store, book: &mut Book) -> Result<(), RuntimeError> {
     if is_other(store, book, Lesson::Shop, &book.learned).await? {
         book.learned = versions(store.learned_until(Lesson::Shop, At::MAX).await?);
+    }
+    if is_other(store, book, Lesson::Pairings, &book.pairings).await? {
+        book.pairings = recent(store.learned_until(Lesson::Pairings, At::MAX).await?).await?;
     }
     if is_other(store, book, Lesson::Voice, &book.voice).await? {
         book.voice = versions(store.learned_by(Lesson::Voice, At::MAX).await?);
@@ -286,6 +330,7 @@ pub(crate) async fn is_behind(store: &Store, book: &Book) -> Result<bool, Runtim
 /// The store's.
 pub(crate) async fn is_outdated(store: &Store, book: &Book) -> Result<bool, RuntimeError> {
     Ok(is_other(store, book, Lesson::Shop, &book.learned).await?
+        || is_other(store, book, Lesson::Pairings, &book.pairings).await?
         || is_other(store, book, Lesson::Voice, &book.voice).await?)
 }
 
@@ -307,6 +352,9 @@ pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), R
     if goes_by(book, Lesson::Shop) {
         book.learned = versions(past.learned_until(Lesson::Shop).await?);
     }
+    if goes_by(book, Lesson::Pairings) {
+        book.pairings = recent(past.learned_until(Lesson::Pairings).await?).await?;
+    }
     if goes_by(book, Lesson::Voice) {
         book.voice = versions(past.learned_until(Lesson::Voice).await?.pop());
     }
@@ -316,19 +364,43 @@ pub(crate) async fn put_learned_by(past: &AsOf, book: &mut Book) -> Result<(), R
     Ok(())
 }
 
-/// Puts into books that replay a stretch of time what was known then: of the shop also what would have been (see
-/// [`learned_over`]), of the rest what was kept.
+/// What goes together by what was learned of the products last, for a book that asks for it while nothing of it is kept:
+/// nobody asked before. As of when that was learned.
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn put_learned_over(
+pub(crate) async fn first_pairings(
+    store: &Store,
+    book: &Book,
+) -> Result<Option<(At, Pairings)>, RuntimeError> {
+    if !goes_by(book, Lesson::Pairings) || store.learned_at(Lesson::Pairings, At::MAX).await?.is_some() {
+        return Ok(None);
+    }
+    let Some(at) = store.learned_at(Lesson::Goods, At::MAX).await? else { return Ok(None) };
+    let Some(goods) = goods_of(store).await? else { return Ok(None) };
+    Ok(Some((at, goods.pairings(&store.on_offer().await?))))
+}
+
+/// Puts into books that replay a stretch of time what was known then: of the shop and of what goes together also what would
+/// have been (see [`taught_over`]), of the rest what was kept.
+///
+/// # Errors
+/// The store's.
+pub async fn put_learned_over(
     store: &Store,
     books: &mut [Book],
     (from, to): (At, At),
 ) -> Result<(), RuntimeError> {
     if let Some(book) = books.iter().find(|book| goes_by(book, Lesson::Shop)) {
-        let learned = learned_over(store, &book.settings.zone, (from, to)).await?;
+        let zone = book.settings.zone.clone();
+        let learned = taught_over(store, zone, Lesson::Shop, (from, to), Orders::learned).await?;
         books.iter_mut().for_each(|book| book.learned = Arc::clone(&learned));
+    }
+    if let Some(book) = books.iter().find(|book| goes_by(book, Lesson::Pairings)) {
+        let (zone, on_offer) = (book.settings.zone.clone(), store.on_offer().await?);
+        let teach = move |orders: &Orders, day| Some(orders.pairings(day, &on_offer));
+        let pairings = taught_over(store, zone, Lesson::Pairings, (from, to), teach).await?;
+        books.iter_mut().for_each(|book| book.pairings = Arc::clone(&pairings));
     }
     if books.iter().any(|book| goes_by(book, Lesson::Voice)) {
         let voice = versions(store.learned_until(Lesson::Voice, to).await?);
@@ -341,30 +413,28 @@ pub(crate) async fn put_learned_over(
     Ok(())
 }
 
-/// What was, or would have been, known of the shop in a stretch of time: what was learned then, as far as it is kept; before
+/// What was, or would have been, known in a stretch of time: what was learned then, as far as it is kept; before
 /// that, what the orders placed by then teach, every 28 days. Those are taken as they stand now: of an order
-/// that was cancelled later it is not known when learning would have heard of it.
-///
-/// # Errors
-/// The store's.
-pub async fn learned_over(
+/// that was cancelled later it is not known when learning would have heard of it, nor of a product which day it sold out.
+async fn taught_over<T: DeserializeOwned + Send + Sync + 'static>(
     store: &Store,
-    zone: &TimeZone,
+    zone: TimeZone,
+    lesson: Lesson,
     (from, to): (At, At),
-) -> Result<Arc<[(At, Arc<Learned>)]>, RuntimeError> {
-    let kept: Arc<[(At, Arc<Learned>)]> = versions(store.learned_until(Lesson::Shop, to).await?);
+    teach: impl Fn(&Orders, Day) -> Option<T> + Send + 'static,
+) -> Result<Arc<[(At, Arc<T>)]>, RuntimeError> {
+    let kept: Arc<[(At, Arc<T>)]> = versions(store.learned_until(lesson, to).await?);
     let first = kept.first().map_or(to, |(at, _)| *at);
     if first <= from {
         return Ok(kept);
     }
-    let orders = read_orders(store, zone, first).await?;
-    let zone = zone.clone();
+    let orders = read_orders(store, &zone, first).await?;
     let work = tokio::task::spawn_blocking(move || {
         let mut all = Vec::new();
         let mut at = from;
         while at < first {
-            let learned = orders.learned(day_of(at, &zone));
-            all.extend(learned.map(|learned| (at, Arc::new(learned))));
+            let taught = teach(&orders, day_of(at, &zone));
+            all.extend(taught.map(|taught| (at, Arc::new(taught))));
             at = at.plus_days(REFIT_DAYS);
         }
         all.extend(kept.iter().cloned());
@@ -407,4 +477,13 @@ pub(crate) fn versions<T: DeserializeOwned>(
         }
     };
     kept.into_iter().filter_map(read).collect()
+}
+
+/// The last of what was kept, read where nobody waits for the thread.
+async fn recent<T: DeserializeOwned + Send + Sync + 'static>(
+    mut kept: Vec<(At, String)>,
+) -> Result<Arc<[(At, Arc<T>)]>, RuntimeError> {
+    let last = kept.split_off(kept.len().saturating_sub(RECENT));
+    let reading = tokio::task::spawn_blocking(move || versions(last));
+    reading.await.map_err(|_| RuntimeError::Panicked { what: "reading what was learned" })
 }

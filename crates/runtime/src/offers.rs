@@ -44,14 +44,15 @@ impl LatestGoods {
         let learned_at = store.learned_at(Lesson::Goods, At::MAX).await?;
         let goods = match &*known {
             Some(known) if known.learned_at == learned_at => known.goods.clone(),
-            _ => read(store).await?,
+            _ => goods_of(store).await?,
         };
         *known = Some(Known { asked_at: now, learned_at, goods: goods.clone() });
         Ok(goods)
     }
 }
 
-async fn read(store: &Store) -> Result<Option<Arc<Goods>>, RuntimeError> {
+/// What is kept of what was learned of the products.
+pub(crate) async fn goods_of(store: &Store) -> Result<Option<Arc<Goods>>, RuntimeError> {
     let Some((_, text)) = store.learned_by(Lesson::Goods, At::MAX).await? else { return Ok(None) };
     // Thousands of products: not on a thread that others wait for.
     let reading = tokio::task::spawn_blocking(move || serde_json::from_str::<Goods>(&text));

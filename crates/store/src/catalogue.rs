@@ -1,6 +1,6 @@
 //! What the shops sell: products and coupons, and the money nobody could convert. Never recommends anything.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -97,6 +97,15 @@ impl Store {
         let limit = args![i64::from(limit), zyklus_model::At::MIN];
         let rows: Vec<ProductRow> = self.peek().await?.fetch(sql, limit).await?;
         rows.into_iter().map(ProductRow::read).collect()
+    }
+
+    /// System and id of all products that can be bought now.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn on_offer(&self) -> Result<HashSet<(String, String)>> {
+        let sql = "SELECT system, external_id FROM product WHERE available";
+        Ok(self.peek().await?.fetch(sql, args![]).await?.into_iter().collect())
     }
 
     /// Products that cannot be bought now, by their id in the shop.

@@ -23,8 +23,10 @@ use crate::tx::{Dialect, Sql};
 pub enum Lesson {
     /// Who will order again, and what orders are worth.
     Shop,
-    /// Which products go together; the past of it is not kept.
+    /// All of the shop's products, as mails need it; the past of it is not kept.
     Goods,
+    /// Which products go together, as conditions need it.
+    Pairings,
     /// How customers praise and blame.
     Voice,
     /// The shares of splits that learn.
@@ -36,6 +38,7 @@ impl Lesson {
         match self {
             Lesson::Shop => "shop",
             Lesson::Goods => "goods",
+            Lesson::Pairings => "pairings",
             Lesson::Voice => "voice",
             Lesson::Shares => "shares",
         }

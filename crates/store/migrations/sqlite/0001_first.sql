@@ -401,7 +401,7 @@ CREATE TABLE definition (
 );
 
 -- What was learned of the shop as a whole, by what it is about (see learned.rs). A version stays as long as the past is
--- kept, so that decisions of then can be explained; of what is about products, the last one only.
+-- kept, so that decisions of then can be explained; of what mails need of products, the last one only.
 CREATE TABLE learned (
     kind TEXT NOT NULL,
     at INTEGER NOT NULL,

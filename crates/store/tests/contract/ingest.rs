@@ -493,6 +493,7 @@ async fn catalogue_follows_the_shop(bed: Bed) {
     assert_eq!(found[0].categories, ["care"]);
     let newest: Vec<String> = store.newest_products(5).await.unwrap().into_iter().map(|p| p.title).collect();
     assert_eq!(newest, ["Brush", "Nice soap"], "what cannot be bought is left out");
+    assert_eq!(store.on_offer().await.unwrap(), [key("1"), key("2")].into());
     assert_eq!(
         take_late(&store, "a", vec![deleted("product", "1"), deleted("product", "1")]).await.changed,
         1

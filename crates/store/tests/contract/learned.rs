@@ -161,6 +161,11 @@ async fn each_thing_learned_has_a_past_of_its_own(bed: Bed) {
     for (days, body) in [(3, "three"), (1, "one"), (50, "fifty"), (3, "three, again")] {
         keep(store, day(days), Lesson::Shares, body).await;
     }
+    for (days, body) in [(2, "tea"), (30, "tea and pots"), (45, "pots")] {
+        keep(store, day(days), Lesson::Pairings, body).await;
+    }
+    // What mails need of the products has none.
+    keep(store, day(46), Lesson::Goods, "of day 46").await;
     for days in [1, 2, 50] {
         keep(store, day(days), Lesson::Voice, &format!("of day {days}")).await;
     }
@@ -176,6 +181,9 @@ async fn each_thing_learned_has_a_past_of_its_own(bed: Bed) {
     let then = store.as_of(day(10)).await.unwrap();
     assert_eq!(then.learned_until(Lesson::Shares).await.unwrap().pop(), Some(shares[1].clone()));
     assert_eq!(then.learned_until(Lesson::Voice).await.unwrap().pop(), Some((day(2), "of day 2".into())));
+    assert_eq!(then.learned_until(Lesson::Pairings).await.unwrap(), [(day(2), "tea".to_owned())]);
+    let days: Vec<At> = all(Lesson::Pairings).await.into_iter().map(|(at, _)| at).collect();
+    assert_eq!(days, [2, 30, 45].map(day));
 }
 
 async fn runs_of_some_journeys_come_customer_by_customer(bed: Bed) {
