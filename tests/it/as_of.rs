@@ -1,7 +1,7 @@
 //! `--as-of` equals what was printed on that day: a shop's life, played day by day on a virtual clock with mails,
 //! refunds, carts, consents, a receipt and a merge in it. On SQLite, on PostgreSQL, and through the built program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use zyklus_engine::why;
 use zyklus_model::{
     At, CustomerId, DeliveryState, Origin, ReceiptKind, ReceiptRecord, Record, RunState, Snapshot,
 };
+use zyklus_runtime::learn::learn_if_due;
 use zyklus_runtime::{Project, book_as_of, book_for_reading, prepare, report, report_as_of, starter_files};
-use zyklus_store::{DeliveryFilter, Ingest, Store};
+use zyklus_store::{DeliveryFilter, Ingest, Lesson, Store};
 use zyklus_tests::postgres;
 use zyklus_tests::zyklus::Zyklus;
 
@@ -42,11 +43,27 @@ path = "carts.csv"
 currency = "EUR"
 [connectors.shop.consents]
 path = "consents.csv"
+[connectors.shop.products]
+path = "products.csv"
 
 [connectors.mail]
 type = "maildir"
 path = "mail"
 "#;
+
+/// A journey by what could be recommended, beside the starter set.
+const GOES_WITH: &str = r#"
+[journeys.goes-with]
+label   = { en = "Goes well with", de = "Passt dazu" }
+start   = { event = "order.placed" }
+key     = "event.order_id"
+when    = "recommend.count >= 2"
+exit    = "recommend.count == 0"
+steps   = [{ wait = "12d", until = "recommend.count > 2" }, { tag = "ideas", for = "5d" }]
+"#;
+
+/// What every order of a customer is of.
+const PRODUCTS: [&str; 6] = ["tea", "pot", "cup", "tin", "spoon", "honey"];
 
 /// Customers of the shop, and days of its life.
 const PEOPLE: u32 = 8;
@@ -90,13 +107,19 @@ fn write_day(dir: &Path, day: u32) {
         if state == "withdrawn" {
             consents.push(format!("{n},withdrawn,{}", moment(25, "12:00:00")));
         }
+        // Something that nobody else has, so that it says something what several have.
+        orders.push(format!("{n}-own,{n},,{since},15.00,,,own-{n},own"));
         for (order, placed) in [begins + 1, begins + 8 + n].into_iter().enumerate() {
             if placed <= day {
                 let is_refunded = order == 0 && n % 3 == 1 && day >= placed + 6;
                 let back = if is_refunded { moment(placed + 5, "10:00:00") } else { String::new() };
                 let amount = if is_refunded { "10.00" } else { "" };
                 let placed_at = moment(placed, "09:00:00");
-                orders.push(format!("{n}-{order},{n},,{placed_at},{}.00,{amount},{back}", 20 + n));
+                for product in 0..=(n as usize % 3) {
+                    let product = PRODUCTS[(product + order * 2 + n as usize / 4) % PRODUCTS.len()];
+                    let amounts = format!("{}.00,{amount},{back}", 20 + n);
+                    orders.push(format!("{n}-{order},{n},,{placed_at},{amounts},{product},{product}"));
+                }
             }
         }
         if n % 2 == 0 && day >= begins + 3 {
@@ -106,7 +129,7 @@ fn write_day(dir: &Path, day: u32) {
         }
     }
     if day >= 5 {
-        orders.push(format!("guest,,guest@example.org,{},35.00,,", moment(5, "11:00:00")));
+        orders.push(format!("guest,,guest@example.org,{},35.00,,,tea,tea", moment(5, "11:00:00")));
     }
     if day >= 15 {
         // An account that later proves the guest's address as its own.
@@ -114,10 +137,19 @@ fn write_day(dir: &Path, day: u32) {
         let (address, updated) =
             if day >= 18 { ("guest@example.org", &proved) } else { ("other@example.org", &since) };
         customers.push(format!("99,{address},true,Gast,,{since},{updated}"));
-        orders.push(format!("99-0,99,,{since},12.00,,"));
+        orders.push(format!("99-0,99,,{since},12.00,,,cup,cup"));
     }
+    // Each of them is sold out for a week, one after the other.
+    let products = PRODUCTS.iter().zip(0..);
+    let is_there = |n: u32| day / 7 != n;
+    let products = products.map(|(id, n)| format!("{id},{id},{}", is_there(n))).collect();
+    write("products.csv", "id,title,available", products);
     write("customers.csv", "id,email,email_verified,first_name,tags,created_at,updated_at", customers);
-    write("orders.csv", "id,customer_id,email,placed_at,total,refunded,refunded_at", orders);
+    write(
+        "orders.csv",
+        "id,customer_id,email,placed_at,total,refunded,refunded_at,line_product,line_title",
+        orders,
+    );
     write("carts.csv", "id,customer_id,updated_at,total,is_open", carts);
     write("consents.csv", "customer_id,state,at", consents);
 }
@@ -184,19 +216,22 @@ async fn live(dir: &Path, store_url: &str) -> (World, Vec<Page>) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
+    std::fs::write(dir.join("playbooks/90-goes-with.toml"), GOES_WITH).unwrap();
     std::fs::write(dir.join("zyklus.toml"), CONFIG).unwrap();
     write_day(dir, 0);
     let world = World::open(&dir.join("zyklus.toml"), store_url, at(&moment(0, "08:00:00"))).await;
     world.sync().await;
     let mut diary = Vec::new();
     // The daemon begins: what is there is history.
-    let book = Arc::new(prepare(&world.store, &world.project, world.clock.now(), true).await.unwrap());
+    let mut book = Arc::new(prepare(&world.store, &world.project, world.clock.now(), true).await.unwrap());
     let dispatcher = world.dispatcher();
     for day in 0..DAYS {
         write_day(dir, day);
         for hour in ["08:10:00", "12:00:00", "18:00:00"] {
             world.clock.set(at(&moment(day, hour)));
             world.sync().await;
+            // Each night, as the daemon does.
+            book = learn_if_due(&world.store, &world.project, &book, world.clock.now()).await.unwrap();
             if day == 30 && hour == "12:00:00" {
                 hear_of_a_click(&world).await;
             }
@@ -234,6 +269,17 @@ async fn every_day_is_told_as_it_was_told_then(dir: &Path, store_url: &str) -> V
     assert!(all().any(|s| s.runs.iter().any(|r| r.state == RunState::Ended)), "journeys ended");
     assert!(all().any(|s| s.carts.iter().any(|c| !c.is_open)), "carts were closed");
     assert!(all().any(|s| s.events.iter().any(|e| e.name == "mail.clicked")), "a mail was clicked");
+    let lessons = world.store.learned_until(Lesson::Pairings, At::MAX).await.unwrap();
+    assert!(lessons.len() > 3, "what goes together was learned {} times", lessons.len());
+    let counts: BTreeSet<&str> = diary
+        .iter()
+        .flat_map(|page| page.why.values())
+        .flat_map(|why| why.split("\"text\": \"recommend.count\",").skip(1))
+        .filter_map(|told| told.split("\"value\": ").nth(1)?.split([',', '\n']).next())
+        .collect();
+    let went = all().any(|s| s.runs.iter().any(|run| run.journey == "goes-with"));
+    assert!(went, "somebody has products that go with what they bought");
+    assert!(counts.len() > 1, "{counts:?} could be recommended");
     let mut merges = 0;
     for id in diary[DAYS as usize - 1].shown.keys() {
         merges += world.store.merges(*id).await.unwrap().len();

@@ -382,7 +382,7 @@ pub(crate) async fn first_pairings(
 }
 
 /// Puts into books that replay a stretch of time what was known then: of the shop and of what goes together also what would
-/// have been (see [`taught_over`]), of the rest what was kept.
+/// have been, of the rest what was kept.
 ///
 /// # Errors
 /// The store's.

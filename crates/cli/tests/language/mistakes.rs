@@ -239,6 +239,8 @@ fn mistakes_in_conditions() {
         &playbooks(&[
             ("a field misspelt", when("orders.cuont > 0")),
             ("a group instead of a field", when("orders > 0")),
+            ("what only templates can call", when("recommend(4) != null")),
+            ("how many there are to recommend, misspelt", when("recommend.cuont > 2")),
             ("an unknown function", when("event.count('order.placed', 30) > 1")),
             ("a number and a text", when("orders.count == 'three'")),
             ("a number where a condition belongs", when("orders.count")),
