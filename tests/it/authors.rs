@@ -321,6 +321,11 @@ async fn a_new_project_builds_and_passes_the_kit_at_once() {
     let built = cargo(&points, "acme_points");
     passes(&points, built.to_str().unwrap(), &[]).await;
 
+    let nowhere = zyklus.run(&["plugin", "new", "acme-alone"]).await.unwrap();
+    assert!(
+        nowhere.stderr.contains("add --sdk FOLDER") && !dir.path().join("acme-alone").exists(),
+        "{nowhere:?}"
+    );
     let again = zyklus.run(&["plugin", "new", "my-book", "--lang", "c"]).await.unwrap();
     assert!(again.stderr.contains("is there already"), "{}", again.stderr);
     let wrong = zyklus.run(&["plugin", "new", "../x", "--lang", "c"]).await.unwrap();
@@ -338,15 +343,29 @@ async fn ours_pass(dir: &Path, kind: &str, kit: &str) {
     passes(dir, &format!("plugins/{name}"), &["--network"]).await;
 }
 
+/// A row too long is no customer, and the kit wants to be told of it.
+async fn a_kit_counts_what_makes_no_sense(dir: &Path, people: &str, kit: &str) {
+    let zyklus = Zyklus::new(dir).unwrap();
+    let case = ["plugin", "test", "csv", "pages_end"];
+    std::fs::write(dir.join("customers.csv"), format!("id,email\n{people}6,c6@example.com,more\n")).unwrap();
+    let silent = zyklus.run(&case).await.unwrap();
+    assert!(format!("{silent:?}").contains("say `rejects = 1` in [streams.customers]"), "{silent:?}");
+    std::fs::write(dir.join("kit.toml"), kit.replace("records = 5\n", "records = 5\nrejects = 1\n")).unwrap();
+    let told = zyklus.succeed(&case).await.unwrap();
+    assert!(told.contains("1 passed"), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn csv_maildir_and_smtp_pass_the_kit_in_all_three_forms() {
     let dir = tempfile::tempdir().unwrap();
     let people: String = (1..=5).map(|n| format!("{n},c{n}@example.com\n")).collect();
-    std::fs::write(dir.path().join("customers.csv"), format!("id,email\n{people}")).unwrap();
+    std::fs::write(dir.path().join("customers.csv"), format!("id,email\n{people}6,c6@example.com,more\n"))
+        .unwrap();
     let csv = "[config.customers]\npath = \"customers.csv\"\n[streams.customers]\nrecords = 5\n\
         [[refused]]\nfield = \"customers.delimiter\"\n\
         config = { customers = { path = \"customers.csv\", delimiter = \";;\" } }\n";
     ours_pass(dir.path(), "csv", csv).await;
+    a_kit_counts_what_makes_no_sense(dir.path(), &people, csv).await;
 
     let messages = "[[message]]\nfrom = { email = \"shop@example.com\" }\n\
         to = { email = { email = \"anna@example.com\" } }\nsubject = \"Hello\"\ntext = \"Hello\"\n\

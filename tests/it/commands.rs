@@ -164,7 +164,7 @@ async fn a_sync_reads_each_connector_by_itself_and_ends_by_what_it_could_read() 
         "2,b@c.example,2026-01-01,20.00\n3,c@c.example,someday,30.00\n4,d@c.example,2026-02-01,5.00\n",
     );
     let ended = ends(&zyklus, &["sync"], 0).await;
-    assert!(ended.stdout.contains("1 rows rejected"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("1 rejected; csv"), "{}", ended.stdout);
     orders(dir.path(), "three", "5,e@c.example,someday,30.00\n");
     let zyklus = write(dir.path(), &files("three"));
     ends(&zyklus, &["sync"], 1).await;

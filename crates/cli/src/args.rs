@@ -406,7 +406,7 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_enum, default_value_t = PluginLanguage::Rust)]
         lang: PluginLanguage,
         /// The folder of the SDK, crates/connect in Zyklus's sources; for Rust.
-        #[arg(long, required_if_eq("lang", "rust"))]
+        #[arg(long)]
         sdk: Option<PathBuf>,
     },
     /// Run the kit's cases over a library, inside this process and in one of its own; or over a built-in connector.

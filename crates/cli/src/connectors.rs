@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use serde::Serialize;
-use zyklus_connect::{Keyed, Mailbox, Message, Mode, Outcome, ReadRequest, Recipient};
+use zyklus_connect::{Keyed, Mailbox, Message, Mode, Next, Outcome, ReadRequest, Recipient};
 use zyklus_host::Opened;
 use zyklus_model::{Channel, DeliveryId, Email, PhoneNumber, Purpose};
 use zyklus_runtime::{Clock, Connectors, Project, open_all};
@@ -160,6 +160,13 @@ async fn read(connectors: &Connectors, id: &str, stream: &str, limit: u32) -> Do
     }
     for reject in &page.rejects {
         eprintln!("rejected {}: {}", reject.place, reject.message);
+    }
+    let left = page.records.len().saturating_sub(limit as usize);
+    if left > 0 {
+        eprintln!("{left} more on this page; --limit {} shows them", page.records.len());
+    }
+    if matches!(page.next, Next::More { .. }) {
+        eprintln!("more pages follow");
     }
     Ok(())
 }

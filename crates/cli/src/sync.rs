@@ -85,8 +85,8 @@ pub(crate) async fn run(config: &Path, now: Option<Now>, json: bool) -> Done {
         let rejected: u64 = reports.iter().flat_map(|r| &r.streams).map(|s| s.rejected).sum();
         if rejected > 0 {
             text += &format!(
-                "{rejected} rows rejected, see connectors/<connector>/rejects/<stream>.csv beside the configuration \
-                 (or the folder its `rejects` names)\n"
+                "{rejected} rejected; csv connectors write them to connectors/<connector>/rejects/<stream>.csv \
+                 beside the configuration (or to the folder `rejects` names)\n"
             );
         }
         print(&text)?;

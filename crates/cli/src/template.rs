@@ -49,6 +49,11 @@ pub(crate) fn write(name: &str, lang: PluginLanguage, sdk: Option<&Path>) -> Res
             bail!("{} is not the folder of the SDK: it has no Cargo.toml", sdk.display())
         }
         Some(sdk) => std::path::absolute(sdk)?.canonicalize()?.display().to_string(),
+        None if lang == PluginLanguage::Rust => {
+            bail!(
+                "a project in Rust needs the SDK: add --sdk FOLDER, the folder crates/connect of Zyklus's sources"
+            )
+        }
         None => String::new(),
     };
     let mut words = Words::of(name);

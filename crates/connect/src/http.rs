@@ -52,6 +52,17 @@ impl HttpRequest {
         request
     }
 
+    /// Adds a parameter to the address, its value encoded as HTML forms do: cursors and instants may hold anything.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.url.push(if self.url.contains('?') { '&' } else { '?' });
+        let start = self.url.len();
+        self.url = form_urlencoded::Serializer::for_suffix(self.url, start)
+            .append_pair(name, value.as_ref())
+            .finish();
+        self
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -189,6 +200,12 @@ mod tests {
     fn answered(status: u16) -> HttpResponse {
         let headers = [("retry-after".to_owned(), "7".to_owned())].into_iter().collect();
         HttpResponse { status, headers, body: b"no".to_vec() }
+    }
+
+    #[test]
+    fn parameters_are_encoded() {
+        let request = HttpRequest::get("https://a.example/m").query("after", "x+y/=&z ä").query("n", "2");
+        assert_eq!(request.url, "https://a.example/m?after=x%2By%2F%3D%26z+%C3%A4&n=2");
     }
 
     #[test]

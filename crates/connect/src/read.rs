@@ -35,7 +35,7 @@ pub struct ReadRequest {
     pub cursor: Option<Cursor>,
     /// Why.
     pub mode: Mode,
-    /// About how many records are wanted; a source may give fewer or a few more.
+    /// About how many records are wanted, 1,000 when the daemon syncs; a source may give fewer or a few more.
     pub limit: u32,
 }
 

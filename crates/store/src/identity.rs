@@ -323,7 +323,7 @@ impl People {
         if !others {
             self.nameless.insert(who.customer);
             if let Some(person) = self.person(who.customer) {
-                person.lose_addresses();
+                person.lose_face();
             }
         }
         for gone in its.into_iter().filter(|n| *n == name || !others) {

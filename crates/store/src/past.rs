@@ -115,7 +115,8 @@ pub(crate) async fn known_from(tx: &mut Tx) -> Result<Option<At>> {
 pub(crate) async fn forget(tx: &mut Tx, customer: CustomerId) -> Result<()> {
     for one in folded_into(tx, customer).await? {
         let its = args![bucket_of(one), one];
-        let sql = "UPDATE customer_past SET email = NULL, phone = NULL WHERE bucket = $1 AND id = $2";
+        let sql = "UPDATE customer_past SET email = NULL, phone = NULL, first_name = NULL, last_name = NULL, \
+                   attributes = '{}' WHERE bucket = $1 AND id = $2";
         tx.execute(sql, its.clone()).await?;
         tx.execute("DELETE FROM identity_past WHERE bucket = $1 AND customer_id = $2", its).await?;
     }

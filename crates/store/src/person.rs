@@ -190,9 +190,13 @@ impl Person {
         }
     }
 
-    /// Nobody is to write to them any more.
-    pub(crate) fn lose_addresses(&mut self) {
-        let had = self.profile.email.take().is_some() | self.profile.phone.take().is_some();
+    /// No shop knows them any more: what tells who they are goes, so nobody can write to them either. Language, country
+    /// and time zone stay with the facts.
+    pub(crate) fn lose_face(&mut self) {
+        let Profile { email, phone, first_name, last_name, attributes, .. } = &mut self.profile;
+        let words = [email, phone, first_name, last_name];
+        let had = words.into_iter().filter_map(Option::take).count() > 0 || !attributes.is_empty();
+        attributes.clear();
         self.note(had);
     }
 

@@ -64,6 +64,9 @@ impl From<Member> for Record {
     }
 }
 
+/// The service gives so many members at a time.
+const MOST: u32 = 250;
+
 #[derive(Deserialize)]
 struct Members {
     members: Vec<Member>,
@@ -87,8 +90,10 @@ impl Loyalty {
     }
 
     async fn members(&self, after: &str, limit: u32) -> Result<Members> {
-        let url = self.url(&format!("/members?after={after}&limit={limit}"));
-        self.ctx.http(self.signed(HttpRequest::get(url))).await?.success()?.json()
+        let request = HttpRequest::get(self.url("/members"))
+            .query("after", after)
+            .query("limit", limit.min(MOST).to_string());
+        self.ctx.http(self.signed(request)).await?.success()?.json()
     }
 
     async fn grant(&self, command: &Keyed<Action>) -> Outcome<Value> {

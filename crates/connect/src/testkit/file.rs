@@ -82,6 +82,9 @@ pub struct RefusedConfig {
 pub struct ExpectedStream {
     /// So many records in all.
     pub records: usize,
+    /// So many more that make no sense and are told as rejects.
+    #[serde(default)]
+    pub rejects: usize,
 }
 
 /// A notification, and what becomes of it.

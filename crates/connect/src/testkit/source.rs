@@ -9,7 +9,7 @@ use zyklus_model::Record;
 use super::bench::{Bench, Open, Verdict, words};
 use super::{Case, cases, ensure, source};
 use crate::error::ErrorKind;
-use crate::read::{Cursor, Mode, Next, Page, ReadRequest};
+use crate::read::{Cursor, Mode, Next, Page, ReadRequest, Reject};
 
 /// A stream with more pages than this in a kit does not end.
 const MOST_PAGES: usize = 10_000;
@@ -98,8 +98,16 @@ async fn pages_end_and_no_record_comes_twice(bench: Bench) -> Verdict {
                 "{stream}: a page of {given} records, where {} were asked for",
                 bench.kit.limit
             );
-            ensure!(turn.page.rejects.is_empty(), "{stream}: {:?} could not be read", turn.page.rejects);
         }
+        let rejects: Vec<&Reject> = turns.iter().flat_map(|turn| &turn.page.rejects).collect();
+        ensure!(
+            rejects.len() == expected.rejects,
+            "{stream}: {} records could not be read, not {}: {rejects:?}; if they make no sense on purpose, say \
+             `rejects = {}` in [streams.{stream}]",
+            rejects.len(),
+            expected.rejects,
+            rejects.len()
+        );
         let mut seen = BTreeSet::new();
         for record in all {
             let identity = identity(record);

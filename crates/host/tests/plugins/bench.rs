@@ -180,6 +180,14 @@ pub(crate) async fn figure(opened: &Opened, stream: &str) -> u64 {
     read(opened, stream).await.unwrap().total.unwrap()
 }
 
+/// Asks for what is answered only when it is to be given up. That answer comes as the time ends: it counts, or is too late.
+pub(crate) async fn read_late(opened: &Opened) {
+    match read(opened, "do-late").await {
+        Ok(page) => assert_eq!(page.total, Some(7)),
+        Err(error) => assert!(error.message.contains("took longer than"), "{}", error.message),
+    }
+}
+
 /// Performs one action: how it ended and, if it failed, why.
 pub(crate) async fn perform(opened: &Opened, name: &str) -> (&'static str, String) {
     let body = Action { name: name.into(), input: Value::Null, customer_external_id: None };

@@ -10,8 +10,8 @@ use crate::journeys::write_audit;
 use crate::tx::Tx;
 
 impl Batch<'_> {
-    /// A customer is gone: their names are taken off, the facts stay. Whoever has no name left has no address
-    /// either, and what waits for them is withdrawn. Orders, carts, feedback and products are
+    /// A customer is gone: the id this system knew them by is taken off, the facts stay. Whom no system knows any more has
+    /// no name, address or attribute left, and what waits for them is withdrawn. Orders, carts, feedback and products are
     /// removed where they are written.
     pub(super) async fn forget(&mut self, tx: &mut Tx, gone: &DeletedRecord) -> Result<()> {
         match gone.kind.as_str() {

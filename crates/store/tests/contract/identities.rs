@@ -242,6 +242,8 @@ async fn deleted_customer_is_not_written_to(bed: Bed) {
     let store = &bed.store;
     let mut ann = customer(verified("1", "ann@example.com"));
     ann.phone = Some("+49 170 1234567".into());
+    (ann.first_name, ann.last_name) = (Some("Ann".into()), Some("Berg".into()));
+    ann.attributes.insert("standing".into(), "cox".into());
     let elsewhere = Record::Customer(customer(verified("7", "ann@example.com")));
     take(store, "a", vec![Record::Customer(ann)]).await;
     take(store, "b", vec![elsewhere]).await;
@@ -252,7 +254,12 @@ async fn deleted_customer_is_not_written_to(bed: Bed) {
     assert_eq!(one.deliveries[0].state, DeliveryState::Pending);
     take_live(store, "b", 12, vec![deleted("customer", "7")]).await;
     let one = only(store).await;
-    assert_eq!((one.customer.email, one.customer.phone), (None, None));
+    let then = &store.as_of(minute(10)).await.unwrap().snapshots(&[one.customer.id]).await.unwrap()[0];
+    for customer in [&one.customer, &then.customer] {
+        assert_eq!((&customer.email, &customer.phone), (&None, &None));
+        assert_eq!((&customer.first_name, &customer.last_name), (&None, &None));
+        assert!(customer.attributes.is_empty(), "{:?}", customer.attributes);
+    }
     let (state, done_at) = (one.deliveries[0].state, one.deliveries[0].done_at);
     assert_eq!((state, done_at), (DeliveryState::Cancelled, Some(minute(12))));
     judge(store, minute(13), |_, _| {}).await;
