@@ -436,8 +436,9 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
         let _ = writeln!(text, "not in journey {}: {because}{guard}", journey.journey);
         if let (Some((ended_at, end)), Some(since)) = (journey.last_run, journey.last_run_since) {
             let recorded = if journey.last_run_recorded { ", only recording" } else { "" };
+            let acted = journey.last_run_acted.iter();
             let acted: Vec<String> =
-                journey.last_run_acted.iter().map(|(step, outcome)| format!("{step} {outcome}")).collect();
+                acted.map(|(step, outcome)| acted_so(step, outcome, journey.last_run_is_ghost)).collect();
             let _ = writeln!(
                 text,
                 "    its last run went from {} to {} ({end}){recorded}: {}",
@@ -466,6 +467,14 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
         None => writeln!(text, "no message within {AHEAD_DAYS} days if nothing else happens"),
     };
     text
+}
+
+/// A step of a run and how it ended. A run that only records puts no labels on.
+fn acted_so(step: &str, outcome: &str, is_ghost: bool) -> String {
+    match outcome {
+        "tagged" | "untagged" if is_ghost => format!("{step} would be {outcome}"),
+        _ => format!("{step} {outcome}"),
+    }
 }
 
 fn indented(text: &str) -> String {
@@ -501,6 +510,13 @@ mod tests {
     #[test]
     fn one_is_no_plural() {
         assert_eq!((counted(1, "order"), counted(0, "order")), ("1 order".to_owned(), "0 orders".to_owned()));
+    }
+
+    #[test]
+    fn a_run_in_the_shadow_puts_on_no_labels() {
+        assert_eq!(acted_so("tag:vip", "tagged", true), "tag:vip would be tagged");
+        assert_eq!(acted_so("tag:vip", "tagged", false), "tag:vip tagged");
+        assert_eq!(acted_so("send:mail", "shadow", true), "send:mail shadow");
     }
 
     #[test]

@@ -136,6 +136,8 @@ pub struct OutsideWhy {
     pub last_run_since: Option<At>,
     /// Whether it, or a message of it, was only recorded: shadow mode, test mode, held out.
     pub last_run_recorded: bool,
+    /// Whether it only recorded from its first step to its last, so that it put no labels on and took none off.
+    pub last_run_is_ghost: bool,
     /// Its steps and how each ended.
     pub last_run_acted: Vec<(String, String)>,
     /// What a message of this journey would meet now.
@@ -462,6 +464,7 @@ impl<'a> Asker<'a> {
             last_run: last.and_then(|r| Some((r.ended_at?, r.end?))),
             last_run_since: last.map(|r| r.started_at),
             last_run_recorded: last.is_some_and(is_recorded),
+            last_run_is_ghost: last.is_some_and(|r| r.ghost),
             last_run_acted: last.map_or_else(Vec::new, |r| r.acted.clone()),
             guard: self.guard(journey),
         }

@@ -253,6 +253,20 @@ fn a_missing_value_stops_the_mail_and_a_bad_link_is_left_out() {
 }
 
 #[test]
+fn a_value_of_the_event_is_asked_for_with_is_defined() {
+    let help = |body: &str| load(&mail(body)).unwrap_err().remove(0).help;
+    let asked = "ask first whether it is there: {% if event.number is defined %}";
+    assert_eq!(help("{% if event.number %}{{ event.number }}{% endif %}"), asked);
+    let elif = "{% if shop.phone %}x{% elif with.tone %}y{% endif %}";
+    assert_eq!(help(elif), "ask first whether it is there: {% elif with.tone is defined %}");
+    let wrapped = "wrap it in {% if event.number is defined %} or add |default('…')";
+    assert_eq!(help("No. {{ event.number }}"), wrapped);
+    assert!(load(&mail("{% if event.number is defined %}No. {{ event.number }}{% endif %}")).is_ok());
+    // What is always known by name can simply be asked.
+    assert_eq!(help("Dear {{ customer.first_name }}"), "wrap it in {% if %} or add |default('…')");
+}
+
+#[test]
 fn a_picture_of_the_data_is_checked_when_the_mail_is_finished() {
     let body = "<img alt=\"\" width=\"1\" src=\"{{ with.picture|default(shop.url)|url }}\" />";
     let templates = load(&mail(body)).unwrap();

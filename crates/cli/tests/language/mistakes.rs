@@ -289,11 +289,11 @@ fn mistakes_in_conditions() {
             ("a tier of loyalty", when("loyalty.tier == 'silver'")),
             (
                 "something the starting event has under another name",
-                journey(
-                    "{ event = \"order.placed\", where = \"event.order_numbr == 1\" }",
-                    "key = \"event.orderid\"",
-                    "",
-                ),
+                journey("{ event = \"order.placed\", where = \"event.order_numbr == 1\" }", "", ""),
+            ),
+            (
+                "the same in a key, which would be one for all",
+                journey("{ event = \"order.refunded\" }", "key = \"event.oder_id\"", ""),
             ),
             (
                 "something the starting event does not have",
@@ -315,6 +315,12 @@ fn mistakes_in_starts_and_keys() {
             ("a phase that there is not", starts("{ phase = \"lasped\" }")),
             ("an event with capital letters", starts("{ event = \"Order Placed\" }")),
             ("an event nearly right", starts("{ event = \"order.delivred\" }")),
+            ("an event of ours that there is not", starts("{ event = \"consent.thought-over-again\" }")),
+            ("an event of somebody else nearly right", starts("{ event = \"mail.clickd\" }")),
+            (
+                "an event in a goal nearly right",
+                keys("goal = { when = \"event.name == 'order.refundet'\", within = \"14d\" }"),
+            ),
             (
                 "a segment that there is not",
                 format!(

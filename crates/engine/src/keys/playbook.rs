@@ -305,8 +305,8 @@ static CUSTOMER: Table = Table {
         Key::new("phone", Kind::Text, "where text messages go", "\"+4915112345678\"").or("none"),
         Key::new("first_name", Kind::Text, "the first name", "\"Erika\"").or("none"),
         Key::new("last_name", Kind::Text, "the last name", "\"Muster\"").or("none"),
-        Key::new("locale", Kind::Text, "the language", "\"de\"").or("the shop's"),
-        Key::new("country", Kind::Text, "the country, as two capital letters", "\"AT\"").or("none"),
+        Key::new("locale", Kind::Text, "the language, as `de` or `de-AT`", "\"de\"").or("the shop's"),
+        Key::new("country", Kind::Text, "the country, as two letters", "\"AT\"").or("none"),
         Key::new(
             "attributes",
             Kind::Named("", &Kind::Anything),
@@ -342,7 +342,13 @@ static GIVEN: Table = Table {
         Key::new("untag", Kind::Text, "a label is taken off", "\"vip\"").or("none"),
         Key::new("sent", Kind::Text, "before the start: a mail of this template had gone out", "\"cart-1\"")
             .or("none"),
-        Key::new("order", Kind::Text, "the order's id", "\"o1\"").or("the last one given"),
+        Key::new(
+            "order",
+            Kind::Text,
+            "the order's id; one that was given before, if it is not placed here",
+            "\"o1\"",
+        )
+        .or("the last one given"),
         Key::new("total", AMOUNT, "what order or cart are worth", "\"49.90 EUR\"").or("50"),
         Key::new("amount", AMOUNT, "what is refunded", "\"10 EUR\"").or("all"),
         Key::new("products", Kind::List(&Kind::Text), "what is in order or cart", "[\"tea-1\"]").or("none"),

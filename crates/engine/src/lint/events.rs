@@ -1,4 +1,5 @@
-//! What conditions ask of an event: something the event does not have is never there, and the condition never holds.
+//! What conditions ask of an event: something the event does not have is never there, and the condition never holds. In
+//! a `key` that is a mistake; elsewhere it is doubtful.
 
 use super::{Value, get, items, text};
 use crate::source::Source;
@@ -34,8 +35,9 @@ pub(super) fn judge(source: &mut Source<'_>, journey: &Value<'_>) {
     else {
         return;
     };
-    let mut conditions: Vec<&Value<'_>> = get(start, "where").into_iter().collect();
-    conditions.extend(["when", "key", "exit"].into_iter().filter_map(|key| get(journey, key)));
+    let key = get(journey, "key");
+    let mut conditions: Vec<&Value<'_>> = get(start, "where").into_iter().chain(key).collect();
+    conditions.extend(["when", "exit"].into_iter().filter_map(|key| get(journey, key)));
     steps(&items(get(journey, "steps")), &mut conditions);
     for value in conditions {
         let Some(condition) = value.get_ref().as_str() else { continue };
@@ -48,7 +50,13 @@ pub(super) fn judge(source: &mut Source<'_>, journey: &Value<'_>) {
                 Some(near) => format!("did you mean `event.{near}`?"),
                 None => format!("it has {}", known.join(", ")),
             };
-            source.warn(span, format!("the event \"{name}\" has no `{asked}`"), help);
+            let message = format!("the event \"{name}\" has no `{asked}`");
+            // All runs would have the same key: the second of two orders would start nothing.
+            if key.is_some_and(|key| std::ptr::eq(key, value)) {
+                source.problem_help(span, message, help);
+            } else {
+                source.warn(span, message, help);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
-use super::across::{EVENTS, near};
+use super::across::nothing_brings;
 use super::{Value, get, items, length, local_time, looks_like_months, minutes_not_months, steps, text};
 use crate::source::Source;
 
@@ -61,10 +61,13 @@ pub(super) fn judge(
     }
     if let Some(start) = get(journey, "start")
         && let (Some(name), Some(value)) = (text(start, "event"), get(start, "event"))
-        && let Some(near) = near(name, &EVENTS.into())
+        && let Some((message, help, is_wrong)) = nothing_brings(name)
     {
-        let message = format!("nothing brings the event \"{name}\"");
-        source.warn(value.span(), message, format!("did you mean \"{near}\"?"));
+        if is_wrong {
+            source.problem_help(value.span(), message, help);
+        } else {
+            source.warn(value.span(), message, help);
+        }
     }
     let all = items(get(journey, "steps"));
     if let Some(goal) = get(journey, "goal")

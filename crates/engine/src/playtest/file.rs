@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 use zyklus_model::{At, Email, PhoneNumber};
 
-use super::given::read_given;
+use super::given::{known_orders, read_given};
 use super::{Expect, Moment, Playtest, StartsAt, Wanted, Who};
 use crate::problem::Problem;
 use crate::source::{Source, Table};
@@ -52,8 +52,15 @@ fn read_test<'a>(source: &mut Source<'a>, path: &str, item: &Spanned<DeValue<'a>
         table.take("until").and_then(|v| source.parsed(&table.join("until"), v, str::parse::<Moment>));
     let mut given = Vec::new();
     if let Some(items) = table.take("given").and_then(|v| source.array_of(&table.join("given"), v)) {
+        let count = items.len();
+        let mut named = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             given.extend(read_given(source, &format!("{path}.given[{index}]"), item));
+            named.push(item.get_ref().as_table().and_then(|table| table.get("order")).map(Spanned::span));
+        }
+        // With an entry that cannot be read, nobody knows which orders there are.
+        if given.len() == count {
+            known_orders(source, &given, named);
         }
     }
     let mut expect = Vec::new();
@@ -127,8 +134,8 @@ fn read_who<'a>(source: &mut Source<'a>, path: &str, value: &Spanned<DeValue<'a>
     });
     let first_name = text(source, &mut table, "first_name");
     let last_name = text(source, &mut table, "last_name");
-    let locale = text(source, &mut table, "locale");
-    let country = text(source, &mut table, "country");
+    let locale = table.take("locale").and_then(|v| source.parsed(&table.join("locale"), v, locale));
+    let country = table.take("country").and_then(|v| source.parsed(&table.join("country"), v, country));
     let mut who = Who {
         number: number.unwrap_or(0),
         since,
@@ -155,6 +162,28 @@ fn read_who<'a>(source: &mut Source<'a>, path: &str, value: &Spanned<DeValue<'a>
     }
     table.finish(source);
     Some(who)
+}
+
+/// A language, with or without a region, as the store keeps it. What a shop sends is not judged; what somebody writes
+/// into a test is a mistake.
+fn locale(text: &str) -> Result<String, String> {
+    let locale = text.replace('_', "-");
+    let mut parts = locale.split('-');
+    let is_word = |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_language =
+        |part: &str| (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic());
+    let fits = parts.next().is_some_and(is_language)
+        && parts.all(|part| (1..=8).contains(&part.len()) && is_word(part));
+    let wrong = || format!("\"{text}\" is no language; write it as \"de\" or \"de-AT\" (BCP 47)");
+    if fits { Ok(locale) } else { Err(wrong()) }
+}
+
+/// A country, as the store keeps it.
+fn country(text: &str) -> Result<String, String> {
+    if text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return Ok(text.to_ascii_uppercase());
+    }
+    Err(format!("\"{text}\" is no country; write its two letters, as \"DE\" or \"AT\" (ISO 3166)"))
 }
 
 const WANTED: [&str; 9] = ["send", "call", "tag", "untag", "phase", "goal", "exit", "ended", "nothing"];

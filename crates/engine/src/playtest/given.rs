@@ -1,9 +1,14 @@
 //! Reads `given`: what happens in a test, and when. Makes no facts of it: `facts` does.
 
+use std::ops::Range;
+
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value as Json};
 use toml::Spanned;
 use toml::de::DeValue;
-use zyklus_model::{Channel, ConsentState, Currency, FeedbackKind, MarkKind, Money, Purpose, nearest};
+use zyklus_model::{
+    At, Channel, ConsentState, Currency, DAY_MICROS, FeedbackKind, MarkKind, Money, Purpose, nearest,
+};
 
 use super::file::texts;
 use super::{Amount, Fact, Given, Moment};
@@ -177,6 +182,57 @@ fn read_event<'a>(
             Some(Fact::Event { name: name.to_owned(), data })
         }
     }
+}
+
+/// Refuses what happens to an order that was not given before. `named` has the place of each entry's `order`. Without an
+/// `order` it is the last one given, or one that nobody speaks of.
+pub(super) fn known_orders(source: &mut Source<'_>, given: &[Given], named: Vec<Option<Range<usize>>>) {
+    let placed: Vec<(usize, &Given, &str)> = given
+        .iter()
+        .enumerate()
+        .filter_map(|(index, given)| match &given.fact {
+            Fact::Order { order: Some(order), .. } => Some((index, given, order.as_str())),
+            _ => None,
+        })
+        .collect();
+    for (index, (step, span)) in given.iter().zip(named).enumerate() {
+        let (Fact::Step { order: Some(order), .. }, Some(span)) = (&step.fact, span) else { continue };
+        let before: Vec<&str> = placed
+            .iter()
+            .filter(|(number, placed, _)| is_before((*number, placed.at), (index, step.at)))
+            .map(|(_, _, order)| *order)
+            .collect();
+        if before.contains(&order.as_str()) {
+            continue;
+        }
+        let later = placed.iter().find(|(_, _, known)| *known == order.as_str());
+        let (message, help) = match (later, nearest(order, before.iter().copied())) {
+            (Some((_, placed, _)), _) => {
+                let message = format!("order \"{order}\" is placed only at {}, after this", placed.at);
+                (message, "give an earlier `at` to its order.placed, or a later one to this".to_owned())
+            }
+            (None, Some(near)) => {
+                (format!("no order \"{order}\" was given before"), format!("did you mean \"{near}\"?"))
+            }
+            (None, None) => {
+                let help = match before.as_slice() {
+                    [] => format!("give it first: event = \"order.placed\", order = \"{order}\""),
+                    known => format!("known are {}", known.join(", ")),
+                };
+                (format!("no order \"{order}\" was given before"), help)
+            }
+        };
+        source.problem_help(span, message, help);
+    }
+}
+
+/// Whether an entry comes before another one, by number and moment. Where the customer's clock would have to tell, it does.
+fn is_before((number, moment): (usize, Moment), (other_number, other): (usize, Moment)) -> bool {
+    let instant = |moment: Moment| moment.at(At::from_micros(0), &TimeZone::UTC);
+    if moment.time.is_some() != other.time.is_some() {
+        return instant(moment) < instant(other).plus_micros(DAY_MICROS);
+    }
+    (instant(moment), number) < (instant(other), other_number)
 }
 
 fn order_id<'a>(source: &mut Source<'a>, table: &mut Table<'_, 'a>) -> Option<String> {

@@ -1,14 +1,15 @@
 //! Why the engine did something a test did not expect, or did not do what it did: guards, conditions and starts, asked
 //! of the same functions that decide. Changes nothing.
 
+use serde_json::{Map, Value as Json};
 use zyklus_model::{At, Run, RunEnd, RunState};
 
 use super::play::{Played, Seen, What, play, run_end};
 use super::verdict::{happened, moment};
 use super::{Fact, Playtest, Wanted};
 use crate::book::Book;
-use crate::condition::{Condition, Explained};
-use crate::facts::{RunFacts, View};
+use crate::condition::{Condition, Explained, Group};
+use crate::facts::{RunFacts, View, events_of};
 use crate::playbook::{Journey, Start, Verb};
 use crate::sim::Life;
 use crate::why::{Outside, started_by, why};
@@ -120,10 +121,31 @@ fn ways_taken(staged: &Book, test: &Playtest, played: &Played, journey: &Journey
 
 /// A condition of a run, value by value, as of an instant of its life.
 fn explain(staged: &Book, then: &Life, condition: &Condition, run: &Run, at: At) -> Explained {
+    explain_by(staged, then, condition, run, &run.event, at)
+}
+
+/// The same of another event than the one that started the run.
+fn explain_by(
+    staged: &Book,
+    then: &Life,
+    condition: &Condition,
+    run: &Run,
+    event: &Map<String, Json>,
+    at: At,
+) -> Explained {
     let standing = then.snapshot.phase.as_ref().map(crate::decide::standing_of);
-    let facts = RunFacts { event: Some(&run.event), key: Some(run.key.as_str()), run: Some(run) };
+    let facts = RunFacts { event: Some(event), key: Some(run.key.as_str()), run: Some(run) };
     let view = View::new(&then.snapshot, at, staged.decimals, standing).with_book(staged).for_run(facts);
     condition.explain(&view, at)
+}
+
+/// A goal that asks of an event, by the later event that reached it.
+fn explain_goal(staged: &Book, then: &Life, condition: &Condition, run: &Run, at: At) -> Option<Explained> {
+    let later = |_: &str, happened_at: At, _: At, _| happened_at > run.started_at && happened_at <= at;
+    events_of(&then.snapshot, later, staged.decimals)
+        .iter()
+        .map(|event| explain_by(staged, then, condition, run, &event.data, at))
+        .find(|explained| explained.value.is_true())
 }
 
 /// Where a run ended or still stands.
@@ -150,7 +172,10 @@ fn how_it_stands(
     if let Some(condition) = condition {
         // As it was judged: the same life, stopped at that instant.
         let then = play(staged, test, played.start, &played.zone, Some(ended_at)).life;
-        why.push(explain(staged, &then, condition, run, ended_at).to_string());
+        let by_event = (run.end == Some(RunEnd::Goal) && condition.reads().contains(Group::Event))
+            .then(|| explain_goal(staged, &then, condition, run, ended_at));
+        let explained = by_event.flatten();
+        why.push(explained.unwrap_or_else(|| explain(staged, &then, condition, run, ended_at)).to_string());
     }
     why
 }

@@ -212,6 +212,32 @@ expect = [{ at = "0h", send = "thanks" }, { at = "5d", nothing = true }]"#,
 }
 
 #[test]
+fn a_goal_that_was_reached_is_explained_by_the_event_that_reached_it() {
+    let text = r#"
+[journeys.note]
+label = { en = "Note" }
+start = { event = "cart.updated" }
+goal = { when = "event.name == 'order.placed' && event.total >= 20.0", within = "30d" }
+steps = [{ wait = "5d" }, { send = "note" }]
+[[tests]]
+name = "it"
+journey = "note"
+given = [
+  { at = "0h", cart = "c1" },
+  { at = "1d", event = "order.placed", total = 10 },
+  { at = "2d", event = "order.placed", total = 30 },
+]
+expect = [{ at = "5d", send = "note" }]
+"#;
+    let (playbook, _) = Playbook::parse("play.toml", text, &BTreeMap::new()).unwrap();
+    let book = Book::assemble(lifecycle(LIFECYCLE), vec![playbook], Settings::default(), 2).unwrap();
+    let told = run(&book, &book.tests[0]).to_string();
+    assert!(told.contains("its goal was reached"), "{told}");
+    assert!(told.contains("event.name == 'order.placed' → true (\"order.placed\")"), "{told}");
+    assert!(told.contains("event.total >= 20.0 → true (30"), "{told}");
+}
+
+#[test]
 fn mistakes_in_tests_are_named_with_their_place() {
     let mistakes = [
         r#"journey = "thnaks"
@@ -282,6 +308,21 @@ expect = [{ nothing = true }]"#,
         r#"journey = "thanks"
 customer = { emale = "a@example.org" }
 expect = [{ nothing = true }]"#,
+        r#"journey = "thanks"
+customer = { country = "Germany", locale = "german" }
+expect = [{ nothing = true }]"#,
+        r#"journey = "thanks"
+given = [{ at = "0h", event = "order.placed", order = "o21" }, { at = "1d", event = "order.refunded", order = "o22" }]
+expect = [{ at = "0h", send = "thanks" }]"#,
+        r#"journey = "thanks"
+given = [{ at = "0h", event = "order.placed", order = "first" }, { at = "1d", event = "order.paid", order = "o22" }]
+expect = [{ at = "0h", send = "thanks" }]"#,
+        r#"journey = "thanks"
+given = [{ at = "0h", event = "order.delivered", order = "o22" }]
+expect = [{ nothing = true }]"#,
+        r#"journey = "thanks"
+given = [{ at = "1d", event = "order.paid", order = "o22" }, { at = "2d", event = "order.placed", order = "o22" }]
+expect = [{ at = "2d", send = "thanks" }]"#,
     ];
     let told = mistakes.map(|test| {
         let tests = format!("[[tests]]\nname = \"it\"\n{test}\n");
@@ -289,6 +330,41 @@ expect = [{ nothing = true }]"#,
         format!("{test}\n{error}")
     });
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn what_happens_to_an_order_happens_to_one_that_was_given() {
+    // By its id, whatever the order of the lines; without one, to the last, or to one that nobody speaks of.
+    passes(
+        r#"journey = "thanks"
+given = [
+  { at = "2d 18:00", event = "order.refunded", order = "o1" },
+  { at = "0h", event = "order.placed", order = "o1" },
+]
+expect = [{ at = "0h", send = "thanks" }, { at = "2d 18:00", exit = true }]"#,
+    );
+    passes(
+        r#"journey = "thanks"
+given = [
+  { at = "0h", event = "order.placed", order = "o1" },
+  { at = "0h", event = "order.paid", order = "o1" },
+  { at = "2d", event = "order.refunded" },
+]
+expect = [{ at = "0h", send = "thanks" }, { at = "2d", exit = true }]"#,
+    );
+    passes(
+        r#"journey = "thanks"
+given = [{ at = "0h", event = "order.delivered" }]
+expect = [{ at = "0h", send = "thanks" }, { at = "5d", call = "desk.ticket" }]"#,
+    );
+}
+
+#[test]
+fn a_country_and_a_language_are_read_as_the_store_keeps_them() {
+    let test = "[[tests]]\nname = \"it\"\ncustomer = { country = \"at\", locale = \"de_AT\" }\nexpect = [{ nothing = true }]\n";
+    let book = book(test).unwrap();
+    let who = &book.tests[0].who;
+    assert_eq!((who.country.as_deref(), who.locale.as_deref()), (Some("AT"), Some("de-AT")));
 }
 
 #[test]

@@ -177,6 +177,7 @@ fn a_finished_run_that_only_recorded_leaves_a_trace_and_keeps_out_as_any_other()
         let told = why(&world.book, &world.snapshot, world.now).outside.remove(0);
         assert!(matches!(told.because, Outside::Reentry { again_at: Some(_) }), "{mode}: {:?}", told.because);
         assert!(told.last_run.is_some() && told.last_run_recorded, "{mode}: {told:?}");
+        assert_eq!(told.last_run_is_ghost, mode == "shadow", "{mode}: {told:?}");
         assert_eq!(
             told.last_run_acted.last().unwrap(),
             &("send:mail".to_owned(), "shadow".to_owned()),

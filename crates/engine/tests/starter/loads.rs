@@ -75,6 +75,7 @@ fn every_example_of_the_guide_loads_and_shows_every_verb_and_start() {
             "lifecycles/simple.toml",
             "playbooks/21-make-good.toml",
             "playbooks/22-goes-with.toml",
+            "playbooks/23-seldom.toml",
             "playbooks/example.toml",
             "playbooks/learning.toml",
             "playbooks/tested.toml",
@@ -83,9 +84,9 @@ fn every_example_of_the_guide_loads_and_shows_every_verb_and_start() {
     );
     Lifecycle::parse("simple", names[0], &examples[names[0]]).unwrap();
     let read = |name: usize| Playbook::parse(names[name], &examples[names[name]], &BTreeMap::new()).unwrap();
-    let (playbook, warnings) = read(3);
+    let (playbook, warnings) = read(4);
     assert!(warnings.is_empty(), "{warnings:?}");
-    for (name, journeys) in [(1, 2), (2, 1), (4, 1)] {
+    for (name, journeys) in [(1, 2), (2, 1), (3, 1), (5, 1)] {
         let (playbook, warnings) = read(name);
         assert_eq!((playbook.journeys.len(), warnings), (journeys, Vec::new()), "{}", names[name]);
     }

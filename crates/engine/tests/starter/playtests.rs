@@ -56,12 +56,14 @@ fn the_starter_tests_pass_with_quiet_nights_and_in_other_zones() {
 
 #[test]
 fn the_tests_of_the_guide_pass() {
-    let text = &examples()["playbooks/tested.toml"];
-    let (playbook, warnings) = Playbook::parse("playbooks/tested.toml", text, &BTreeMap::new()).unwrap();
-    assert!(warnings.is_empty(), "{warnings:?}");
-    let book = book("ecommerce", vec![playbook]);
-    assert_eq!(book.tests.len(), 2);
-    assert_eq!(failures(&book), "");
+    for (name, count) in [("playbooks/tested.toml", 2), ("playbooks/23-seldom.toml", 1)] {
+        let text = &examples()[name];
+        let (playbook, warnings) = Playbook::parse(name, text, &BTreeMap::new()).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let book = book("ecommerce", vec![playbook]);
+        assert_eq!(book.tests.len(), count);
+        assert_eq!(failures(&book), "");
+    }
 }
 
 /// What two files say together: in a file of its own, so that each of them can be left out of a folder.

@@ -67,7 +67,7 @@ pub enum RenderError {
         nearest: Option<String>,
     },
     /// A mail needs a value that this customer's context does not have.
-    #[error("{at}: {what} is empty for this customer; wrap it in {{% if %}} or add |default('…')")]
+    #[error("{at}: {what} is empty for this customer; {}", remedy(what))]
     Empty {
         /// Where.
         at: Place,
@@ -130,6 +130,26 @@ pub enum RenderError {
     },
 }
 
+/// What to write where a value is empty. `event.…` and `with.…` have no key at all where nothing was given, so that even
+/// `{% if event.number %}` fails.
+fn remedy(what: &str) -> String {
+    let asks = what.trim_start_matches('`').split_whitespace().next().filter(|w| matches!(*w, "if" | "elif"));
+    match (loose_path(what), asks) {
+        (Some(path), Some(word)) => {
+            format!("ask first whether it is there: {{% {word} {path} is defined %}}")
+        }
+        (Some(path), None) => format!("wrap it in {{% if {path} is defined %}} or add |default('…')"),
+        (None, _) => "wrap it in {% if %} or add |default('…')".to_owned(),
+    }
+}
+
+/// The first `event.…` or `with.…` in an expression.
+fn loose_path(what: &str) -> Option<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    let words = what.split(|c: char| !is_part(c));
+    words.into_iter().find(|word| word.starts_with("event.") || word.starts_with("with."))
+}
+
 impl RenderError {
     /// The same as a problem of the template itself, for when a sample cannot be rendered.
     pub(super) fn at_load(self) -> TemplateProblem {
@@ -138,7 +158,7 @@ impl RenderError {
                 TemplateProblem::file(&name, "there is no such template", "check it")
             }
             RenderError::Empty { at, what } => {
-                let help = "wrap it in {% if %} or add |default('…')";
+                let help = remedy(&what);
                 TemplateProblem::new(at, format!("{what} is empty for some customers"), help)
             }
             RenderError::UnsafeLink { at, what } => {
