@@ -359,8 +359,7 @@ async fn a_kit_counts_what_makes_no_sense(dir: &Path, people: &str, kit: &str) {
 async fn csv_maildir_and_smtp_pass_the_kit_in_all_three_forms() {
     let dir = tempfile::tempdir().unwrap();
     let people: String = (1..=5).map(|n| format!("{n},c{n}@example.com\n")).collect();
-    std::fs::write(dir.path().join("customers.csv"), format!("id,email\n{people}6,c6@example.com,more\n"))
-        .unwrap();
+    std::fs::write(dir.path().join("customers.csv"), format!("id,email\n{people}")).unwrap();
     let csv = "[config.customers]\npath = \"customers.csv\"\n[streams.customers]\nrecords = 5\n\
         [[refused]]\nfield = \"customers.delimiter\"\n\
         config = { customers = { path = \"customers.csv\", delimiter = \";;\" } }\n";
