@@ -21,10 +21,15 @@ pub enum ColumnsError {
     },
 }
 
+/// Orders are first told apart by so many of the highest bits of their customers' keys: more groups than that, and moving
+/// orders into them costs more than sorting them.
+const GROUP_BITS: u32 = 10;
+
 /// An order on its way to its customer.
 #[derive(Clone, Copy, Default)]
 struct Order {
     minor: i64,
+    customer: u32,
     day: Day,
 }
 
@@ -47,19 +52,7 @@ pub fn summarise(
     if pairs.clone().zip(pairs.skip(1)).all(|(one, next)| one <= next) {
         return Ok(in_order(customers, days, minors, until));
     }
-    let largest = customers.iter().copied().max().unwrap_or(0) as usize;
-    if largest / 8 > customers.len() {
-        // Keys far apart: as many counters as keys would be mostly empty.
-        let mut keys = customers.to_vec();
-        keys.sort_unstable();
-        keys.dedup();
-        let dense: Vec<u32> =
-            customers.iter().map(|key| keys.partition_point(|other| other < key) as u32).collect();
-        let mut found = scattered(&dense, keys.len(), days, minors, until);
-        found.iter_mut().for_each(|(key, _)| *key = keys[*key as usize]);
-        return Ok(found);
-    }
-    Ok(scattered(customers, largest + 1, days, minors, until))
+    Ok(gathered(customers, days, minors, until))
 }
 
 /// For columns sorted by customer and day: one pass.
@@ -82,38 +75,41 @@ fn in_order(customers: &[u32], days: &[Day], minors: &[i64], until: Day) -> Vec<
     found
 }
 
-/// For keys below `count` in any order: each order is moved to its customer's place, then each customer's few orders
-/// are sorted by day.
-fn scattered(customers: &[u32], count: usize, days: &[Day], minors: &[i64], until: Day) -> Vec<(u32, Rfm)> {
-    let mut ends = vec![0_usize; count];
+/// For columns in any order: each order is moved to a group of customers with neighbouring keys, small enough to be sorted
+/// in a processor's cache.
+fn gathered(customers: &[u32], days: &[Day], minors: &[i64], until: Day) -> Vec<(u32, Rfm)> {
+    let largest = customers.iter().copied().max().unwrap_or(0);
+    let shift = (u32::BITS - largest.leading_zeros()).saturating_sub(GROUP_BITS);
+    let group_of = |customer: u32| (customer >> shift) as usize;
+    let mut ends = vec![0_usize; group_of(largest) + 1];
     for (&customer, &day) in customers.iter().zip(days) {
-        ends[customer as usize] += usize::from(day <= until);
+        ends[group_of(customer)] += usize::from(day <= until);
     }
     let mut total = 0;
-    let mut known = 0;
     for end in &mut ends {
-        known += usize::from(*end > 0);
-        // The start for now: filling the customer's place moves it to the end.
+        // The start for now: filling the group's place moves it to the end.
         total += std::mem::replace(end, total);
     }
     let mut orders = vec![Order::default(); total];
     for ((&customer, &day), &minor) in customers.iter().zip(days).zip(minors) {
         if day <= until {
-            let place = &mut ends[customer as usize];
-            orders[*place] = Order { minor, day };
+            let place = &mut ends[group_of(customer)];
+            orders[*place] = Order { minor, customer, day };
             *place += 1;
         }
     }
-    let mut found = Vec::with_capacity(known);
+    let mut found = Vec::new();
     let mut start = 0;
-    for (customer, &end) in (0_u32..).zip(&ends) {
-        let own = &mut orders[start..end];
+    for end in ends {
+        let group = &mut orders[start..end];
         start = end;
-        own.sort_unstable_by_key(|order| order.day);
-        if let Some((first, later)) = own.split_first() {
-            let mut tally = Tally::first(first.day);
-            later.iter().for_each(|order| tally.push(order.day, order.minor));
-            found.push((customer, tally.rfm(until)));
+        group.sort_unstable_by_key(|order| (order.customer, order.day));
+        for own in group.chunk_by(|one, next| one.customer == next.customer) {
+            if let Some((first, later)) = own.split_first() {
+                let mut tally = Tally::first(first.day);
+                later.iter().for_each(|order| tally.push(order.day, order.minor));
+                found.push((first.customer, tally.rfm(until)));
+            }
         }
     }
     found

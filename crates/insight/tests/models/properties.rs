@@ -83,7 +83,7 @@ proptest! {
         until in 0_i32..220,
         seed in any::<u64>(),
     ) {
-        // Keys far apart take another way.
+        // Keys far apart fall into groups of their own.
         let key = |customer: u32| if apart { customer * 50_000_017 } else { customer };
         let columns = |orders: &[(u32, i32, i64)]| {
             let customers: Vec<u32> = orders.iter().map(|order| key(order.0)).collect();
