@@ -289,9 +289,11 @@ pub fn events_of(
     for order in &snapshot.orders {
         let was_counted = order.state == OrderState::Placed;
         number += i64::from(was_counted);
-        let mut push = |kind: MarkKind, suffix: &str, at: At, received_at: At, origin| {
+        let mut push = |kind: MarkKind, at: At, received_at: At, origin| {
             let name = event_name(kind);
             if wanted(name, at, received_at, origin) {
+                // Of refunds one order can have several.
+                let suffix = if kind == MarkKind::Refunded { at.to_string() } else { String::new() };
                 let id = zyklus_model::EventId::derive(&[
                     order.system.as_bytes(),
                     b"order",
@@ -303,10 +305,9 @@ pub fn events_of(
                 events.push(Event { id, name: name.to_owned(), occurred_at: at, received_at, origin, data });
             }
         };
-        push(MarkKind::Placed, "", order.placed_at, order.received_at, order.origin);
+        push(MarkKind::Placed, order.placed_at, order.received_at, order.origin);
         for mark in &order.marks {
-            let suffix = if mark.kind == MarkKind::Refunded { mark.at.to_string() } else { String::new() };
-            push(mark.kind, &suffix, mark.at, mark.received_at, mark.origin);
+            push(mark.kind, mark.at, mark.received_at, mark.origin);
         }
     }
     events.sort_by_key(|e| (e.occurred_at, e.id));

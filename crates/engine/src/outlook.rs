@@ -97,19 +97,18 @@ impl<'b> Outlook<'b> {
     }
 
     fn chance_within(&self, span: Span) -> Option<Stepped<f64>> {
-        self.falling(|rfm| Some(hundredth(self.learned.any_order(rfm, span))))
+        self.falling(|rfm| Some(self.learned.any_order(rfm, span)), hundredth)
     }
 
     /// Expected orders within a year, in two digits.
     pub(crate) fn orders_in_a_year(&self) -> Option<Stepped<f64>> {
-        let expected =
-            |rfm: &Rfm| Some(two_digits(self.learned.purchase.model.expected_orders(rfm, a_year())));
-        *self.orders.get_or_init(|| self.falling(expected))
+        let expected = |rfm: &Rfm| Some(self.learned.purchase.model.expected_orders(rfm, a_year()));
+        *self.orders.get_or_init(|| self.falling(expected, two_digits))
     }
 
     /// What the orders of a year are worth today, in minor units, in two digits.
     pub(crate) fn value(&self) -> Option<Stepped<f64>> {
-        *self.value.get_or_init(|| self.falling(|rfm| self.learned.value(rfm).map(two_digits)))
+        *self.value.get_or_init(|| self.falling(|rfm| self.learned.value(rfm), two_digits))
     }
 
     /// Of 100 waits, how many are shorter than the one going on.
@@ -123,11 +122,63 @@ impl<'b> Outlook<'b> {
         })
     }
 
-    fn falling(&self, figure: impl Fn(&Rfm) -> Option<f64>) -> Option<Stepped<f64>> {
+    /// A figure that falls from day to day while no order comes, rounded down to its step.
+    fn falling(
+        &self,
+        figure: impl Fn(&Rfm) -> Option<f64>,
+        step: impl Fn(f64) -> f64,
+    ) -> Option<Stepped<f64>> {
         let on = |day| self.history.rfm(day).and_then(|rfm| figure(&rfm));
-        let value = on(self.today)?;
-        let until = turn(self.today, |day| on(day) != Some(value));
+        let figure = on(self.today)?;
+        let value = step(figure);
+        let until = fall((self.today, figure), value, |day| {
+            let figure = on(day);
+            (figure.unwrap_or_default(), figure.map(&step) != Some(value))
+        });
         Some(Stepped { value, until })
+    }
+}
+
+/// The first day after `today` on which a figure that falls from day to day lies below `floor`, the step it stands in
+/// today; ten years later at the latest. `on` tells the figure of a day, and whether it lies below.
+///
+/// It is looked for where a straight line says, since every look costs a forecast: ahead of the days looked at, then
+/// between two that lie on either side of it, in turn with a neighbour of the last and the middle.
+fn fall(today: (Day, f64), floor: f64, on: impl Fn(Day) -> (f64, bool)) -> Day {
+    let end = today.0 + FURTHEST;
+    if floor <= 0.0 {
+        return end;
+    }
+    let (mut above, mut below) = (today, None);
+    let (mut day, mut tries) = (today.0 + 1, 0);
+    loop {
+        let (figure, is_below) = on(day);
+        if is_below {
+            below = Some((day, figure))
+        } else {
+            above = (day, figure)
+        }
+        day = match below {
+            Some((first, _)) if first - above.0 <= 1 => return first,
+            Some((first, figure)) => {
+                let line = (above.1 - floor) / (above.1 - figure) * f64::from(first - above.0);
+                let guess = match tries % 3 {
+                    0 => above.0.saturating_add(line.ceil() as Day),
+                    1 if is_below => first - 1,
+                    1 => above.0 + 1,
+                    _ => above.0 + (first - above.0) / 2,
+                };
+                tries += 1;
+                guess.clamp(above.0 + 1, first - 1)
+            }
+            None if above.0 >= end => return end,
+            None => {
+                // It falls ever more slowly: the line is there too early rather than too late.
+                let passed = above.0 - today.0;
+                let line = (above.1 - floor) / (today.1 - above.1) * f64::from(passed);
+                (above.0 + (line.ceil() as Day).clamp(passed, 16 * passed)).min(end)
+            }
+        };
     }
 }
 

@@ -39,7 +39,11 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
         let now = self.now;
         match &self.tree.node(id).op {
             Op::Literal(value) => Timed::constant(value.clone()),
-            Op::Field(field) => self.typed(id, self.fields.field(*field, now)),
+            Op::Field(field) => {
+                let mut timed = self.fields.field(*field, now);
+                self.type_flag(id, &mut timed);
+                timed
+            }
             Op::Entry(map, path) => self.fields.entry(*map, path, now),
             Op::EntryAt(map, name) => {
                 let name = self.node(*name, items);
@@ -67,9 +71,15 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                 Timed { value, motion: of.motion.join(key.motion, now).coarse(now) }
             }
             Op::Call(function, _, Some(literals)) => {
-                self.typed(id, self.fields.call(*function, literals, now))
+                let mut timed = self.fields.call(*function, literals, now);
+                self.type_flag(id, &mut timed);
+                timed
             }
-            Op::Call(function, arguments, None) => self.typed(id, self.call(*function, arguments, items)),
+            Op::Call(function, arguments, None) => {
+                let mut timed = self.call(*function, arguments, items);
+                self.type_flag(id, &mut timed);
+                timed
+            }
             Op::All(terms) => self.logic(terms, false, items),
             Op::Any(terms) => self.logic(terms, true, items),
             Op::Not(inner) => {
@@ -166,10 +176,9 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
     }
 
     /// A flag that is absent is false; the count of a host that does not count is taken as it is.
-    fn typed(&self, id: NodeId, timed: Timed) -> Timed {
-        match (self.tree.node(id).kind, &timed.value) {
-            (Type::Bool, Value::Absent) => Timed { value: Value::Bool(false), motion: timed.motion },
-            _ => timed,
+    fn type_flag(&self, id: NodeId, timed: &mut Timed) {
+        if timed.value.is_absent() && self.tree.node(id).kind == Type::Bool {
+            timed.value = Value::Bool(false);
         }
     }
 

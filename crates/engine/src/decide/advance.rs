@@ -136,9 +136,9 @@ impl Work<'_> {
                     }
                 }
                 Step::Stay { due_at } => {
-                    let run = &mut self.runs.to_mut()[index];
-                    if run.position.due_at != due_at {
-                        run.position.due_at = due_at;
+                    // Most stay as they were, and nothing is copied for them.
+                    if self.runs[index].position.due_at != due_at {
+                        self.runs.to_mut()[index].position.due_at = due_at;
                         self.changed_runs[index] = true;
                     }
                     return;

@@ -12,11 +12,12 @@ mod starts;
 mod turns;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use jiff::tz::TimeZone;
 use zyklus_model::{
-    At, Decision, Delivery, DeliveryState, GuardReason, Origin, PhaseState, Run, RunState, SegmentState,
-    Snapshot, TagChange, Transition, Withdrawal,
+    At, Decision, Delivery, DeliveryState, Event, GuardReason, Origin, PhaseState, Run, RunState,
+    SegmentState, Snapshot, TagChange, Transition, Withdrawal,
 };
 
 use crate::book::Book;
@@ -90,6 +91,8 @@ struct Work<'a> {
     rewritten: Vec<Delivery>,
     tags: Vec<TagChange>,
     revisit_at: Option<At>,
+    /// Events that may start a journey, once they were looked for.
+    recent: Option<Rc<[Event]>>,
     /// Set between bringing a run over to a changed definition and the first step it takes by it.
     resumed_at: Option<At>,
     /// Whether it looks at all that ever happened, to tell of it, rather than at what is new.
@@ -119,6 +122,7 @@ impl<'a> Work<'a> {
             rewritten: Vec::new(),
             tags: Vec::new(),
             revisit_at: None,
+            recent: None,
             resumed_at: None,
             tells: false,
         }

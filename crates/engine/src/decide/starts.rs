@@ -1,5 +1,7 @@
 //! What starts a journey, and what keeps a customer out of it (rules R1 to R6).
 
+use std::rc::Rc;
+
 use jiff::ToSpan;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -80,29 +82,22 @@ impl Work<'_> {
     /// What has happened since the last decision, and what is still within its patience.
     fn occurrences(&mut self, journey: &Journey) -> Vec<Occurrence> {
         let patience = patience(journey);
-        let judged = self.snapshot.mark.evaluated_at.map_or(At::MIN, |at| at.plus_micros(1));
-        let since = if self.tells { At::MIN } else { self.now.plus_micros(-patience).min(judged) };
+        let since = self.since(patience);
         match &journey.start {
             Start::Phase(phase) => self.phase_changes(since, |_, to| to == phase),
             Start::Left(phase) => self.phase_changes(since, |from, _| from == Some(phase.as_str())),
             Start::Event { name, filter } => {
-                let judged = |n: &str, at: At, received: At, origin: Origin| {
-                    // Most of what happened is long past: that is told faster than names apart.
-                    received.max(at) >= since
-                        && at <= self.now
-                        && (self.tells || origin == Origin::Live)
-                        && n == name
-                };
+                let recent = self.recent_events();
+                let heard = |event: &Event| event.received_at.max(event.occurred_at);
                 let mut matching: Vec<Event> = Vec::new();
-                for event in events_of(self.snapshot, judged, self.book.decimals) {
+                for event in recent.iter().filter(|e| heard(e) >= since && e.name == *name) {
                     let facts = RunFacts { event: Some(&event.data), ..RunFacts::default() };
                     let verdict = filter.as_ref().map(|f| f.eval(&self.view(facts), self.now));
                     match verdict {
                         Some(verdict) if !verdict.value => {
-                            let heard = event.received_at.max(event.occurred_at);
-                            self.revisit_within(verdict.revisit_at, heard.plus_micros(patience));
+                            self.revisit_within(verdict.revisit_at, heard(event).plus_micros(patience));
                         }
-                        _ => matching.push(event),
+                        _ => matching.push(event.clone()),
                     }
                 }
                 matching.into_iter().map(occurrence_of).collect()
@@ -151,6 +146,38 @@ impl Work<'_> {
                 dates.filter_map(|product| self.date(field, *offset, *at, product.as_deref())).collect()
             }
         }
+    }
+
+    /// From when on something is looked at that may start a journey of this patience.
+    fn since(&self, patience: i64) -> At {
+        let judged = self.snapshot.mark.evaluated_at.map_or(At::MIN, |at| at.plus_micros(1));
+        if self.tells { At::MIN } else { self.now.plus_micros(-patience).min(judged) }
+    }
+
+    /// The live events that may start any journey: found once, since there are many events and few of them are new.
+    fn recent_events(&mut self) -> Rc<[Event]> {
+        if let Some(known) = self.recent.as_ref().filter(|_| !self.tells) {
+            return Rc::clone(known);
+        }
+        let mut starts: Vec<&str> = Vec::new();
+        let mut longest = 0;
+        for journey in self.book.journeys.iter().filter(|j| j.mode != Mode::Off || self.tells) {
+            if let Start::Event { name, .. } = &journey.start {
+                starts.push(name);
+                longest = patience(journey).max(longest);
+            }
+        }
+        let since = self.since(longest);
+        let may_start = |name: &str, at: At, received: At, origin: Origin| {
+            // Most of what happened is long past: that is told faster than names apart.
+            received.max(at) >= since
+                && at <= self.now
+                && (self.tells || origin == Origin::Live)
+                && starts.contains(&name)
+        };
+        let found: Rc<[Event]> = events_of(self.snapshot, may_start, self.book.decimals).into();
+        self.recent = Some(Rc::clone(&found));
+        found
     }
 
     /// A date that has come, of the customer or of a product that they buy again and again.

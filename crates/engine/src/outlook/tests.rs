@@ -7,7 +7,7 @@ use zyklus_insight::purchase::fit::{Budget, Kind};
 use zyklus_insight::rfm::{Day, History};
 use zyklus_model::At;
 
-use super::{Outlook, Stepped, day_of, start_of};
+use super::{Outlook, Stepped, day_of, fall, start_of};
 
 /// One thing to ask of an outlook.
 type Figure = fn(&Outlook<'_>) -> Option<Stepped<f64>>;
@@ -85,6 +85,34 @@ fn a_step_lasts_until_it_says_and_not_a_day_longer() {
                     assert!(!same(step.until), "figure {n} of {history:?} on {today}: {step:?}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn the_day_of_a_fall_is_found_whatever_the_curve() {
+    let curves: [(&str, fn(f64) -> f64); 5] = [
+        ("steep, then flat", |days| 0.9 / (1.0 + days / 3.0)),
+        ("slow", |days| 0.9 * (-days / 400.0).exp()),
+        ("in a line", |days| 0.9 - days / 4_000.0),
+        ("flat, then steep", |days| 0.9 - (days / 3_000.0).powi(4)),
+        ("hardly", |days| 0.9 - days / 1e9),
+    ];
+    for (name, curve) in curves {
+        for today in [0, 1, 7, 300, 2_000] {
+            let on = |day: Day| curve(f64::from(day));
+            let step = |figure: f64| (figure * 100.0).floor() / 100.0;
+            let floor = step(on(today));
+            let is_below = |day: Day| step(on(day)) != floor;
+            let first = (today + 1..=today + 3_660).find(|day| is_below(*day)).unwrap_or(today + 3_660);
+            let looks = std::cell::Cell::new(0);
+            let found = fall((today, on(today)), floor, |day| {
+                looks.set(looks.get() + 1);
+                (on(day), is_below(day))
+            });
+            let expected = if floor <= 0.0 { today + 3_660 } else { first };
+            assert_eq!(found, expected, "{name} from day {today}");
+            assert!(looks.get() <= 40, "{name} from day {today}: {} looks", looks.get());
         }
     }
 }

@@ -12,7 +12,7 @@ const BY_JOURNEY: &str = "journey";
 
 impl Life {
     /// Applies a decision; `false` when another evaluation came first, and then nothing of it is applied.
-    pub fn apply(&mut self, book: &Book, decision: &Decision, watch: &mut Watch<'_>) -> bool {
+    pub fn apply(&mut self, book: &Book, mut decision: Decision, watch: &mut Watch<'_>) -> bool {
         let mark = &self.snapshot.mark;
         let is_current = mark.seq == decision.seq;
         // A first evaluation has no instant to be told by: anything new overtakes it.
@@ -20,7 +20,7 @@ impl Life {
             return false;
         }
         let now = decision.now;
-        self.apply_phases(decision, watch);
+        self.apply_phases(&mut decision, watch);
         // What a guard moved to a later time is told with the guard's word, as of before the decision.
         let moved =
             decision.deliveries.iter().filter(|d| d.state == DeliveryState::Pending && d.due_at > now);
@@ -30,25 +30,25 @@ impl Life {
                 Permit::Go | Permit::Refuse(_) => None,
             })
             .collect();
-        for run in &decision.runs {
+        for run in decision.runs {
             self.apply_run(run, now, watch);
         }
-        for delivery in &decision.deliveries {
+        for delivery in decision.deliveries {
             if self.snapshot.deliveries.iter().any(|d| d.id == delivery.id) {
                 continue;
             }
             let reason = reasons.iter().find(|(id, _)| *id == delivery.id).map(|(_, reason)| *reason);
             match (delivery.state, reason) {
-                (DeliveryState::Pending, Some(reason)) => watch(now, Happening::Delayed(delivery, reason)),
+                (DeliveryState::Pending, Some(reason)) => watch(now, Happening::Delayed(&delivery, reason)),
                 (DeliveryState::Pending, None) => {}
-                (state, _) => watch(now, told(delivery, state)),
+                (state, _) => watch(now, told(&delivery, state)),
             }
-            self.snapshot.deliveries.push(delivery.clone());
+            self.snapshot.deliveries.push(delivery);
         }
-        for fresh in &decision.rewritten {
+        for fresh in decision.rewritten {
             let pending = |d: &&mut Delivery| d.id == fresh.id && d.state == DeliveryState::Pending;
             if let Some(delivery) = self.snapshot.deliveries.iter_mut().find(pending) {
-                delivery.clone_from(fresh);
+                *delivery = fresh;
             }
         }
         for change in &decision.withdrawals {
@@ -72,45 +72,45 @@ impl Life {
         true
     }
 
-    fn apply_phases(&mut self, decision: &Decision, watch: &mut Watch<'_>) {
+    fn apply_phases(&mut self, decision: &mut Decision, watch: &mut Watch<'_>) {
         if decision.rewrites_history {
             let lifecycle = decision.phase.as_ref().map(|p| &p.lifecycle);
             let lifecycle = lifecycle.or_else(|| decision.transitions.first().map(|t| &t.lifecycle));
             self.transitions.retain(|t| Some(&t.lifecycle) != lifecycle);
             watch(decision.now, Happening::HistoryRewritten);
         }
-        for transition in &decision.transitions {
+        for transition in std::mem::take(&mut decision.transitions) {
             if !self.transitions.iter().any(|t| t.id == transition.id) {
-                watch(decision.now, Happening::Moved(transition));
-                self.transitions.push(transition.clone());
+                watch(decision.now, Happening::Moved(&transition));
+                self.transitions.push(transition);
             }
         }
-        if let Some(phase) = &decision.phase {
-            self.snapshot.phase = Some(phase.clone());
+        if let Some(phase) = decision.phase.take() {
+            self.snapshot.phase = Some(phase);
         }
-        if let Some(segments) = &decision.segments {
-            self.snapshot.segments.clone_from(segments);
+        if let Some(segments) = decision.segments.take() {
+            self.snapshot.segments = segments;
         }
     }
 
-    fn apply_run(&mut self, run: &Run, now: At, watch: &mut Watch<'_>) {
+    fn apply_run(&mut self, run: Run, now: At, watch: &mut Watch<'_>) {
         let known = self.snapshot.runs.iter().position(|r| r.id == run.id);
         let (was_live, had_goal) = match known.map(|index| &self.snapshot.runs[index]) {
             Some(known) => (known.state == RunState::Live, reached_goal(known)),
             None => {
-                watch(now, Happening::Started(run));
+                watch(now, Happening::Started(&run));
                 (true, false)
             }
         };
-        if reached_goal(run) && !had_goal {
-            watch(now, Happening::GoalReached(run));
+        if reached_goal(&run) && !had_goal {
+            watch(now, Happening::GoalReached(&run));
         }
         if was_live && run.state == RunState::Ended {
-            watch(now, Happening::Ended(run));
+            watch(now, Happening::Ended(&run));
         }
         match known {
-            Some(index) => self.snapshot.runs[index].clone_from(run),
-            None => self.snapshot.runs.push(run.clone()),
+            Some(index) => self.snapshot.runs[index] = run,
+            None => self.snapshot.runs.push(run),
         }
     }
 

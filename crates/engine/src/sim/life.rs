@@ -84,7 +84,7 @@ impl Life {
         let decision = decide(book, &self.snapshot, self.now);
         self.decisions += 1;
         // Nobody else evaluates this life, so that the fence lets everything through.
-        self.apply(book, &decision, watch);
+        self.apply(book, decision, watch);
     }
 
     /// Hands over what is due and permitted, as one claim of the store does: all of it is judged before any is

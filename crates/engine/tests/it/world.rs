@@ -267,10 +267,10 @@ impl World {
                 assert!(delivery.due_at > decision.now, "a delay lies ahead");
             }
         };
-        assert!(self.life.apply(&self.book, &decision, &mut { fate }), "nobody else evaluated");
+        assert!(self.life.apply(&self.book, decision.clone(), &mut { fate }), "nobody else evaluated");
         // Applied twice it changes nothing: the fence refuses it.
         let applied = self.life.clone();
-        assert!(!self.life.apply(&self.book, &decision, &mut unwatched));
+        assert!(!self.life.apply(&self.book, decision.clone(), &mut unwatched));
         assert_eq!(self.life, applied);
         if decision.revisit_at.is_none_or(|at| at > self.now.plus_micros(1)) {
             let again = decide(&self.book, &self.snapshot, self.now);
@@ -280,7 +280,7 @@ impl World {
 
     /// Applies a decision; false when another evaluation came first.
     pub(crate) fn apply(&mut self, decision: &Decision) -> bool {
-        self.life.apply(&self.book, decision, &mut unwatched)
+        self.life.apply(&self.book, decision.clone(), &mut unwatched)
     }
 
     /// Hands over what is due and permitted, the earliest first.
