@@ -10,6 +10,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::{At, CustomerId, Merge, MergeId, bucket_of};
 
+use crate::apply::text;
 use crate::arg::{Stamp, args};
 use crate::error::{Result, StoreError};
 use crate::journeys::write_audit;
@@ -280,6 +281,19 @@ async fn lock_evaluation(tx: &mut Tx, customer: CustomerId) -> Result<Option<At>
     }
     let row: Option<(Option<Stamp>,)> = tx.rows(sql).await?.into_iter().next();
     Ok(row.and_then(|(at,)| at).map(|at| at.0))
+}
+
+/// Takes addresses and names out of what the merges of a customer remember: undone, they bring nobody's back.
+pub(crate) async fn lose_faces(tx: &mut Tx, customer: CustomerId) -> Result<()> {
+    let sql = "SELECT id, memory FROM merge WHERE winner = $1 OR loser = $1";
+    for (id, memory) in tx.fetch::<(Uuid, String)>(sql, args![customer]).await? {
+        let mut memory: Memory =
+            serde_json::from_str(&memory).map_err(|e| StoreError::unreadable("merge's memory", e))?;
+        if memory.before.lose_face() | memory.after.lose_face() {
+            tx.execute("UPDATE merge SET memory = $1 WHERE id = $2", args![text(&memory)?, id]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives a customer their evaluation row back, due now.

@@ -8,7 +8,7 @@ use zyklus_model::{At, CustomerId, bucket_of};
 
 use crate::arg::{Arg, args};
 use crate::error::{Result, StoreError};
-use crate::merge::folded_into;
+use crate::merge::{folded_into, lose_faces};
 use crate::tx::{CHUNK, Sql, Tx};
 
 /// The note that says from when on the past is known.
@@ -110,14 +110,20 @@ pub(crate) async fn known_from(tx: &mut Tx) -> Result<Option<At>> {
     row.map(|(text,)| text.parse().map_err(|e| StoreError::unreadable("instant", e))).transpose()
 }
 
-/// Takes a customer's addresses and names out of the past, and those of everybody folded into them: whoever is to be
-/// forgotten is forgotten there too. What they did stays, as it does in the present.
+/// Takes a customer's addresses and names out of the past and out of what merges remember, and those of everybody folded
+/// into them: whoever is to be forgotten is forgotten there too. What they did stays, as it does in the present.
 pub(crate) async fn forget(tx: &mut Tx, customer: CustomerId) -> Result<()> {
     for one in folded_into(tx, customer).await? {
+        lose_faces(tx, one).await?;
         let its = args![bucket_of(one), one];
-        let sql = "UPDATE customer_past SET email = NULL, phone = NULL, first_name = NULL, last_name = NULL, \
-                   attributes = '{}' WHERE bucket = $1 AND id = $2";
-        tx.execute(sql, its.clone()).await?;
+        let bare = "SET email = NULL, phone = NULL, first_name = NULL, last_name = NULL, attributes = '{}'";
+        // Who was folded in still has a row in the present, too.
+        let tables: &[_] = if one == customer { &["customer_past"] } else { &["customer", "customer_past"] };
+        for table in tables {
+            let mut sql = Sql::new(tx.dialect(), &format!("UPDATE {table} {bare} WHERE bucket = "));
+            sql.bind(bucket_of(one)).push(" AND id = ").bind(one);
+            tx.run(sql).await?;
+        }
         tx.execute("DELETE FROM identity_past WHERE bucket = $1 AND customer_id = $2", its).await?;
     }
     Ok(())

@@ -31,6 +31,15 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
+    /// Takes out what tells who somebody is; says whether there was anything.
+    pub(crate) fn lose_face(&mut self) -> bool {
+        let Profile { email, phone, first_name, last_name, attributes, .. } = self;
+        let words = [email, phone, first_name, last_name];
+        let had = words.into_iter().filter_map(Option::take).count() > 0 || !attributes.is_empty();
+        attributes.clear();
+        had
+    }
+
     /// What a record says, cleaned.
     pub(crate) fn of(record: &CustomerRecord, email: Option<&Email>) -> Self {
         let word = |text: &Option<String>| {
@@ -193,10 +202,7 @@ impl Person {
     /// No shop knows them any more: what tells who they are goes, so nobody can write to them either. Language, country
     /// and time zone stay with the facts.
     pub(crate) fn lose_face(&mut self) {
-        let Profile { email, phone, first_name, last_name, attributes, .. } = &mut self.profile;
-        let words = [email, phone, first_name, last_name];
-        let had = words.into_iter().filter_map(Option::take).count() > 0 || !attributes.is_empty();
-        attributes.clear();
+        let had = self.profile.lose_face();
         self.note(had);
     }
 

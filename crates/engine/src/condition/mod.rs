@@ -40,6 +40,8 @@ pub use reference::reference_markdown;
 pub use schema::{FIELDS, FieldId, FieldSet, FieldSpec, Group, Moves, Type};
 pub use value::Value;
 
+use motion::Comparison;
+
 /// Where a condition stands, which decides what it can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
@@ -171,6 +173,30 @@ impl Condition {
     /// The value of every sub-expression now.
     pub fn explain<F: Fields + ?Sized>(&self, fields: &F, now: At) -> Explained {
         self.0.explain(fields, now)
+    }
+
+    /// The only name an event can have if the condition is to hold, where it asks for one: `event.name == "order.placed"`,
+    /// alone or before `&&`. With any other it is false, whatever comes to pass.
+    pub(crate) fn event_name(&self) -> Option<&str> {
+        let tree = &*self.0.tree;
+        let asked = |id: ast::NodeId| {
+            let ast::Op::Compare { how: Comparison::Equal, left, right, .. } = &tree.node(id).op else {
+                return None;
+            };
+            match (&tree.node(*left).op, &tree.node(*right).op) {
+                (ast::Op::Entry(FieldId::Event, path), ast::Op::Literal(Value::Text(name)))
+                | (ast::Op::Literal(Value::Text(name)), ast::Op::Entry(FieldId::Event, path))
+                    if matches!(&**path, [key] if **key == *"name") =>
+                {
+                    Some(&**name)
+                }
+                _ => None,
+            }
+        };
+        match &tree.root().op {
+            ast::Op::All(terms) => terms.iter().find_map(|term| asked(*term)),
+            _ => asked(tree.root_id()),
+        }
     }
 
     /// The text it was parsed from.

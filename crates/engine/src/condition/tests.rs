@@ -469,3 +469,33 @@ fn reasons_for_people_write_instants_as_asked_and_are_cut_where_they_get_long() 
     // All of it is there for whoever wants it.
     assert_eq!(deep.to_string().lines().count(), 21);
 }
+
+#[test]
+fn a_condition_says_which_event_alone_can_meet_it() {
+    for (text, name) in [
+        ("event.name == 'order.placed'", Some("order.placed")),
+        ("'order.placed' == event.name", Some("order.placed")),
+        ("event.total > 10.0 && event.name == 'order.placed' && key == event.order_id", Some("order.placed")),
+        ("event.name == 'a' || event.name == 'b'", None),
+        ("event.name != 'a'", None),
+        ("!(event.name == 'a')", None),
+        ("event.name in ['a']", None),
+        ("event.kind == 'a'", None),
+        ("event.name == key", None),
+        ("orders.count > 0", None),
+    ] {
+        let condition = Condition::parse(text, Scope::Goal).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(condition.event_name(), name, "{text}");
+        let Some(name) = name else { continue };
+        let of = |name: &str| {
+            let given = Given::default()
+                .with("event.name", Value::text(name))
+                .with("event.total", Value::Double(20.0))
+                .with("key", Value::text("7"))
+                .with("event.order_id", Value::text("7"));
+            condition.eval(&given, now())
+        };
+        assert!(of(name).value, "{text}");
+        assert_eq!(of("other"), Verdict { value: false, revisit_at: None }, "{text}");
+    }
+}

@@ -12,6 +12,9 @@ use super::{Outlook, Stepped, day_of, fall, start_of};
 /// One thing to ask of an outlook.
 type Figure = fn(&Outlook<'_>) -> Option<Stepped<f64>>;
 
+/// A figure after so many days.
+type Curve = fn(f64) -> f64;
+
 /// Customers who order at rates of their own and leave some time, the same every time.
 fn histories(customers: u64) -> Vec<History> {
     let mut state = 7u64;
@@ -91,7 +94,7 @@ fn a_step_lasts_until_it_says_and_not_a_day_longer() {
 
 #[test]
 fn the_day_of_a_fall_is_found_whatever_the_curve() {
-    let curves: [(&str, fn(f64) -> f64); 5] = [
+    let curves: [(&str, Curve); 5] = [
         ("steep, then flat", |days| 0.9 / (1.0 + days / 3.0)),
         ("slow", |days| 0.9 * (-days / 400.0).exp()),
         ("in a line", |days| 0.9 - days / 4_000.0),

@@ -430,6 +430,21 @@ fn going_back_to_shadow_takes_back_what_has_not_gone_yet() {
 }
 
 #[test]
+fn what_began_in_the_shadow_is_held_out_by_nobody_when_it_is_tested() {
+    let text = "steps = [{ send = \"one\" }, { wait = \"5d\" }, { send = \"two\" }]";
+    let mut world = with(&format!("mode = \"shadow\"\n{text}"));
+    world.event("go", json!({}));
+    let active_from = world.book.active_from.clone();
+    world.book = with(&format!("mode = \"test\"\n{text}")).book;
+    world.book.active_from = active_from;
+    world.book.settings.test_recipients.insert("somebody@example.com".into());
+    world.go("2026-03-12T10:00:00+01:00");
+    assert_eq!(world.sent(), Vec::<String>::new(), "it still only shows what it would do");
+    assert_eq!(refused(&world, "one"), (DeliveryState::Shadow, None));
+    assert_eq!(refused(&world, "two"), (DeliveryState::Shadow, None));
+}
+
+#[test]
 fn test_mode_writes_to_test_recipients_only_and_calls_nobody() {
     for (recipient, sent) in
         [("somebody@example.com", vec!["one 03-02 10:00"]), ("other@example.com", vec![])]

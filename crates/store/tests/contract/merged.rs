@@ -9,11 +9,15 @@ use zyklus_store::{AttemptEnd, Judgement, Store};
 
 use crate::common::Bed;
 use crate::decide::{claim_all, completion, judge, mail, phase, quiet, request};
-use crate::make::{account, customer, everybody, minute, of_order, only, order, take_live, verified};
+use crate::make::{
+    account, customer, deleted, everybody, minute, of_order, only, order, take_live, verified,
+};
+use crate::parity::{Dump, dump};
 
 on_both![
     completion_that_waits_for_a_merge_is_not_lost,
     undone_merge_gives_the_phase_back,
+    whoever_is_forgotten_is_forgotten_by_merges_too,
     decision_on_both_is_stale_once_they_are_two,
     first_decision_on_both_is_stale_once_they_are_two,
     try_claimed_while_a_merge_is_undone_stays_with_its_delivery,
@@ -34,6 +38,30 @@ async fn merge(store: &Store, minutes: i64) {
 
 async fn merge_of(store: &Store) -> MergeId {
     store.merges(only(store).await.customer.id).await.unwrap().remove(0).id
+}
+
+async fn whoever_is_forgotten_is_forgotten_by_merges_too(bed: Bed) {
+    let store = &bed.store;
+    for (id, minutes) in [("1", 0), ("2", 1)] {
+        let mut ann = customer(verified(id, &format!("ann{id}@example.com")));
+        (ann.first_name, ann.phone) = (Some("Ann".into()), Some(format!("+49 40 123456{id}")));
+        ann.attributes.insert("standing".into(), "cox".into());
+        take_live(store, "a", minutes, vec![Record::Customer(ann)]).await;
+    }
+    // The second is found to be the first.
+    take_live(store, "a", 2, vec![Record::Customer(customer(verified("2", "ann1@example.com")))]).await;
+    let merge = merge_of(store).await;
+    let told = |rows: &Dump| {
+        let words = ["example.com", "+49", "Ann", "cox"];
+        let all = rows.iter().flat_map(|(table, rows)| rows.iter().map(move |row| format!("{table}: {row}")));
+        all.filter(|row| words.iter().any(|word| row.contains(word))).collect::<Vec<_>>()
+    };
+    assert!(told(&dump(&bed).await).iter().any(|row| row.starts_with("merge: ")), "a merge remembers both");
+    take_live(store, "a", 3, vec![deleted("customer", "1"), deleted("customer", "2")]).await;
+    assert_eq!(told(&dump(&bed).await), [""; 0]);
+    store.unmerge(merge, "test", minute(4)).await.unwrap();
+    assert_eq!(everybody(store).await.len(), 2, "they are two again, and nobody knows who");
+    assert_eq!(told(&dump(&bed).await), [""; 0]);
 }
 
 /// Waits until so many sessions of this database wait for a lock.
