@@ -12,7 +12,7 @@ use zyklus_model::{
 
 use crate::book::Book;
 use crate::condition::{FieldId, Fields, FunctionId, Timed, Value};
-use crate::outlook::Outlook;
+use crate::outlook::{Falling, Outlook};
 use crate::playbook::SENT_BEFORE;
 
 mod predictions;
@@ -512,6 +512,17 @@ impl Fields for View<'_> {
             _ => Value::Absent,
         };
         found.into()
+    }
+
+    fn falling(&self, id: FieldId, limit: f64, or_at: bool, _now: At) -> Option<Timed> {
+        let (which, per) = match id {
+            FieldId::PredictionPOrder => (Falling::Chance, 1.0),
+            FieldId::PredictionPOrder365d => (Falling::ChanceInAYear, 1.0),
+            FieldId::PredictionOrders365d => (Falling::OrdersInAYear, 1.0),
+            FieldId::CustomerValueExpected => (Falling::Value, self.scale),
+            _ => return None,
+        };
+        self.falls_past(which, limit, or_at, per)
     }
 
     fn call(&self, function: FunctionId, arguments: &[Value], now: At) -> Timed {

@@ -60,6 +60,19 @@ pub(crate) struct Stepped<T> {
     pub(crate) until: Day,
 }
 
+/// What falls from day to day while no order comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Falling {
+    /// The chance of an order within the shop's horizon.
+    Chance,
+    /// The same within a year.
+    ChanceInAYear,
+    /// Expected orders within a year.
+    OrdersInAYear,
+    /// What the orders of a year are worth today, in minor units.
+    Value,
+}
+
 /// One customer on one day. Each figure is computed once: conditions of several phases ask for the same.
 #[derive(Debug)]
 pub(crate) struct Outlook<'b> {
@@ -88,27 +101,22 @@ impl<'b> Outlook<'b> {
 
     /// The chance of an order within the shop's horizon, in hundredths.
     pub(crate) fn chance(&self) -> Option<Stepped<f64>> {
-        *self.chance.get_or_init(|| self.chance_within(self.learned.horizon))
+        *self.chance.get_or_init(|| self.falling(Falling::Chance))
     }
 
     /// The same within a year.
     pub(crate) fn chance_in_a_year(&self) -> Option<Stepped<f64>> {
-        *self.chance_in_a_year.get_or_init(|| self.chance_within(a_year()))
-    }
-
-    fn chance_within(&self, span: Span) -> Option<Stepped<f64>> {
-        self.falling(|rfm| Some(self.learned.any_order(rfm, span)), hundredth)
+        *self.chance_in_a_year.get_or_init(|| self.falling(Falling::ChanceInAYear))
     }
 
     /// Expected orders within a year, in two digits.
     pub(crate) fn orders_in_a_year(&self) -> Option<Stepped<f64>> {
-        let expected = |rfm: &Rfm| Some(self.learned.purchase.model.expected_orders(rfm, a_year()));
-        *self.orders.get_or_init(|| self.falling(expected, two_digits))
+        *self.orders.get_or_init(|| self.falling(Falling::OrdersInAYear))
     }
 
     /// What the orders of a year are worth today, in minor units, in two digits.
     pub(crate) fn value(&self) -> Option<Stepped<f64>> {
-        *self.value.get_or_init(|| self.falling(|rfm| self.learned.value(rfm), two_digits))
+        *self.value.get_or_init(|| self.falling(Falling::Value))
     }
 
     /// Of 100 waits, how many are shorter than the one going on.
@@ -122,20 +130,54 @@ impl<'b> Outlook<'b> {
         })
     }
 
-    /// A figure that falls from day to day while no order comes, rounded down to its step.
-    fn falling(
-        &self,
-        figure: impl Fn(&Rfm) -> Option<f64>,
-        step: impl Fn(f64) -> f64,
-    ) -> Option<Stepped<f64>> {
-        let on = |day| self.history.rfm(day).and_then(|rfm| figure(&rfm));
-        let figure = on(self.today)?;
-        let value = step(figure);
-        let until = fall((self.today, figure), value, |day| {
-            let figure = on(day);
-            (figure.unwrap_or_default(), figure.map(&step) != Some(value))
-        });
+    /// A figure as it is told on a day, and exactly.
+    fn on(&self, which: Falling, day: Day) -> Option<(f64, f64)> {
+        let rfm = &self.history.rfm(day)?;
+        let learned = self.learned;
+        let exact = match which {
+            Falling::Chance => learned.any_order(rfm, learned.horizon),
+            Falling::ChanceInAYear => learned.any_order(rfm, a_year()),
+            Falling::OrdersInAYear => learned.purchase.model.expected_orders(rfm, a_year()),
+            Falling::Value => learned.value(rfm)?,
+        };
+        let told = match which {
+            Falling::Chance | Falling::ChanceInAYear => hundredth(exact),
+            Falling::OrdersInAYear | Falling::Value => two_digits(exact),
+        };
+        Some((told, exact))
+    }
+
+    fn falling(&self, which: Falling) -> Option<Stepped<f64>> {
+        let (value, exact) = self.on(which, self.today)?;
+        // Nothing falls below zero.
+        let until = if value <= 0.0 {
+            self.today + FURTHEST
+        } else {
+            fall((self.today, exact), value, |day| match self.on(which, day) {
+                Some((told, exact)) => (exact, told != value),
+                None => (0.0, true),
+            })
+        };
         Some(Stepped { value, until })
+    }
+
+    /// A figure as it is told, and the first later day on which `is_past` holds of it; none if it does today, and ten
+    /// years later if it does not until then. What is past stays past as the figure falls; it is so at about `limit`.
+    pub(crate) fn falls_past(
+        &self,
+        which: Falling,
+        limit: f64,
+        is_past: impl Fn(f64) -> bool,
+    ) -> Option<(f64, Option<Day>)> {
+        let (value, exact) = self.on(which, self.today)?;
+        if is_past(value) {
+            return Some((value, None));
+        }
+        let day = fall((self.today, exact), limit, |day| match self.on(which, day) {
+            Some((told, exact)) => (exact, is_past(told)),
+            None => (0.0, true),
+        });
+        Some((value, Some(day)))
     }
 }
 
@@ -146,9 +188,6 @@ impl<'b> Outlook<'b> {
 /// between two that lie on either side of it, in turn with a neighbour of the last and the middle.
 fn fall(today: (Day, f64), floor: f64, on: impl Fn(Day) -> (f64, bool)) -> Day {
     let end = today.0 + FURTHEST;
-    if floor <= 0.0 {
-        return end;
-    }
     let (mut above, mut below) = (today, None);
     let (mut day, mut tries) = (today.0 + 1, 0);
     loop {

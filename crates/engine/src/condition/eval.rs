@@ -224,7 +224,15 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
         let Op::Compare { how, left, right, as_text } = &self.tree.node(id).op else {
             return (Timed::constant(Value::Absent), false);
         };
-        let (left, right) = (self.node(*left, items), self.node(*right, items));
+        let (left_id, right_id) = (*left, *right);
+        let right = self.node(right_id, items);
+        if let Some(turns) = self.falling(left_id, *how, &right) {
+            return (turns, false);
+        }
+        let left = self.node(left_id, items);
+        if let Some(turns) = self.falling(right_id, how.mirrored(), &left) {
+            return (turns, false);
+        }
         let holds = match (how, as_text) {
             (Comparison::Equal, true) => left.value.equals_as_text(&right.value),
             (Comparison::NotEqual, true) => !left.value.equals_as_text(&right.value),
@@ -236,6 +244,24 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
             turning(*how, &left, &right, self.now)
         };
         (flag(holds, motion), exact)
+    }
+
+    /// A field that only falls compared with a number: due when it comes below, not at every step on the way.
+    fn falling(&self, figure: NodeId, how: Comparison, other: &Timed) -> Option<Timed> {
+        let Op::Field(field) = self.tree.node(figure).op else { return None };
+        let limit = match other.value {
+            Value::Int(whole) => whole as f64,
+            Value::Double(number) => number,
+            _ => return None,
+        };
+        let or_at = match how {
+            Comparison::Less | Comparison::GreaterOrEqual => false,
+            Comparison::LessOrEqual | Comparison::Greater => true,
+            Comparison::Equal | Comparison::NotEqual => return None,
+        };
+        let figure = self.fields.falling(field, limit, or_at, self.now)?;
+        let motion = figure.motion.join(other.motion, self.now).coarse(self.now);
+        Some(flag(how.holds(&figure.value, &other.value), motion))
     }
 
     fn contained(&self, item: NodeId, list: NodeId, as_text: bool, items: Option<&Items<'_>>) -> Timed {

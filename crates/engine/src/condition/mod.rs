@@ -92,6 +92,13 @@ pub trait Fields {
     /// The value of a function. As many arguments as [`FunctionSpec::params`]; an argument of another type than declared can occur
     /// when it came out of an event, and is answered with [`Value::Absent`].
     fn call(&self, function: FunctionId, arguments: &[Value], now: At) -> Timed;
+
+    /// A number that only falls while nothing is recorded, to be compared with a limit: its value, and until when it stays on
+    /// its side of it. That is below it or not; with `or_at`, at most as great or not. `None` for every other field, and while
+    /// it is not known: then it is read with [`Fields::field`].
+    fn falling(&self, _id: FieldId, _limit: f64, _or_at: bool, _now: At) -> Option<Timed> {
+        None
+    }
 }
 
 /// What an evaluation found.

@@ -195,7 +195,7 @@ impl Comparison {
     }
 
     /// The same comparison with its sides swapped.
-    fn mirrored(self) -> Self {
+    pub(super) fn mirrored(self) -> Self {
         match self {
             Comparison::Equal => Comparison::Equal,
             Comparison::NotEqual => Comparison::NotEqual,

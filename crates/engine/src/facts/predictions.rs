@@ -8,7 +8,7 @@ use zyklus_model::At;
 use super::View;
 use crate::book::counting;
 use crate::condition::{Timed, Value};
-use crate::outlook::{Outlook, Stepped, bought, day_of, start_of};
+use crate::outlook::{Falling, Outlook, Stepped, bought, day_of, start_of};
 
 pub(super) fn whole_days(length: Option<Length>) -> Value {
     length.map_or(Value::Absent, |length| Value::Int(length.as_days().round() as i64))
@@ -34,6 +34,17 @@ impl<'s> View<'s> {
     pub(super) fn learned_value(&self, value: impl FnOnce(&'s Learned) -> Value) -> Timed {
         let (learned, next) = self.learned();
         Timed::until(learned.map_or(Value::Absent, value), next)
+    }
+
+    /// Something that falls from day to day, and until when it stays on its side of a limit. `per` is how many of its units
+    /// are one of the limit's.
+    pub(super) fn falls_past(&self, which: Falling, limit: f64, or_at: bool, per: f64) -> Option<Timed> {
+        let zone = &self.book?.settings.zone;
+        let is_past = |told: f64| if or_at { told / per <= limit } else { told / per < limit };
+        let (told, day) = self.outlook()?.falls_past(which, limit * per, is_past)?;
+        let next = self.learned().1;
+        let turns = day.map(|day| start_of(day, zone));
+        Some(Timed::until(Value::maybe_double(Some(told / per)), next.into_iter().chain(turns).min()))
     }
 
     /// Something that moves from day to day.

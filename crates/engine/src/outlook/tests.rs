@@ -7,7 +7,7 @@ use zyklus_insight::purchase::fit::{Budget, Kind};
 use zyklus_insight::rfm::{Day, History};
 use zyklus_model::At;
 
-use super::{Outlook, Stepped, day_of, fall, start_of};
+use super::{Falling, Outlook, Stepped, day_of, fall, start_of};
 
 /// One thing to ask of an outlook.
 type Figure = fn(&Outlook<'_>) -> Option<Stepped<f64>>;
@@ -113,9 +113,42 @@ fn the_day_of_a_fall_is_found_whatever_the_curve() {
                 looks.set(looks.get() + 1);
                 (on(day), is_below(day))
             });
-            let expected = if floor <= 0.0 { today + 3_660 } else { first };
-            assert_eq!(found, expected, "{name} from day {today}");
+            assert_eq!(found, first, "{name} from day {today}");
             assert!(looks.get() <= 40, "{name} from day {today}: {} looks", looks.get());
+        }
+    }
+}
+
+#[test]
+fn a_comparison_is_told_the_day_it_turns() {
+    let learned = learned(2_000);
+    let figures: [(Falling, Figure, [f64; 4]); 4] = [
+        (Falling::Chance, |o| o.chance(), [0.0, 0.05, 0.123, 0.9]),
+        (Falling::ChanceInAYear, |o| o.chance_in_a_year(), [0.0, 0.05, 0.5, 1.0]),
+        (Falling::OrdersInAYear, |o| o.orders_in_a_year(), [0.0, 0.012, 0.5, 3.0]),
+        (Falling::Value, |o| o.value(), [0.0, 120.0, 2_500.0, 1e6]),
+    ];
+    for history in [&[0][..], &[0, 30], &[0, 5, 11, 20, 300]] {
+        let orders: Vec<(Day, i64)> = history.iter().map(|day| (*day, 2_500)).collect();
+        let on = |day| Outlook::new(&learned, orders.clone(), day).unwrap();
+        let last = *history.last().unwrap();
+        for today in [last, last + 3, last + 90, last + 400] {
+            for (which, figure, limits) in figures {
+                let told = |day| figure(&on(day)).unwrap().value;
+                for (limit, or_at) in limits.into_iter().flat_map(|limit| [(limit, false), (limit, true)]) {
+                    let is_past = |told: f64| if or_at { told <= limit } else { told < limit };
+                    let (value, day) = on(today).falls_past(which, limit, is_past).unwrap();
+                    assert_eq!(value, told(today));
+                    let case = format!("{which:?} of {history:?} on {today}: {value}, {limit}, {or_at}");
+                    let Some(day) = day else {
+                        assert!(is_past(value), "{case}");
+                        continue;
+                    };
+                    assert!(!is_past(value) && day > today, "{case}: {day}");
+                    assert!(!is_past(told(day - 1)), "{case}: {day} is late");
+                    assert!(is_past(told(day)) || day == today + 3_660, "{case}: {day} is early");
+                }
+            }
         }
     }
 }
