@@ -1,4 +1,4 @@
-//! The benchmarks: measures, compares with a peer in the same run where there is one, and prints one table. What
+//! The benchmarks: measures, compares with a peer in the same run where there is one, and prints a table. What
 //! misses its bound is said and is no failure; not being able to measure is one. Asserts nothing about time.
 //!
 //! `cargo xtask bench`; `ZYKLUS_BENCH_SMALL=1` for a quick run that shows only that everything can be measured;

@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, civil::Date};
 use sha2::{Digest, Sha256};
 use zyklus_model::{
-    At, Channel, ConsentState, Delivery, DeliveryKind, GuardReason, Holdout, LegalBasis, Purpose, Run,
-    RunEnd, RunState, Snapshot,
+    At, Channel, ConsentState, Delivery, DeliveryKind, GuardReason, LegalBasis, Purpose, Run, RunEnd,
+    RunState, Snapshot,
 };
 
 use crate::book::Book;
@@ -47,10 +47,8 @@ pub fn refuses(book: &Book, snapshot: &Snapshot, delivery: &Delivery, now: At) -
         return late();
     }
     let channel = delivery.channel.unwrap_or(Channel::Email);
-    let held = || match meets(book, snapshot, book.journey(&delivery.journey), delivery.purpose)? {
-        Holdout::Global => Some(GuardReason::GlobalHoldout),
-        Holdout::Journey => Some(GuardReason::JourneyHoldout),
-    };
+    let held =
+        || meets(book, snapshot, book.journey(&delivery.journey), delivery.purpose).map(GuardReason::from);
     lawful(book, snapshot, channel, delivery.purpose, now).or_else(held).or_else(late)
 }
 

@@ -153,10 +153,7 @@ impl<'b> Outlook<'b> {
         let until = if value <= 0.0 {
             self.today + FURTHEST
         } else {
-            fall((self.today, exact), value, |day| match self.on(which, day) {
-                Some((told, exact)) => (exact, told != value),
-                None => (0.0, true),
-            })
+            self.first_past(which, exact, value, |told| told != value)
         };
         Some(Stepped { value, until })
     }
@@ -173,16 +170,20 @@ impl<'b> Outlook<'b> {
         if is_past(value) {
             return Some((value, None));
         }
-        let day = fall((self.today, exact), limit, |day| match self.on(which, day) {
+        Some((value, Some(self.first_past(which, exact, limit, is_past))))
+    }
+
+    /// The first day after today on which `is_past` holds of a figure that is `exact` today.
+    fn first_past(&self, which: Falling, exact: f64, limit: f64, is_past: impl Fn(f64) -> bool) -> Day {
+        fall((self.today, exact), limit, |day| match self.on(which, day) {
             Some((told, exact)) => (exact, is_past(told)),
             None => (0.0, true),
-        });
-        Some((value, Some(day)))
+        })
     }
 }
 
-/// The first day after `today` on which a figure that falls from day to day lies below `floor`, the step it stands in
-/// today; ten years later at the latest. `on` tells the figure of a day, and whether it lies below.
+/// The first day after `today` on which a figure that falls from day to day is below, where that begins at about `floor`;
+/// ten years later at the latest. `on` tells the figure of a day, and whether it is below.
 ///
 /// It is looked for where a straight line says, since every look costs a forecast: ahead of the days looked at, then
 /// between two that lie on either side of it, in turn with a neighbour of the last and the middle.

@@ -477,10 +477,7 @@ impl<'a> Asker<'a> {
             _ => None,
         })?;
         let channel: Channel = send.channel;
-        let held = || match meets(self.book, self.snapshot, Some(journey), send.purpose)? {
-            Holdout::Global => Some(GuardReason::GlobalHoldout),
-            Holdout::Journey => Some(GuardReason::JourneyHoldout),
-        };
+        let held = || meets(self.book, self.snapshot, Some(journey), send.purpose).map(GuardReason::from);
         lawful(self.book, self.snapshot, channel, send.purpose, self.now).or_else(held)
     }
 

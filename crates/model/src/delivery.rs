@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::{Channel, Purpose, words};
 use crate::id::{AttemptId, CustomerId, DeliveryId, RunId};
+use crate::journey::Holdout;
 use crate::time::At;
 
 words! {
@@ -121,6 +122,15 @@ words! {
         Over = "over",
         /// Not one of the test recipients.
         TestMode = "test_mode",
+    }
+}
+
+impl From<Holdout> for GuardReason {
+    fn from(held: Holdout) -> Self {
+        match held {
+            Holdout::Global => GuardReason::GlobalHoldout,
+            Holdout::Journey => GuardReason::JourneyHoldout,
+        }
     }
 }
 

@@ -385,7 +385,7 @@ pub struct ReceiptRecord {
 /// Something is gone from the system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeletedRecord {
-    /// `customer`, `order`, `cart`, `product` or `feedback`.
+    /// `customer`, `order`, `cart`, `product`, `coupon` or `feedback`.
     pub kind: String,
     /// Its id in the system.
     pub external_id: String,

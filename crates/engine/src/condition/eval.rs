@@ -39,11 +39,7 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
         let now = self.now;
         match &self.tree.node(id).op {
             Op::Literal(value) => Timed::constant(value.clone()),
-            Op::Field(field) => {
-                let mut timed = self.fields.field(*field, now);
-                self.type_flag(id, &mut timed);
-                timed
-            }
+            Op::Field(field) => self.typed(id, self.fields.field(*field, now)),
             Op::Entry(map, path) => self.fields.entry(*map, path, now),
             Op::EntryAt(map, name) => {
                 let name = self.node(*name, items);
@@ -71,15 +67,9 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                 Timed { value, motion: of.motion.join(key.motion, now).coarse(now) }
             }
             Op::Call(function, _, Some(literals)) => {
-                let mut timed = self.fields.call(*function, literals, now);
-                self.type_flag(id, &mut timed);
-                timed
+                self.typed(id, self.fields.call(*function, literals, now))
             }
-            Op::Call(function, arguments, None) => {
-                let mut timed = self.call(*function, arguments, items);
-                self.type_flag(id, &mut timed);
-                timed
-            }
+            Op::Call(function, arguments, None) => self.typed(id, self.call(*function, arguments, items)),
             Op::All(terms) => self.logic(terms, false, items),
             Op::Any(terms) => self.logic(terms, true, items),
             Op::Not(inner) => {
@@ -176,10 +166,11 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
     }
 
     /// A flag that is absent is false; the count of a host that does not count is taken as it is.
-    fn type_flag(&self, id: NodeId, timed: &mut Timed) {
+    fn typed(&self, id: NodeId, mut timed: Timed) -> Timed {
         if timed.value.is_absent() && self.tree.node(id).kind == Type::Bool {
             timed.value = Value::Bool(false);
         }
+        timed
     }
 
     fn call(&self, function: FunctionId, arguments: &[NodeId], items: Option<&Items<'_>>) -> Timed {

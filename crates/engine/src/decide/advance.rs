@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json};
 use zyklus_model::{
-    At, Delivery, DeliveryId, DeliveryKind, DeliveryState, GuardReason, Holdout, Purpose, Run, RunEnd,
-    RunState, TagChange,
+    At, Delivery, DeliveryId, DeliveryKind, DeliveryState, GuardReason, Purpose, Run, RunEnd, RunState,
+    TagChange,
 };
 
 use super::Work;
@@ -301,10 +301,7 @@ impl Work<'_> {
             (_, _, Some(reason)) => Some(reason),
             (_, Some(reason), None) => Some(Some(reason)),
             // A run that only shows what it would do has no other reason, whatever the mode is by now (rule R19).
-            (None, None, None) => run.ghost.then_some(run.held.map(|held| match held {
-                Holdout::Global => GuardReason::GlobalHoldout,
-                Holdout::Journey => GuardReason::JourneyHoldout,
-            })),
+            (None, None, None) => run.ghost.then_some(run.held.map(GuardReason::from)),
         };
         if let Some(reason) = recorded {
             // When it would have gone: with the end of quiet hours it has waited for so far, and late where it is looked
