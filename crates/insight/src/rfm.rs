@@ -11,6 +11,8 @@ mod history;
 pub use columns::{ColumnsError, summarise};
 pub use history::History;
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use crate::span::Span;
@@ -140,19 +142,20 @@ impl Rfm {
 struct Tally {
     first: Day,
     last: Day,
-    repeats: u32,
+    /// Days on which something was bought, the first one among them.
+    purchases: NonZeroU32,
     minor: i64,
 }
 
 impl Tally {
     fn first(day: Day) -> Self {
-        Self { first: day, last: day, repeats: 0, minor: 0 }
+        Self { first: day, last: day, purchases: NonZeroU32::MIN, minor: 0 }
     }
 
     /// One more order, not before the last one.
     fn push(&mut self, day: Day, minor: i64) {
         if day != self.first {
-            self.repeats += u32::from(day != self.last);
+            self.purchases = self.purchases.saturating_add(u32::from(day != self.last));
             self.minor = self.minor.saturating_add(minor);
         }
         self.last = day;
@@ -160,8 +163,9 @@ impl Tally {
 
     fn rfm(&self, until: Day) -> Rfm {
         let days = |to: Day| Span::of_days(to.abs_diff(self.first));
-        let spend = (self.repeats > 0).then(|| self.minor as f64 / f64::from(self.repeats));
-        Rfm { repeats: self.repeats, recency: days(self.last), age: days(until), spend }
+        let repeats = self.purchases.get() - 1;
+        let spend = (repeats > 0).then(|| self.minor as f64 / f64::from(repeats));
+        Rfm { repeats, recency: days(self.last), age: days(until), spend }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The summaries of all customers at once, out of columns: what a nightly job reads of ten million orders.
 //!
-//! Orders may come in any order. Never holds more than one copy of the columns, and none when they come sorted.
+//! Orders may come in any order: those sorted by customer need one pass, those day by day, as a shop exports them, a place
+//! for each customer and one pass, all others are moved and sorted. Beside what it gives back it takes at most 48 bytes an
+//! order, and none when they come sorted by customer.
 
 use super::{Day, Rfm, Tally};
 
@@ -24,6 +26,9 @@ pub enum ColumnsError {
 /// Orders are first told apart by so many of the highest bits of their customers' keys: more groups than that, and moving
 /// orders into them costs more than sorting them.
 const GROUP_BITS: u32 = 10;
+
+/// With up to so many keys per order, most of them may be nobody's, each key is given a place.
+const PLACES_PER_ORDER: usize = 2;
 
 /// An order on its way to its customer.
 #[derive(Clone, Copy, Default)]
@@ -52,6 +57,10 @@ pub fn summarise(
     if pairs.clone().zip(pairs.skip(1)).all(|(one, next)| one <= next) {
         return Ok(in_order(customers, days, minors, until));
     }
+    let largest = customers.iter().copied().max().unwrap_or(0) as usize;
+    if largest / PLACES_PER_ORDER < customers.len() && days.is_sorted() {
+        return Ok(day_by_day(customers, days, minors, until, largest));
+    }
     Ok(gathered(customers, days, minors, until))
 }
 
@@ -72,6 +81,31 @@ fn in_order(customers: &[u32], days: &[Day], minors: &[i64], until: Day) -> Vec<
         }
     }
     found.extend(current.map(|(key, tally)| (key, tally.rfm(until))));
+    found
+}
+
+/// For columns sorted by day whose keys are close enough together for a place each.
+fn day_by_day(
+    customers: &[u32],
+    days: &[Day],
+    minors: &[i64],
+    until: Day,
+    largest: usize,
+) -> Vec<(u32, Rfm)> {
+    let ended = days.partition_point(|day| *day <= until);
+    let mut tallies: Vec<Option<Tally>> = vec![None; largest + 1];
+    let mut ordered = 0;
+    for ((&customer, &day), &minor) in customers.iter().zip(days).zip(minors).take(ended) {
+        match &mut tallies[customer as usize] {
+            Some(tally) => tally.push(day, minor),
+            place @ None => {
+                *place = Some(Tally::first(day));
+                ordered += 1;
+            }
+        }
+    }
+    let mut found = Vec::with_capacity(ordered);
+    found.extend((0..).zip(tallies).filter_map(|(customer, tally)| Some((customer, tally?.rfm(until)))));
     found
 }
 

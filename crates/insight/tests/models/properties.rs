@@ -98,9 +98,12 @@ proptest! {
         }
         let mut sorted = orders.clone();
         sorted.sort_unstable();
+        let mut day_by_day = shuffled.clone();
+        day_by_day.sort_by_key(|order| order.1);
         let found = columns(&orders);
         prop_assert_eq!(&found, &columns(&shuffled));
         prop_assert_eq!(&found, &columns(&sorted));
+        prop_assert_eq!(&found, &columns(&day_by_day));
         // One customer after the other.
         let mut streamed = Vec::new();
         for customer in 0..30 {
