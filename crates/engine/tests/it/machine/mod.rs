@@ -14,7 +14,8 @@
 //! 10. Every run ends.
 //!
 //! `ZYKLUS_PROPTEST_CASES` makes it the nightly size: so many cases of up to 200 letters, and others every time. That is
-//! run as `ZYKLUS_PROPTEST_CASES=10000 cargo test --release -p zyklus-engine --test it machine -- --nocapture`.
+//! run as `ZYKLUS_PROPTEST_CASES=10000 cargo test --release -p zyklus-engine --test it machine -- --nocapture`. It begins
+//! with the number that the cases follow from; `ZYKLUS_PROPTEST_SEED` with that number runs the same cases again.
 
 mod books;
 mod checks;
@@ -26,6 +27,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -394,10 +396,19 @@ fn the_ten_properties() {
         ..Config::default()
     };
     let longest = if cases.is_some() { 200 } else { 60 };
-    let mut runner = match cases {
-        Some(_) => TestRunner::new(config.clone()),
-        None => TestRunner::new_with_rng(config.clone(), TestRng::deterministic_rng(config.rng_algorithm)),
+    let rng = match cases {
+        Some(_) => {
+            let given = std::env::var("ZYKLUS_PROPTEST_SEED").ok();
+            let seed: u64 = given.map_or_else(
+                || RandomState::new().hash_one(0),
+                |seed| seed.parse().expect("ZYKLUS_PROPTEST_SEED is a number that was printed before"),
+            );
+            println!("ZYKLUS_PROPTEST_SEED={seed}");
+            TestRng::from_seed(config.rng_algorithm, &[seed.to_le_bytes(); 4].concat())
+        }
+        None => TestRng::deterministic_rng(config.rng_algorithm),
     };
+    let mut runner = TestRunner::new_with_rng(config.clone(), rng);
     let outcome = runner.run(&Reference::sequential_strategy(1..=longest), |(model, letters, seen)| {
         Machine::test_sequential(config.clone(), model, letters, seen);
         Ok::<(), TestCaseError>(())

@@ -11,7 +11,7 @@ use zyklus_model::{
 };
 
 use super::letters::{Draft, How, Letter};
-use super::lives::AWAY;
+use super::lives::{AWAY, MOMENT};
 use super::playbooks::{Goal, GoalWhen, Journey, Step};
 use crate::world::{START, at, order};
 
@@ -115,8 +115,11 @@ impl Model {
         match letter {
             Letter::Facts { who, facts, .. } => {
                 for (place, draft) in facts.iter().enumerate() {
-                    // Each at its own instant, the last of them now.
-                    let at = self.now.plus_micros(place as i64 + 1 - facts.len() as i64);
+                    // Each at its own instant, the last of them now. Further apart than what follows at once: with an
+                    // order a microsecond after what a run began with, an exit can come true between a message that
+                    // falls due and its claim, and only whoever is held out has done it by then.
+                    let apart = 2 * MOMENT;
+                    let at = self.now.plus_micros(apart * (place as i64 + 1 - facts.len() as i64));
                     self.say(*who, at, draft);
                 }
             }
