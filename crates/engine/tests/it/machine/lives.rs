@@ -20,6 +20,8 @@ use crate::world::{LIFECYCLE, World};
 const RESTLESS: u32 = 60_000;
 /// What follows within so many microseconds follows at once.
 pub(crate) const MOMENT: i64 = 100;
+/// A decision can ask to be looked at again at once; so often at most before anything is claimed, as in the daemon.
+const LOOKS: u32 = 8;
 /// After a crash the daemon is away for so many seconds.
 pub(crate) const AWAY: i64 = 90;
 
@@ -295,11 +297,19 @@ impl Side {
             Some(at) if at <= to.max(now.plus_micros(MOMENT)) => at.max(now),
             _ => return false,
         };
-        // As in the daemon's round: what is to be looked at a microsecond later is looked at before anything is claimed.
+        // As in the daemon's round: what is to be looked at a microsecond later, and after that, is looked at before
+        // anything is claimed.
         let due_at = life.snapshot.mark.due_at;
         if due_at <= at.plus_micros(1) {
-            life.now = at.max(due_at);
-            self.evaluate(who);
+            let mut look = at.max(due_at);
+            for _ in 0..LOOKS {
+                self.lives[who].now = look;
+                self.evaluate(who);
+                look = look.plus_micros(1);
+                if self.lives[who].snapshot.mark.due_at > look {
+                    break;
+                }
+            }
         } else {
             life.now = at;
             self.dispatch(who);
