@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{CouponRecord, Currency, Money, Product, ProductId, ProductRecord, Record};
 
 use crate::arg::{Arg, Stamp, args};
+use crate::column::named;
 use crate::error::{Result, StoreError};
 use crate::identity::name_of;
 use crate::ingest::{Ingest, IngestReport, content_hash, json_text};
@@ -19,18 +19,19 @@ const PRODUCT: &str =
     "SELECT system, external_id, id, title, url, image_url, price_minor, currency, categories,
     available FROM product";
 
-#[derive(FromRow)]
-struct ProductRow {
-    system: String,
-    external_id: String,
-    id: Uuid,
-    title: String,
-    url: Option<String>,
-    image_url: Option<String>,
-    price_minor: Option<i64>,
-    currency: Option<String>,
-    categories: String,
-    available: bool,
+named! {
+    struct ProductRow {
+        system: String,
+        external_id: String,
+        id: Uuid,
+        title: String,
+        url: Option<String>,
+        image_url: Option<String>,
+        price_minor: Option<i64>,
+        currency: Option<String>,
+        categories: String,
+        available: bool,
+    }
 }
 
 impl ProductRow {
@@ -142,11 +143,12 @@ fn product_id(system: &str, external_id: &str) -> ProductId {
     ProductId::derive(&[system.as_bytes(), clean_text(external_id, 255).as_bytes()])
 }
 
-#[derive(FromRow)]
-struct KnownRow {
-    external_id: String,
-    updated_at: Option<Stamp>,
-    content_hash: i64,
+named! {
+    struct KnownRow {
+        external_id: String,
+        updated_at: Option<Stamp>,
+        content_hash: i64,
+    }
 }
 
 /// A product or coupon to be written.

@@ -56,6 +56,22 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// A row whose fields are read by the names of the columns, for what is read now and then.
+macro_rules! named {
+    ($(#[$of:meta])* $seen:vis struct $row:ident { $($(#[$kept:meta])* $field:ident: $type:ty),+ $(,)? }) => {
+        $(#[$of])*
+        #[derive(sqlx::FromRow)]
+        $seen struct $row { $($(#[$kept])* $field: $type),+ }
+
+        impl $crate::direct::Direct for $row {
+            fn direct(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+                Ok($row { $($field: row.get(stringify!($field))?),+ })
+            }
+        }
+    };
+}
+pub(crate) use named;
+
 /// A type whose values are stored as words.
 pub(crate) trait Words: Sized {
     fn from_word(word: &str) -> Option<Self>;

@@ -8,6 +8,7 @@ use sqlx::{FromRow, Row as _};
 use zyklus_model::{At, Attempt, Delivery, DeliveryId, DeliveryState, GuardReason, Suppression, bucket_of};
 
 use crate::arg::{Stamp, args};
+use crate::direct::Direct;
 use crate::error::Result;
 use crate::evaluation::touch;
 use crate::ingest::receipts::{self, Reported};
@@ -133,6 +134,13 @@ impl<'r> FromRow<'r, SqliteRow> for OpenRow {
     fn from_row(row: &'r SqliteRow) -> Result<Self, sqlx::Error> {
         let attempt = AttemptRow::from_sqlite(row, DeliveryRow::WIDTH)?;
         Ok(OpenRow { delivery: DeliveryRow::from_row(row)?, attempt, doubts: row.try_get(DOUBTS)? })
+    }
+}
+
+impl Direct for OpenRow {
+    fn direct(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let attempt = AttemptRow::from_direct(row, DeliveryRow::WIDTH)?;
+        Ok(OpenRow { delivery: DeliveryRow::from_direct(row, 0)?, attempt, doubts: row.get(DOUBTS)? })
     }
 }
 

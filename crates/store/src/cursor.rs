@@ -1,10 +1,10 @@
 //! Where reading of every stream goes on, and the records that could not be read. Never reads a stream.
 
 use serde_json::Value;
-use sqlx::FromRow;
 use zyklus_model::{At, EventId};
 
 use crate::arg::{Stamp, args};
+use crate::column::named;
 use crate::error::{Result, StoreError};
 use crate::ingest::{Ingest, IngestReport, NewReject, json_text};
 use crate::open::Store;
@@ -49,16 +49,17 @@ pub struct StoredReject {
     pub record: String,
 }
 
-#[derive(FromRow)]
-struct CursorRow {
-    connector: String,
-    stream: String,
-    cursor_json: String,
-    mode: String,
-    caught_up_at: Option<Stamp>,
-    updated_at: Stamp,
-    record_count: i64,
-    reject_count: i64,
+named! {
+    struct CursorRow {
+        connector: String,
+        stream: String,
+        cursor_json: String,
+        mode: String,
+        caught_up_at: Option<Stamp>,
+        updated_at: Stamp,
+        record_count: i64,
+        reject_count: i64,
+    }
 }
 
 impl CursorRow {
@@ -77,13 +78,14 @@ impl CursorRow {
     }
 }
 
-#[derive(FromRow)]
-struct RejectRow {
-    connector: String,
-    stream: String,
-    at: Stamp,
-    problem: String,
-    record: String,
+named! {
+    struct RejectRow {
+        connector: String,
+        stream: String,
+        at: Stamp,
+        problem: String,
+        record: String,
+    }
 }
 
 impl Store {

@@ -1,13 +1,13 @@
-//! Reading an SQLite file without sqlx in between, for the one thing that reads millions of rows: snapshots. sqlx hands
-//! every value of every row from its own thread to ours as a copy on the heap; measured, that is most of what evaluating
-//! everybody costs. Only reads; everything else goes through sqlx on both databases.
+//! An SQLite file without sqlx in between: for the one writer, and for the one thing that reads millions of rows, snapshots.
+//! sqlx hands every value of every row from its own thread to ours as a copy on the heap, and what is written the other
+//! way; measured, that is most of what evaluating everybody costs. Single reads go through sqlx on both databases.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, Row, ToSql};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Null, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, Row, Statement, ToSql};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -17,6 +17,9 @@ use crate::arg::{Arg, Stamp, list_text, packed};
 use crate::column::{Doc, Word, Words, doc, word};
 use crate::error::{Result, StoreError};
 use crate::tx::{Dialect, Load, Rows, Sql};
+
+/// A statement's own arguments are numbered from one.
+const FIRST: usize = 1;
 
 const BEGIN: &str = "BEGIN";
 const COMMIT: &str = "COMMIT";
@@ -29,18 +32,36 @@ const CACHE_KIB: i64 = -16_000;
 const STATEMENTS: usize = 32;
 
 /// A row that can be read straight from SQLite's own.
-pub(crate) trait Direct: Load {
+pub(crate) trait Direct: Sized {
     fn direct(row: &Row<'_>) -> rusqlite::Result<Self>;
 }
 
-impl<A: FromSql> Direct for (A,)
-where
-    (A,): Load,
-{
-    fn direct(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok((row.get(0)?,))
+/// Of a statement from which no rows are expected.
+impl Direct for () {
+    fn direct(_: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(())
     }
 }
+
+macro_rules! tuples {
+    ($(($($column:ident $place:tt),+)),+ $(,)?) => {
+        $(impl<$($column: FromSql),+> Direct for ($($column,)+) {
+            fn direct(row: &Row<'_>) -> rusqlite::Result<Self> {
+                Ok(($(row.get::<_, $column>($place)?,)+))
+            }
+        })+
+    };
+}
+
+tuples!(
+    (A 0),
+    (A 0, B 1),
+    (A 0, B 1, C 2),
+    (A 0, B 1, C 2, D 3),
+    (A 0, B 1, C 2, D 3, E 4),
+    (A 0, B 1, C 2, D 3, E 4, F 5),
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6),
+);
 
 impl FromSql for Stamp {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
@@ -67,13 +88,71 @@ impl ToSql for Arg {
             Arg::Bool(v) => (*v).into(),
             Arg::Float(v) => (*v).into(),
             Arg::Text(v) => return v.to_sql(),
-            Arg::Uuid(v) => v.map(|id| id.as_bytes().to_vec()).into(),
+            Arg::Uuid(Some(v)) => return Ok(ToSqlOutput::Borrowed(ValueRef::Blob(v.as_bytes()))),
+            Arg::Uuid(None) => Null.into(),
             Arg::At(v) => v.map(At::as_micros).into(),
             Arg::Buckets(v) => list_text(v).into(),
             Arg::Ids(v) => v.iter().copied().flat_map(Uuid::into_bytes).collect::<Vec<u8>>().into(),
             Arg::Ats(v) => packed(v).into(),
         }))
     }
+}
+
+/// Runs a statement, tells of its rows one after another, and says how many rows it touched.
+pub(crate) fn run<T: Direct>(
+    connection: &Connection,
+    text: &str,
+    args: &[Arg],
+    keep: bool,
+    tell: impl FnMut(T),
+) -> rusqlite::Result<u64> {
+    if keep {
+        go_through(&mut *connection.prepare_cached(text)?, args, tell)?;
+    } else {
+        go_through(&mut connection.prepare(text)?, args, tell)?;
+    }
+    Ok(connection.changes())
+}
+
+fn go_through<T: Direct>(
+    statement: &mut Statement<'_>,
+    args: &[Arg],
+    mut tell: impl FnMut(T),
+) -> rusqlite::Result<()> {
+    bind(statement, args)?;
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        tell(T::direct(row)?);
+    }
+    Ok(())
+}
+
+/// Runs a statement once for each list of arguments, and says how many rows that touched.
+pub(crate) fn run_for_each(
+    connection: &Connection,
+    text: &str,
+    all: impl IntoIterator<Item = Vec<Arg>>,
+) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached(text)?;
+    let mut touched = 0;
+    for args in all {
+        bind(&mut statement, &args)?;
+        touched += statement.raw_execute()? as u64;
+    }
+    Ok(touched)
+}
+
+/// `?` are the arguments in their order. `$2` is a name to SQLite: it means the second, wherever it stands.
+fn bind(statement: &mut Statement<'_>, args: &[Arg]) -> rusqlite::Result<()> {
+    let wanted = statement.parameter_count();
+    for place in FIRST..=wanted {
+        let named = statement.parameter_name(place).and_then(|name| name.get(1..)?.parse().ok());
+        let number: usize = named.unwrap_or(place);
+        let arg = number.checked_sub(FIRST).and_then(|index| args.get(index));
+        let arg = arg.ok_or(rusqlite::Error::InvalidParameterCount(args.len(), wanted))?;
+        statement.raw_bind_parameter(place, arg)?;
+    }
+    Ok(())
 }
 
 /// Connections to one file that only read.
@@ -193,20 +272,9 @@ impl Rows for DirectReader {
         Dialect::Sqlite
     }
 
-    async fn each<T: Direct>(&mut self, sql: Sql, mut tell: impl FnMut(T) + Send) -> Result<()> {
+    async fn each<T: Load>(&mut self, sql: Sql, tell: impl FnMut(T) + Send) -> Result<()> {
         let (text, args, keep) = sql.into_parts();
-        let (mut kept, mut passing);
-        let statement = if keep {
-            kept = self.connection.prepare_cached(&text)?;
-            &mut *kept
-        } else {
-            passing = self.connection.prepare(&text)?;
-            &mut passing
-        };
-        let mut found = statement.query(rusqlite::params_from_iter(&args))?;
-        while let Some(row) = found.next()? {
-            tell(T::direct(row)?);
-        }
+        run(&self.connection, &text, &args, keep, tell)?;
         Ok(())
     }
 }

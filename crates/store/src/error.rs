@@ -119,9 +119,12 @@ pub enum StoreError {
         #[source]
         source: Arc<sqlx::Error>,
     },
-    /// The SQLite file could not be read.
-    #[error("the database could not be read")]
-    Reading(#[source] Arc<rusqlite::Error>),
+    /// The SQLite file could not be read or written.
+    #[error("the database could not do it")]
+    Sqlite(#[source] Arc<rusqlite::Error>),
+    /// The system has no thread to spare.
+    #[error("no thread for writing to the database could be started")]
+    Thread(#[source] Arc<std::io::Error>),
     /// The database refused or was not reached.
     #[error("the database could not do it")]
     Database(#[source] Arc<sqlx::Error>),
@@ -191,7 +194,7 @@ impl From<rusqlite::Error> for StoreError {
             (Some(DiskFull), _) => StoreError::Full,
             (Some(ReadOnly), _) => StoreError::ReadOnly,
             (Some(DatabaseCorrupt | NotADatabase), error) => StoreError::Damaged(error.to_string()),
-            (_, error) => StoreError::Reading(Arc::new(error)),
+            (_, error) => StoreError::Sqlite(Arc::new(error)),
         }
     }
 }

@@ -6,11 +6,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::{At, CustomerId, CustomerRef, Email, IdentityKind, bucket_of};
 
 use crate::arg::{Arg, args};
+use crate::column::named;
 use crate::error::{Result, StoreError};
 use crate::merge::Fold;
 use crate::past;
@@ -90,13 +90,14 @@ pub(crate) struct People {
     pub(crate) folds: Vec<Fold>,
 }
 
-#[derive(FromRow)]
-struct IdentityRow {
-    kind: String,
-    value: String,
-    system: String,
-    customer_id: Uuid,
-    source_customer_id: Uuid,
+named! {
+    struct IdentityRow {
+        kind: String,
+        value: String,
+        system: String,
+        customer_id: Uuid,
+        source_customer_id: Uuid,
+    }
 }
 
 impl IdentityRow {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::FromRow;
 use zyklus_model::{At, AttemptId, CustomerId};
 
 use crate::arg::{Stamp, args};
+use crate::column::named;
 use crate::error::Result;
 use crate::open::Store;
 use crate::tx::Tx;
@@ -24,15 +24,17 @@ pub struct JourneyActivation {
     pub enabled: bool,
 }
 
-#[derive(FromRow)]
-struct ActiveRow {
-    id: String,
-    active_from: Option<Stamp>,
+named! {
+    struct ActiveRow {
+        id: String,
+        active_from: Option<Stamp>,
+    }
 }
 
-#[derive(FromRow)]
-struct TextRow {
-    value: String,
+named! {
+    struct TextRow {
+        value: String,
+    }
 }
 
 impl Store {

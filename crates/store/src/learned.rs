@@ -10,13 +10,12 @@ use crate::arg::{Stamp, args};
 use crate::as_of::AsOf;
 use crate::column::{Doc, columns};
 use crate::detail::OrderDetail;
-use crate::direct::Direct;
 use crate::error::Result;
 use crate::evaluation::reconsider;
 use crate::open::Store;
 use crate::report::page;
 use crate::rows::{FeedbackRow, RUN_COLUMNS, RunRow};
-use crate::tx::{Dialect, Sql};
+use crate::tx::{Dialect, Load, Sql};
 
 /// Something that is learned of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +148,7 @@ impl Store {
     }
 
     /// The rows of one statement, by the shortest way there is.
-    async fn rows_of<T: Direct + 'static>(&self, build: impl FnOnce(Dialect) -> Sql) -> Result<Vec<T>> {
+    async fn rows_of<T: Load + 'static>(&self, build: impl FnOnce(Dialect) -> Sql) -> Result<Vec<T>> {
         use crate::tx::Rows as _;
         if let Some(direct) = self.direct() {
             let sql = build(Dialect::Sqlite);

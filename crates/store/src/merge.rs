@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 
 use futures::FutureExt;
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::{At, CustomerId, Merge, MergeId, bucket_of};
 
 use crate::apply::text;
 use crate::arg::{Stamp, args};
+use crate::column::named;
 use crate::error::{Result, StoreError};
 use crate::journeys::write_audit;
 use crate::open::Store;
@@ -32,25 +33,27 @@ struct Memory {
     evaluation: Option<Evaluation>,
 }
 
-/// A customer's evaluation row, put away.
-#[derive(Debug, Clone, Serialize, Deserialize, FromRow)]
-struct Evaluation {
-    seq: i64,
-    #[sqlx(try_from = "Option<Stamp>")]
-    evaluated_at: Put,
-    live_pending: bool,
-    history_pending: bool,
-    lifecycle: Option<String>,
-    definition: Option<String>,
-    phase: Option<String>,
-    #[sqlx(try_from = "Option<Stamp>")]
-    phase_since: Put,
-    phase_previous: Option<String>,
-    phase_moves: i64,
-    phase_live: bool,
-    #[serde(default)]
-    phase_has_live: bool,
-    segments: String,
+named! {
+    /// A customer's evaluation row, put away.
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    struct Evaluation {
+        seq: i64,
+        #[sqlx(try_from = "Option<Stamp>")]
+        evaluated_at: Put,
+        live_pending: bool,
+        history_pending: bool,
+        lifecycle: Option<String>,
+        definition: Option<String>,
+        phase: Option<String>,
+        #[sqlx(try_from = "Option<Stamp>")]
+        phase_since: Put,
+        phase_previous: Option<String>,
+        phase_moves: i64,
+        phase_live: bool,
+        #[serde(default)]
+        phase_has_live: bool,
+        segments: String,
+    }
 }
 
 /// An instant or nothing, from the database and into JSON.
@@ -61,6 +64,12 @@ struct Put(Option<At>);
 impl From<Option<Stamp>> for Put {
     fn from(stamp: Option<Stamp>) -> Self {
         Put(stamp.map(|s| s.0))
+    }
+}
+
+impl FromSql for Put {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Option::<Stamp>::column_result(value).map(Put::from)
     }
 }
 
@@ -180,14 +189,15 @@ async fn move_rows(
     Ok(())
 }
 
-#[derive(FromRow)]
-struct MergeRow {
-    id: Uuid,
-    winner: Uuid,
-    loser: Uuid,
-    reason: String,
-    at: Stamp,
-    undone_at: Option<Stamp>,
+named! {
+    struct MergeRow {
+        id: Uuid,
+        winner: Uuid,
+        loser: Uuid,
+        reason: String,
+        at: Stamp,
+        undone_at: Option<Stamp>,
+    }
 }
 
 impl From<MergeRow> for Merge {
@@ -233,12 +243,13 @@ impl Store {
 
 async fn unmerge(tx: &mut Tx, id: MergeId, actor: &str, now: At) -> Result<()> {
     crate::ingest::one_at_a_time(tx).await?;
-    #[derive(FromRow)]
-    struct Row {
-        winner: Uuid,
-        loser: Uuid,
-        undone_at: Option<Stamp>,
-        memory: String,
+    named! {
+        struct Row {
+            winner: Uuid,
+            loser: Uuid,
+            undone_at: Option<Stamp>,
+            memory: String,
+        }
     }
     let sql = "SELECT winner, loser, undone_at, memory FROM merge WHERE id = $1";
     let row: Row = (tx.first(sql, args![id]).await?)

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use rusqlite::OpenFlags;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, PgPool, SqlitePool};
 use zyklus_model::At;
 
@@ -18,6 +19,13 @@ use crate::error::{Result, StoreError};
 use crate::place::{Lock, refuse_network};
 use crate::tx::{Connection, Dialect, Tx};
 use crate::writer::Writer;
+
+/// How SQLite's writer writes: every commit on the disk, the log into the file every 16 MB.
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; \
+    PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32000; \
+    PRAGMA temp_store = MEMORY;";
+/// How many statements it keeps prepared: more than there are texts.
+const WRITERS_STATEMENTS: usize = 400;
 
 /// Whose clock says whether a lease still holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,22 +286,11 @@ async fn open_sqlite(path: PathBuf, options: &OpenOptions) -> Result<Backend> {
             Err(StoreError::Locked { .. }) if options.beside => None,
             taken => Some(taken?),
         };
-        let connect = base
-            .clone()
-            .create_if_missing(options.create)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("journal_size_limit", "67108864")
-            .pragma("wal_autocheckpoint", "4000")
-            .pragma("cache_size", "-32000")
-            .pragma("temp_store", "MEMORY");
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(connect)
-            .await?;
-        Some(Writer::start(pool, lock).await?)
+        let (path, options) = (path.clone(), options.clone());
+        // Making the file and its log may have to wait for the disk.
+        let connecting = tokio::task::spawn_blocking(move || writing(&path, &options));
+        let connection = connecting.await.map_err(|_| StoreError::Closed)??;
+        Some(Writer::start(connection, lock)?)
     };
     let readers = SqlitePoolOptions::new()
         .max_connections(options.readers.max(1))
@@ -303,6 +300,17 @@ async fn open_sqlite(path: PathBuf, options: &OpenOptions) -> Result<Backend> {
         .connect_lazy_with(base.read_only(true).pragma("cache_size", "-4000"));
     let direct = DirectReaders::new(path.clone(), options.patience);
     Ok(Backend::Sqlite { path, readers, direct, writer })
+}
+
+/// The connection that writes.
+fn writing(path: &Path, options: &OpenOptions) -> Result<rusqlite::Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, options.create);
+    let connection = rusqlite::Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(options.patience)?;
+    connection.set_prepared_statement_cache_capacity(WRITERS_STATEMENTS);
+    connection.execute_batch(PRAGMAS)?;
+    Ok(connection)
 }
 
 async fn open_postgres(url: &str, options: &OpenOptions) -> Result<Backend> {

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{At, CustomerId, CustomerRecord, Email, PhoneNumber, bucket_of};
 
 use crate::arg::{Arg, Stamp, args};
+use crate::column::named;
 use crate::error::{Result, StoreError};
 use crate::tx::{CHUNK, Sql, Tx};
 
@@ -244,22 +244,23 @@ impl Person {
     }
 }
 
-#[derive(FromRow)]
-struct CustomerRow {
-    id: Uuid,
-    email: Option<String>,
-    phone: Option<String>,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    locale: Option<String>,
-    country: Option<String>,
-    time_zone: Option<String>,
-    created_at: Stamp,
-    has_account: bool,
-    attributes: String,
-    profile_at: Option<Stamp>,
-    received_at: Stamp,
-    merged_into: Option<Uuid>,
+named! {
+    struct CustomerRow {
+        id: Uuid,
+        email: Option<String>,
+        phone: Option<String>,
+        first_name: Option<String>,
+        last_name: Option<String>,
+        locale: Option<String>,
+        country: Option<String>,
+        time_zone: Option<String>,
+        created_at: Stamp,
+        has_account: bool,
+        attributes: String,
+        profile_at: Option<Stamp>,
+        received_at: Stamp,
+        merged_into: Option<Uuid>,
+    }
 }
 
 /// Loads customers by id, merged ones too.

@@ -22,7 +22,7 @@ use crate::rows::{
     EvaluationRow, EventRow, FeedbackRow, IdentityRow, OrderRow, RUN_COLUMNS, RunRow, SuppressionRow, TagRow,
 };
 use crate::suppress::address_hash;
-use crate::tx::{CHUNK, Dialect, Rows, Sql, Wanted};
+use crate::tx::{CHUNK, Dialect, Load, Rows, Sql, Wanted};
 
 /// How many customers one set of statements reads.
 const BATCH: usize = 4_000;
@@ -137,7 +137,7 @@ impl<'r> FromRow<'r, PgRow> for PersonRow {
 }
 
 /// One kind of fact.
-trait Fact: Direct {
+trait Fact: Load {
     /// The table, with the alias that the columns use.
     const TABLE: &'static str;
     const COLUMNS: &'static str;

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
 use zyklus_model::{At, Channel, ConsentState, Customer, EventId, Purpose, SuppressionReason, bucket_of};
 
 use crate::arg::{Stamp, args};
+use crate::column::named;
 use crate::error::Result;
 use crate::identity::Who;
 use crate::ingest::said::NewConsent;
@@ -60,12 +60,13 @@ pub(crate) async fn write(tx: &mut Tx, refusals: Vec<Refusal>, now: At) -> Resul
     tx.insert(head, rows, " ON CONFLICT DO NOTHING").await.map(drop)
 }
 
-/// The last words of one state on advertising to an address.
-#[derive(FromRow)]
-struct LastWord {
-    address_hash: String,
-    state: String,
-    at: Stamp,
+named! {
+    /// The last words of one state on advertising to an address.
+    struct LastWord {
+        address_hash: String,
+        state: String,
+        at: Stamp,
+    }
 }
 
 /// Words on advertising that name an e-mail address. A withdrawal holds for the address, whichever customer uses

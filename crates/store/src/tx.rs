@@ -12,7 +12,7 @@ use uuid::Uuid;
 use zyklus_model::{CustomerId, bucket_of};
 
 use crate::arg::{self, Arg};
-use crate::direct::Direct;
+use crate::direct::{self, Direct};
 use crate::error::Result;
 
 /// How many rows a statement of many rows carries at most. 500 rows of 25 columns stay below SQLite's 32,766
@@ -21,24 +21,25 @@ pub(crate) const CHUNK: usize = 500;
 
 /// A row that reads from both databases.
 pub(crate) trait Load:
-    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+    Direct + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {
 }
-impl<T> Load for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T> Load for T where T: Direct + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+{}
 
 /// Something that reads the rows of a built statement.
 pub(crate) trait Rows: Send {
     fn dialect(&self) -> Dialect;
 
     /// Tells of one after another.
-    fn each<T: Direct>(
+    fn each<T: Load>(
         &mut self,
         sql: Sql,
         tell: impl FnMut(T) + Send,
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// All of them.
-    fn rows<T: Direct>(&mut self, sql: Sql) -> impl Future<Output = Result<Vec<T>>> + Send {
+    fn rows<T: Load>(&mut self, sql: Sql) -> impl Future<Output = Result<Vec<T>>> + Send {
         async move {
             let mut rows = Vec::new();
             self.each(sql, |row| rows.push(row)).await?;
@@ -52,7 +53,7 @@ impl Rows for Tx {
         Tx::dialect(self)
     }
 
-    async fn each<T: Direct>(&mut self, sql: Sql, tell: impl FnMut(T) + Send) -> Result<()> {
+    async fn each<T: Load>(&mut self, sql: Sql, tell: impl FnMut(T) + Send) -> Result<()> {
         Tx::rows(self, sql).await?.into_iter().for_each(tell);
         Ok(())
     }
@@ -66,6 +67,9 @@ pub(crate) enum Dialect {
 }
 
 pub(crate) enum Connection {
+    /// SQLite's one writer, which has a thread of its own: what it is asked is done when the future is first looked at.
+    Writer(rusqlite::Connection),
+    /// One of those that read an SQLite file.
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
 }
@@ -76,10 +80,11 @@ pub(crate) struct Tx {
     open: bool,
 }
 
-/// Repeats one expression for both databases.
+/// Repeats one expression for both databases, and has another for SQLite's writer.
 macro_rules! on_backend {
-    ($tx:expr, $args:ident => $bound:ident, |$c:ident| $body:expr) => {
+    ($tx:expr, $args:ident => $bound:ident, |$c:ident| $body:expr, |$writer:ident| $written:expr) => {
         match &mut $tx.connection {
+            Connection::Writer($writer) => $written,
             Connection::Sqlite(connection) => {
                 let $bound = arg::sqlite($args);
                 let $c = &mut **connection;
@@ -101,7 +106,7 @@ impl Tx {
 
     pub(crate) fn dialect(&self) -> Dialect {
         match self.connection {
-            Connection::Sqlite(_) => Dialect::Sqlite,
+            Connection::Writer(_) | Connection::Sqlite(_) => Dialect::Sqlite,
             Connection::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -144,9 +149,12 @@ impl Tx {
     /// Runs a statement and says how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr + Send, args: Vec<Arg>) -> Result<u64> {
         let sql = sql.into_sql_str();
-        Ok(on_backend!(self, args => bound, |c| {
-            sqlx::query_with(sql, bound).execute(c).await?.rows_affected()
-        }))
+        Ok(on_backend!(
+            self,
+            args => bound,
+            |c| sqlx::query_with(sql, bound).execute(c).await?.rows_affected(),
+            |writer| direct::run(writer, sql.as_str(), &args, true, |()| {})?
+        ))
     }
 
     /// All rows of a statement. Complete before anything else happens: a RETURNING is done when this is.
@@ -156,7 +164,13 @@ impl Tx {
         args: Vec<Arg>,
     ) -> Result<Vec<T>> {
         let sql = sql.into_sql_str();
-        Ok(on_backend!(self, args => bound, |c| sqlx::query_as_with(sql, bound).fetch_all(c).await?))
+        Ok(
+            on_backend!(self, args => bound, |c| sqlx::query_as_with(sql, bound).fetch_all(c).await?, |writer| {
+                let mut rows = Vec::new();
+                direct::run(writer, sql.as_str(), &args, true, |row| rows.push(row))?;
+                rows
+            }),
+        )
     }
 
     /// The first row.
@@ -171,6 +185,7 @@ impl Tx {
     /// Runs statements that follow one another, without arguments.
     pub(crate) async fn script(&mut self, sql: &'static str) -> Result<()> {
         match &mut self.connection {
+            Connection::Writer(connection) => connection.execute_batch(sql)?,
             Connection::Sqlite(connection) => {
                 sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)?
             }
@@ -184,20 +199,31 @@ impl Tx {
     /// Runs a built statement.
     pub(crate) async fn run(&mut self, sql: Sql) -> Result<u64> {
         let Sql { text, args, keep, .. } = sql;
-        Ok(on_backend!(self, args => bound, |c| {
-            sqlx::query_with(AssertSqlSafe(text), bound).persistent(keep).execute(c).await?.rows_affected()
-        }))
+        Ok(on_backend!(
+            self,
+            args => bound,
+            |c| sqlx::query_with(AssertSqlSafe(text), bound).persistent(keep).execute(c).await?.rows_affected(),
+            |writer| direct::run(writer, &text, &args, keep, |()| {})?
+        ))
     }
 
     /// All rows of a built statement.
     pub(crate) async fn rows<T: Load>(&mut self, sql: Sql) -> Result<Vec<T>> {
         let Sql { text, args, keep, .. } = sql;
-        Ok(on_backend!(self, args => bound, |c| {
-            sqlx::query_as_with(AssertSqlSafe(text), bound).persistent(keep).fetch_all(c).await?
-        }))
+        Ok(on_backend!(
+            self,
+            args => bound,
+            |c| sqlx::query_as_with(AssertSqlSafe(text), bound).persistent(keep).fetch_all(c).await?,
+            |writer| {
+                let mut rows = Vec::new();
+                direct::run(writer, &text, &args, keep, |row| rows.push(row))?;
+                rows
+            }
+        ))
     }
 
-    /// Inserts many rows, [`CHUNK`] at a time: `head` ends before VALUES, `tail` follows the rows.
+    /// Inserts many rows: `head` ends before VALUES, `tail` follows the rows. One at a time into SQLite, where a
+    /// statement costs next to nothing and a list of rows is gone through twice, [`CHUNK`] at a time into PostgreSQL.
     pub(crate) async fn insert(
         &mut self,
         head: &str,
@@ -206,6 +232,11 @@ impl Tx {
     ) -> Result<u64> {
         let mut rows = rows.into_iter().peekable();
         let mut touched = 0;
+        if let Connection::Writer(writer) = &self.connection {
+            let Some(first) = rows.peek() else { return Ok(0) };
+            let places = ["?"].repeat(first.len()).join(", ");
+            return Ok(direct::run_for_each(writer, &format!("{head} VALUES ({places}){tail}"), rows)?);
+        }
         while rows.peek().is_some() {
             let mut sql = Sql::new(self.dialect(), head);
             sql.values(rows.by_ref().take(CHUNK));
@@ -222,6 +253,8 @@ impl Drop for Tx {
     fn drop(&mut self) {
         if self.open {
             match &mut self.connection {
+                // Closed with this.
+                Connection::Writer(_) => {}
                 Connection::Sqlite(connection) => connection.close_on_drop(),
                 Connection::Postgres(connection) => connection.close_on_drop(),
             }

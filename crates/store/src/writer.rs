@@ -1,16 +1,17 @@
-//! SQLite's one writer: jobs queue up while a transaction is being made durable, and all that wait go into the
-//! next one, so that many writers share one fsync. Never waits for company, never keeps a thread busy while
-//! nothing is to do.
+//! SQLite's one writer, on a thread of its own: jobs queue up while a transaction is being made durable, and all that
+//! wait go into the next one, so that many writers share one fsync. Never waits for company, never keeps its thread
+//! busy while nothing is to do.
 //!
 //! The batch is what arrived during the commit before it: measured, waiting some milliseconds for more would
 //! only add to the latency of a lone writer.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::executor::block_on;
 use futures::future::BoxFuture;
-use sqlx::SqlitePool;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::error::{Result, StoreError};
@@ -55,19 +56,24 @@ where
 
 pub(crate) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
-    done: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    done: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Writer {
-    pub(crate) async fn start(pool: SqlitePool, lock: Option<Lock>) -> Result<Self> {
-        let tx = Tx::new(Connection::Sqlite(pool.acquire().await?));
+    pub(crate) fn start(connection: rusqlite::Connection, lock: Option<Lock>) -> Result<Self> {
+        let tx = Tx::new(Connection::Writer(connection));
         let (sender, receiver) = mpsc::channel(256);
-        let done = tokio::spawn(async move {
-            serve(tx, receiver).await;
-            // Closing the last connection also empties the write-ahead log; only then another may write.
-            pool.close().await;
+        let (finished, done) = oneshot::channel();
+        let work = move || {
+            // Closes the connection at its end. Closing the last one also empties the write-ahead log; only then
+            // another may write.
+            block_on(serve(tx, receiver));
             drop(lock);
-        });
+            // Nobody may wait for it.
+            _ = finished.send(());
+        };
+        let started = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(work);
+        started.map_err(|source| StoreError::Thread(Arc::new(source)))?;
         Ok(Writer { jobs: Mutex::new(Some(sender)), done: Mutex::new(Some(done)) })
     }
 

@@ -1,7 +1,6 @@
 //! Carts on their way in. Never says whether one was abandoned: time does, and the engine counts it.
 
 use serde_json::{Map, Value, json};
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{At, Cart, CartLine, CustomerId, EventId, Money, Record, bucket_of};
@@ -9,6 +8,7 @@ use zyklus_model::{At, Cart, CartLine, CustomerId, EventId, Money, Record, bucke
 use super::slots::{Fresh, Slots, Stored};
 use super::{Batch, content_hash, json_text};
 use crate::arg::{Arg, Stamp, args};
+use crate::column::named;
 use crate::detail::CartDetail;
 use crate::error::Result;
 use crate::identity::{Who, name_of};
@@ -19,13 +19,14 @@ const HEAD: &str = "INSERT INTO cart
     (bucket, customer_id, id, source_customer_id, system, external_id, is_open, updated_at, total_minor, currency,
      total_reporting_minor, detail, content_hash, written_at)";
 
-#[derive(FromRow)]
-struct CartRow {
-    id: Uuid,
-    customer_id: Uuid,
-    updated_at: Stamp,
-    content_hash: i64,
-    written_at: Stamp,
+named! {
+    struct CartRow {
+        id: Uuid,
+        customer_id: Uuid,
+        updated_at: Stamp,
+        content_hash: i64,
+        written_at: Stamp,
+    }
 }
 
 impl Stored for CartRow {

@@ -1,6 +1,5 @@
 //! Orders on their way in. Never adds up a customer's figures: the engine does, from the orders.
 
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{
@@ -11,6 +10,7 @@ use zyklus_model::{
 use super::slots::{Fresh, Slots, Stored};
 use super::{Batch, content_hash, json_text};
 use crate::arg::{Arg, Stamp, args};
+use crate::column::named;
 use crate::detail::OrderDetail;
 use crate::error::{Result, StoreError};
 use crate::identity::{Who, name_of};
@@ -23,16 +23,17 @@ const HEAD: &str = "INSERT INTO orders
      total_minor, currency, total_reporting_minor, net_reporting_minor, item_count, detail, received_at, origin,
      content_hash, written_at)";
 
-#[derive(FromRow)]
-pub(super) struct OrderRow {
-    id: Uuid,
-    customer_id: Uuid,
-    updated_at: Option<Stamp>,
-    detail: String,
-    received_at: Stamp,
-    origin: String,
-    content_hash: i64,
-    written_at: Stamp,
+named! {
+    pub(super) struct OrderRow {
+        id: Uuid,
+        customer_id: Uuid,
+        updated_at: Option<Stamp>,
+        detail: String,
+        received_at: Stamp,
+        origin: String,
+        content_hash: i64,
+        written_at: Stamp,
+    }
 }
 
 impl Stored for OrderRow {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{
@@ -17,24 +16,25 @@ use zyklus_model::{
 use super::said::NewConsent;
 use super::{Batch, Ingest};
 use crate::arg::{Stamp, args};
-use crate::column::Word;
+use crate::column::{Word, named};
 use crate::error::Result;
 use crate::identity::{People, Who, name_of};
 use crate::past;
 use crate::suppress::{self, Refusal};
 use crate::tx::{CHUNK, Dialect, Sql, Tx};
 
-#[derive(FromRow)]
-struct DeliveryRow {
-    id: Uuid,
-    customer_id: Uuid,
-    source_customer_id: Uuid,
-    journey: String,
-    step: String,
-    channel: Option<Word<Channel>>,
-    connector: Option<String>,
-    state: Word<DeliveryState>,
-    provider_ref: Option<String>,
+named! {
+    struct DeliveryRow {
+        id: Uuid,
+        customer_id: Uuid,
+        source_customer_id: Uuid,
+        journey: String,
+        step: String,
+        channel: Option<Word<Channel>>,
+        connector: Option<String>,
+        state: Word<DeliveryState>,
+        provider_ref: Option<String>,
+    }
 }
 
 const SELECT: &str = "SELECT id, customer_id, source_customer_id, journey, step, channel, connector, state, \
@@ -129,15 +129,16 @@ fn reference(receipt: &ReceiptRecord) -> Option<&str> {
     receipt.provider_ref.as_deref().filter(|text| !text.contains('\0'))
 }
 
-/// What is said of a delivery.
-#[derive(FromRow)]
-struct Heard {
-    connector: String,
-    external_id: String,
-    kind: Word<ReceiptKind>,
-    at: Stamp,
-    detail: Option<String>,
-    is_new: bool,
+named! {
+    /// What is said of a delivery.
+    struct Heard {
+        connector: String,
+        external_id: String,
+        kind: Word<ReceiptKind>,
+        at: Stamp,
+        detail: Option<String>,
+        is_new: bool,
+    }
 }
 
 /// Makes whoever ends a try under a reference and whoever reports under it wait for one another, so that neither

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
-use sqlx::FromRow;
 use uuid::Uuid;
 use zyklus_model::address::clean_text;
 use zyklus_model::{
@@ -15,7 +14,7 @@ use zyklus_model::{
 use super::slots::{Fresh, Slots, Stored};
 use super::{Batch, content_hash, json_text};
 use crate::arg::{Arg, Stamp, args};
-use crate::column::Word;
+use crate::column::{Word, named};
 use crate::error::Result;
 use crate::identity::{Who, name_of};
 use crate::suppress::{AddressWords, address_hash};
@@ -26,13 +25,14 @@ const HEAD: &str = "INSERT INTO feedback
     (bucket, customer_id, id, source_customer_id, system, external_id, kind, score, body, product, at, received_at,
      content_hash, written_at)";
 
-#[derive(FromRow)]
-struct FeedbackRow {
-    id: Uuid,
-    customer_id: Uuid,
-    received_at: Stamp,
-    content_hash: i64,
-    written_at: Stamp,
+named! {
+    struct FeedbackRow {
+        id: Uuid,
+        customer_id: Uuid,
+        received_at: Stamp,
+        content_hash: i64,
+        written_at: Stamp,
+    }
 }
 
 impl Stored for FeedbackRow {
@@ -82,15 +82,16 @@ impl Fresh for FreshFeedback {
     }
 }
 
-/// What a system said before.
-#[derive(FromRow)]
-struct SaidRow {
-    source_customer_id: Uuid,
-    channel: Word<Channel>,
-    purpose: Word<Purpose>,
-    state: Word<ConsentState>,
-    at: Stamp,
-    received_at: Stamp,
+named! {
+    /// What a system said before.
+    struct SaidRow {
+        source_customer_id: Uuid,
+        channel: Word<Channel>,
+        purpose: Word<Purpose>,
+        state: Word<ConsentState>,
+        at: Stamp,
+        received_at: Stamp,
+    }
 }
 
 /// One entry of the consent ledger, to be appended unless it is there.
