@@ -2,7 +2,8 @@
 //! misses its bound is said and is no failure; not being able to measure is one. Asserts nothing about time.
 //!
 //! `cargo xtask bench`; `ZYKLUS_BENCH_SMALL=1` for a quick run that shows only that everything can be measured;
-//! `cargo xtask bench -- -- backtest` for the backtests alone, `evaluate`, `plugins`, `insight` (what is learned) likewise.
+//! `cargo xtask bench -- -- backtest` for the backtests alone, `evaluate`, `idle`, `import`, `plugins`, `insight` (what is
+//! learned) likewise.
 //!
 //! Memory is measured in processes of their own: this program starts itself with `--measure` or `--compute`. The Python
 //! packages that some of it is compared with come from PyPI. Without them all other rows are measured and printed, and
@@ -111,6 +112,8 @@ async fn run() -> ExitCode {
 enum Part {
     Backtest,
     Evaluate,
+    Idle,
+    Import,
     Insight,
     Plugins,
 }
@@ -120,6 +123,8 @@ impl Part {
         match word {
             "backtest" => Some(Part::Backtest),
             "evaluate" => Some(Part::Evaluate),
+            "idle" => Some(Part::Idle),
+            "import" => Some(Part::Import),
             "insight" => Some(Part::Insight),
             "plugins" => Some(Part::Plugins),
             _ => None,
@@ -133,6 +138,11 @@ async fn alone(part: Part) -> Result<()> {
     let (rows, missing) = match part {
         Part::Backtest => (backtest::measure(scale).await?, Ok(())),
         Part::Evaluate => (evaluations(scale, false).await?, Ok(())),
+        Part::Idle => (idle::measure(scale).await?, Ok(())),
+        Part::Import => {
+            system::need_sqlite()?;
+            (import::measure(scale).await?, Ok(()))
+        }
         Part::Plugins => (plugins::measure(scale).await?, Ok(())),
         Part::Insight => {
             let (rows, missing) = compared(scale);

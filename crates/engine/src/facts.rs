@@ -65,7 +65,8 @@ pub struct View<'s> {
     at: At,
     /// 10 to the power of the reporting currency's decimals.
     scale: f64,
-    standing: Option<Standing>,
+    /// Nothing remembered below depends on it.
+    pub(crate) standing: Option<Standing>,
     /// Runs as they are while deciding, in place of the snapshot's.
     runs: Option<&'s [Run]>,
     facts: RunFacts<'s>,

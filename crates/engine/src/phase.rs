@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use zyklus_model::{At, Snapshot};
 
 use crate::book::Book;
+use crate::condition::{Group, Verdict};
 use crate::facts::{Standing, View, next_fact};
 
 /// A move found: from, to and when.
@@ -42,24 +43,50 @@ pub fn classify(
     at: At,
     standing: Option<&Standing>,
 ) -> (Arc<str>, Option<At>) {
-    let lifecycle = &book.lifecycle;
-    if let Some(standing) = standing {
-        let held = lifecycle.phases.iter().find(|p| p.id == standing.phase).and_then(|p| p.hold);
-        if let Some(until) = held.map(|hold| hold.after(standing.since, zone)).filter(|until| at < *until) {
-            return (Arc::clone(&standing.phase), Some(until));
-        }
+    Instant::new(book, snapshot, at).classify(zone, standing)
+}
+
+/// An instant of a customer's life. What the phases ask there is answered once, unless it depends on where the customer
+/// stands.
+struct Instant<'s> {
+    book: &'s Book,
+    at: At,
+    view: View<'s>,
+    /// The answers so far, in the order of the phases.
+    verdicts: Vec<Option<Verdict>>,
+}
+
+impl<'s> Instant<'s> {
+    fn new(book: &'s Book, snapshot: &'s Snapshot, at: At) -> Self {
+        let view = View::new(snapshot, at, book.decimals, None).with_book(book);
+        Instant { book, at, view, verdicts: vec![None; book.lifecycle.phases.len()] }
     }
-    let view = View::new(snapshot, at, book.decimals, standing.cloned()).with_book(book);
-    let mut revisit_at: Option<At> = None;
-    let last = lifecycle.phases.len() - 1;
-    for (index, phase) in lifecycle.phases.iter().enumerate() {
-        let verdict = phase.when.eval(&view, at);
-        revisit_at = earliest(revisit_at, verdict.revisit_at);
-        if verdict.value || index == last {
-            return (Arc::clone(&phase.id), revisit_at);
+
+    /// The phase that wins for somebody who stands there, and until when that is certain.
+    fn classify(&mut self, zone: &TimeZone, standing: Option<&Standing>) -> (Arc<str>, Option<At>) {
+        let phases = &self.book.lifecycle.phases;
+        if let Some(standing) = standing {
+            let held = phases.iter().find(|p| p.id == standing.phase).and_then(|p| p.hold);
+            let until = held.map(|hold| hold.after(standing.since, zone));
+            if let Some(until) = until.filter(|until| self.at < *until) {
+                return (Arc::clone(&standing.phase), Some(until));
+            }
         }
+        self.view.standing = standing.cloned();
+        let mut revisit_at: Option<At> = None;
+        let last = phases.len() - 1;
+        for (index, (phase, known)) in phases.iter().zip(&mut self.verdicts).enumerate() {
+            if phase.when.reads().contains(Group::Phase) {
+                *known = None;
+            }
+            let verdict = known.get_or_insert_with(|| phase.when.eval(&self.view, self.at));
+            revisit_at = earliest(revisit_at, verdict.revisit_at);
+            if verdict.value || index == last {
+                return (Arc::clone(&phase.id), revisit_at);
+            }
+        }
+        unreachable!("a lifecycle has at least one phase, and the last one takes everybody")
     }
-    unreachable!("a lifecycle has at least one phase, and the last one takes everybody")
 }
 
 /// All moves due at one instant: one after the other until nothing moves. Phases that demand each other in a
@@ -69,8 +96,9 @@ fn settle(book: &Book, snapshot: &Snapshot, zone: &TimeZone, at: At, path: &mut 
     let mut stays = path.standing.clone();
     let mut kept_moves = path.moves.len();
     let mut circle_revisit_at = None;
+    let mut instant = Instant::new(book, snapshot, at);
     loop {
-        let (phase, revisit_at) = classify(book, snapshot, zone, at, path.standing.as_ref());
+        let (phase, revisit_at) = instant.classify(zone, path.standing.as_ref());
         if path.standing.as_ref().is_some_and(|s| s.phase == phase) {
             path.revisit_at = revisit_at;
             break;

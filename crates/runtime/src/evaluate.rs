@@ -24,8 +24,8 @@ const PASSAGE: u32 = 16_000;
 /// How many customers are decided, and stored, at a time.
 const BATCH: usize = 1_000;
 /// How many batches wait for the next stage, and are being stored: a store that has the next one at hand puts it into the
-/// same transaction.
-const AHEAD: usize = 3;
+/// same transaction, and all may go on while it writes its log into the file.
+const AHEAD: usize = 8;
 /// A decision can ask to be looked at again at once (a label it put on may open another rule); so often at most.
 const ROUNDS: i64 = 8;
 

@@ -64,20 +64,13 @@ async fn apply(tx: &mut Tx, decisions: &[Decision]) -> Result<ApplyReport> {
     sorted.sort_by_key(|d| d.customer);
     let mut report = ApplyReport::default();
     for some in sorted.chunks(BATCH) {
-        let marks = lock(tx, some).await?;
-        let mut seen = HashSet::with_capacity(some.len());
-        let fresh: Vec<(&Decision, &MarkRow)> = some
-            .iter()
-            .filter_map(|d| Some((*d, marks.get(&d.customer.uuid())?)))
-            .filter(|(d, mark)| mark.evaluated_at.map(|s| s.0) == d.evaluated_before)
-            // A first evaluation has no instant to be told by: anything new overtakes it.
-            .filter(|(d, mark)| d.evaluated_before.is_some() || mark.seq == d.seq)
-            .filter(|(d, _)| seen.insert(d.customer))
-            .collect();
+        let fresh = match tx.dialect() {
+            Dialect::Sqlite => mark_each(tx, some).await?,
+            Dialect::Postgres => mark_all(tx, some).await?,
+        };
         report.applied += fresh.len() as u64;
         report.stale += (some.len() - fresh.len()) as u64;
-        write_marks(tx, &fresh).await?;
-        let loud: Vec<&Decision> = fresh.into_iter().map(|(d, _)| d).filter(|d| !d.is_quiet()).collect();
+        let loud: Vec<&Decision> = fresh.into_iter().filter(|d| !d.is_quiet()).collect();
         report.transitions += write_transitions(tx, &loud).await?;
         report.runs_started += write_runs(tx, &loud).await?;
         report.deliveries += write_deliveries(tx, &loud).await?;
@@ -88,26 +81,34 @@ async fn apply(tx: &mut Tx, decisions: &[Decision]) -> Result<ApplyReport> {
     Ok(report)
 }
 
-/// Where evaluating stands for each customer; nobody else changes it until this transaction ends. A customer who
-/// was merged away has no such row.
-async fn lock(tx: &mut Tx, decisions: &[&Decision]) -> Result<HashMap<Uuid, MarkRow>> {
-    let ids: Vec<CustomerId> = decisions.iter().map(|d| d.customer).collect();
-    let mut sql = Sql::wanted(tx.dialect(), &ids);
-    sql.push("SELECT e.customer_id, e.seq, e.evaluated_at");
-    from_wanted(&mut sql, tx.dialect(), "evaluation e", "customer_id");
-    if tx.dialect() == Dialect::Postgres {
-        sql.push(" ORDER BY e.customer_id FOR UPDATE OF e");
-    }
-    let rows: Vec<MarkRow> = tx.rows(sql).await?;
-    Ok(rows.into_iter().map(|row| (row.customer_id, row)).collect())
-}
-
 /// When a decision counts as made. Grows with every evaluation, so that it fences even two within one microsecond.
 fn evaluated(decision: &Decision) -> At {
     decision.evaluated_before.map_or(decision.now, |at| decision.now.max(at.plus_micros(1)))
 }
 
-/// Where evaluating stands, and the phases and segments that changed.
+/// Writes where evaluating stands, and the phases and segments that changed, in PostgreSQL; gives back what nothing has
+/// overtaken. Nobody else changes those rows until the transaction ends. A customer who was merged away has none.
+async fn mark_all<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'d Decision>> {
+    let ids: Vec<CustomerId> = decisions.iter().map(|d| d.customer).collect();
+    let mut sql = Sql::wanted(tx.dialect(), &ids);
+    sql.push("SELECT e.customer_id, e.seq, e.evaluated_at");
+    from_wanted(&mut sql, tx.dialect(), "evaluation e", "customer_id");
+    sql.push(" ORDER BY e.customer_id FOR UPDATE OF e");
+    let rows: Vec<MarkRow> = tx.rows(sql).await?;
+    let marks: HashMap<Uuid, MarkRow> = rows.into_iter().map(|row| (row.customer_id, row)).collect();
+    let mut seen = HashSet::with_capacity(decisions.len());
+    let fresh: Vec<(&Decision, &MarkRow)> = decisions
+        .iter()
+        .filter_map(|d| Some((*d, marks.get(&d.customer.uuid())?)))
+        .filter(|(d, mark)| mark.evaluated_at.map(|s| s.0) == d.evaluated_before)
+        // A first evaluation has no instant to be told by: anything new overtakes it.
+        .filter(|(d, mark)| d.evaluated_before.is_some() || mark.seq == d.seq)
+        .filter(|(d, _)| seen.insert(d.customer))
+        .collect();
+    write_marks(tx, &fresh).await?;
+    Ok(fresh.into_iter().map(|(d, _)| d).collect())
+}
+
 async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &MarkRow)]) -> Result<()> {
     let (standing, moved): (Vec<_>, Vec<_>) =
         fresh.iter().partition(|(d, _)| d.phase.is_none() && d.segments.is_none());
@@ -127,21 +128,9 @@ async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &MarkRow)]) -> Result<()>
             sql.push(", due_at = v.due_at, live_pending = FALSE, history_pending = FALSE");
         }
         sql.push(" FROM (SELECT ");
-        match tx.dialect() {
-            Dialect::Sqlite => {
-                sql.push("j.value AS bucket, substr(").bind(ids).push(", j.key * 16 + 1, 16) AS id, ");
-                sql.push("CAST(substr(")
-                    .bind(instants)
-                    .push(", j.key * 20 + 1, 20) AS INTEGER) AS evaluated_at, ");
-                sql.push("CAST(substr(").bind(due).push(", j.key * 20 + 1, 20) AS INTEGER) AS due_at ");
-                sql.push("FROM json_each(").bind(buckets).push(") j");
-            }
-            Dialect::Postgres => {
-                sql.push("* FROM unnest(").bind(buckets).push("::int2[], ").bind(ids).push("::uuid[], ");
-                sql.bind(instants).push("::timestamptz[], ").bind(due).push("::timestamptz[])");
-                sql.push(" AS u (bucket, id, evaluated_at, due_at)");
-            }
-        }
+        sql.push("* FROM unnest(").bind(buckets).push("::int2[], ").bind(ids).push("::uuid[], ");
+        sql.bind(instants).push("::timestamptz[], ").bind(due).push("::timestamptz[])");
+        sql.push(" AS u (bucket, id, evaluated_at, due_at)");
         sql.push(") AS v WHERE evaluation.bucket = v.bucket AND evaluation.customer_id = v.id");
         tx.run(sql).await?;
     }
@@ -152,8 +141,61 @@ fn due_after(decision: &Decision) -> At {
     decision.revisit_at.unwrap_or(At::MAX)
 }
 
-/// The whole row of those whose phase or segments changed. The row is there, and locked: it is written as an insertion
-/// that meets it because SQLite does that in one pass, and an update from a list of rows in two and a sort.
+/// The same in SQLite, a row at a time, each with the fence in its condition. A statement that has triggers and can be undone
+/// by itself keeps what it changes a second time; here everything around it is undone with it. So `OR FAIL`, and no
+/// function, which could fail.
+async fn mark_each<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'d Decision>> {
+    let head = "UPDATE OR FAIL evaluation SET evaluated_at = $5, \
+                marked_at = CASE WHEN marked_at < $5 THEN $5 ELSE marked_at END, \
+                due_at = CASE WHEN seq = $3 THEN $6 ELSE due_at END, \
+                live_pending = live_pending AND seq <> $3, history_pending = history_pending AND seq <> $3";
+    let stood = ", stood_at = CASE WHEN stood_at < $5 THEN $5 ELSE stood_at END";
+    let phase = ", lifecycle = $8, definition = $9, phase = $10, phase_since = $11, phase_previous = $12, \
+                 phase_moves = $13, phase_live = $14, phase_has_live = $15";
+    let segments = ", segments = $7";
+    // A first evaluation has no instant to be told by: anything new overtakes it.
+    let fence = " WHERE bucket = $1 AND customer_id = $2 AND evaluated_at IS $4 \
+                 AND (evaluated_at IS NOT NULL OR seq = $3)";
+    let mut groups: BTreeMap<(bool, bool), Vec<&'d Decision>> = BTreeMap::new();
+    for decision in decisions {
+        groups.entry((decision.phase.is_some(), decision.segments.is_some())).or_default().push(decision);
+    }
+    let mut fresh = Vec::with_capacity(decisions.len());
+    for ((has_phase, has_segments), group) in groups {
+        let text = [
+            head,
+            if has_phase || has_segments { stood } else { "" },
+            if has_segments { segments } else { "" },
+            if has_phase { phase } else { "" },
+            fence,
+        ];
+        let rows = group.iter().map(|decision| mark(decision)).collect::<Result<Vec<_>>>()?;
+        let touched = tx.run_for_each(&text.concat(), rows).await?;
+        fresh.extend(group.into_iter().zip(touched).filter(|(_, touched)| *touched).map(|(d, _)| d));
+    }
+    fresh.sort_by_key(|decision| decision.customer);
+    Ok(fresh)
+}
+
+/// The arguments of one such row.
+fn mark(decision: &Decision) -> Result<Vec<Arg>> {
+    let mut row = args![
+        bucket_of(decision.customer),
+        decision.customer,
+        decision.seq,
+        decision.evaluated_before,
+        evaluated(decision),
+        due_after(decision),
+        decision.segments.as_ref().map(text).transpose()?
+    ];
+    if let Some(p) = &decision.phase {
+        row.extend(args![p.lifecycle.as_str(), p.definition.as_str(), p.phase.as_str(), p.since]);
+        row.extend(args![p.previous.as_deref(), p.moves, p.live, p.has_live_moves]);
+    }
+    Ok(row)
+}
+
+/// The whole row of those whose phase or segments changed, in PostgreSQL. The row is there, and locked.
 async fn write_standings(tx: &mut Tx, moved: &[(&Decision, &MarkRow)]) -> Result<()> {
     let head = "INSERT INTO evaluation (bucket, customer_id, seq, evaluated_at, due_at, live_pending, history_pending, \
                 lifecycle, definition, phase, phase_since, phase_previous, phase_moves, phase_live, phase_has_live, \

@@ -73,7 +73,7 @@ pub async fn insert_bare(from: &Path, to: &Path) -> Result<BareInsert> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "16000")
         .pragma("cache_size", "-32000");
     let mut target = SqliteConnection::connect_with(&options).await?;
     for (text,) in layout {

@@ -119,7 +119,8 @@ fn go_through<T: Direct>(
     args: &[Arg],
     mut tell: impl FnMut(T),
 ) -> rusqlite::Result<()> {
-    bind(statement, args)?;
+    let numbers = numbers(statement);
+    bind(statement, &numbers, args)?;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         tell(T::direct(row)?);
@@ -127,29 +128,36 @@ fn go_through<T: Direct>(
     Ok(())
 }
 
-/// Runs a statement once for each list of arguments, and says how many rows that touched.
+/// Runs a statement once for each list of arguments, and tells how many rows each time touched.
 pub(crate) fn run_for_each(
     connection: &Connection,
     text: &str,
     all: impl IntoIterator<Item = Vec<Arg>>,
-) -> rusqlite::Result<u64> {
+    mut tell: impl FnMut(u64),
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(text)?;
-    let mut touched = 0;
+    let numbers = numbers(&statement);
     for args in all {
-        bind(&mut statement, &args)?;
-        touched += statement.raw_execute()? as u64;
+        bind(&mut statement, &numbers, &args)?;
+        tell(statement.raw_execute()? as u64);
     }
-    Ok(touched)
+    Ok(())
 }
 
-/// `?` are the arguments in their order. `$2` is a name to SQLite: it means the second, wherever it stands.
-fn bind(statement: &mut Statement<'_>, args: &[Arg]) -> rusqlite::Result<()> {
-    let wanted = statement.parameter_count();
-    for place in FIRST..=wanted {
+/// Which argument stands at each place of a statement. `?` are the arguments in their order. `$2` is a name to SQLite: it
+/// means the second, wherever it stands.
+fn numbers(statement: &Statement<'_>) -> Vec<usize> {
+    let number = |place| {
         let named = statement.parameter_name(place).and_then(|name| name.get(1..)?.parse().ok());
-        let number: usize = named.unwrap_or(place);
+        named.unwrap_or(place)
+    };
+    (FIRST..=statement.parameter_count()).map(number).collect()
+}
+
+fn bind(statement: &mut Statement<'_>, numbers: &[usize], args: &[Arg]) -> rusqlite::Result<()> {
+    for (place, number) in (FIRST..).zip(numbers) {
         let arg = number.checked_sub(FIRST).and_then(|index| args.get(index));
-        let arg = arg.ok_or(rusqlite::Error::InvalidParameterCount(args.len(), wanted))?;
+        let arg = arg.ok_or(rusqlite::Error::InvalidParameterCount(args.len(), numbers.len()))?;
         statement.raw_bind_parameter(place, arg)?;
     }
     Ok(())

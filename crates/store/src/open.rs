@@ -20,9 +20,10 @@ use crate::place::{Lock, refuse_network};
 use crate::tx::{Connection, Dialect, Tx};
 use crate::writer::Writer;
 
-/// How SQLite's writer writes: every commit on the disk, the log into the file every 16 MB.
+/// How SQLite's writer writes: every commit on the disk, the log into the file every 64 MB: a page
+/// that is changed again and again is written into the file once each time.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; \
-    PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32000; \
+    PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -32000; \
     PRAGMA temp_store = MEMORY;";
 /// How many statements it keeps prepared: more than there are texts.
 const WRITERS_STATEMENTS: usize = 400;

@@ -22,8 +22,10 @@ use crate::rows::{
     EvaluationRow, EventRow, FeedbackRow, IdentityRow, OrderRow, RUN_COLUMNS, RunRow, SuppressionRow, TagRow,
 };
 use crate::suppress::address_hash;
-use crate::tx::{CHUNK, Dialect, Load, Rows, Sql, Wanted};
+use crate::tx::{CHUNK, Dialect, Load, Rows, Span, Sql, Wanted};
 
+/// So many times as many customers may lie between the first and the last of those wanted.
+const OTHERS: usize = 2;
 /// How many customers one set of statements reads.
 const BATCH: usize = 4_000;
 
@@ -243,34 +245,82 @@ fact!(DeliveryRow, "delivery d", DELIVERY_COLUMNS, |f| (f.created_at.0, f.id), |
 /// Where each customer's snapshot stands.
 type Places = HashMap<Uuid, usize>;
 
+fn alias_of(table: &str) -> &str {
+    table.rsplit(' ').next().unwrap_or(table)
+}
+
 /// ` FROM wanted JOIN` a table; SQLite would try other orders if it were not told.
 pub(crate) fn from_wanted(sql: &mut Sql, dialect: Dialect, table: &str, id: &str) {
-    let alias = table.rsplit(' ').next().unwrap_or(table);
+    let alias = alias_of(table);
     let join = if dialect == Dialect::Sqlite { " CROSS JOIN " } else { " JOIN " };
     sql.push(" FROM wanted").push(join).push(table);
     sql.push(" ON ").push(alias).push(".bucket = wanted.bucket AND ");
     sql.push(alias).push(".").push(id).push(" = wanted.id");
 }
 
+/// Which customers' rows are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach<'w> {
+    wanted: &'w Wanted,
+    /// SQLite goes through all rows from the first to the last of them, if few of others lie between: that costs half of
+    /// looking up one customer after another in a dozen tables.
+    span: Option<Span>,
+    as_of: Option<At>,
+}
+
+impl<'w> Reach<'w> {
+    /// As of an instant.
+    pub(crate) fn as_of(wanted: &'w Wanted, at: At) -> Self {
+        Reach { wanted, span: None, as_of: Some(at) }
+    }
+
+    /// As of now.
+    async fn now(tx: &mut impl Rows, wanted: &'w Wanted) -> Result<Self> {
+        let span = wanted.span().filter(|_| tx.dialect() == Dialect::Sqlite);
+        let mut reach = Reach { wanted, span, as_of: None };
+        if let Some(span) = span.filter(|_| wanted.len() > 1) {
+            let most = wanted.len() * OTHERS;
+            let mut sql = Sql::new(tx.dialect(), "SELECT count(*) FROM (SELECT 1 FROM evaluation e WHERE ");
+            span.holds(&mut sql, "e", "customer_id");
+            sql.push(" LIMIT ").bind(most as i64 + 1).push(")");
+            let between = tx.rows::<(i64,)>(sql).await?.first().map_or(0, |(count,)| *count);
+            if between > most as i64 {
+                reach.span = None;
+            }
+        }
+        Ok(reach)
+    }
+}
+
 async fn load<F: Fact, R: Rows>(
     tx: &mut R,
-    wanted: &Wanted,
-    as_of: Option<At>,
+    reach: Reach<'_>,
     places: &Places,
     snapshots: &mut [Snapshot],
 ) -> Result<()> {
     let dialect = tx.dialect();
-    let mut sql = Sql::with(dialect, wanted);
-    match as_of {
-        None => {
+    let sql = match reach {
+        Reach { as_of: Some(at), wanted, .. } => {
+            let mut sql = Sql::with(dialect, wanted);
+            from_versions(&mut sql, dialect, F::COLUMNS, F::TABLE, "customer_id", "written_at", at);
+            sql
+        }
+        Reach { span: Some(span), .. } => {
+            let mut sql = Sql::new(dialect, "SELECT ");
+            sql.push(F::COLUMNS).push(" FROM ").push(F::TABLE).push(" WHERE ");
+            span.holds(&mut sql, alias_of(F::TABLE), "customer_id");
+            sql
+        }
+        Reach { wanted, .. } => {
+            let mut sql = Sql::with(dialect, wanted);
             sql.push("SELECT ").push(F::COLUMNS);
             from_wanted(&mut sql, dialect, F::TABLE, "customer_id");
+            sql
         }
-        Some(at) => from_versions(&mut sql, dialect, F::COLUMNS, F::TABLE, "customer_id", "written_at", at),
-    }
+    };
     let mut waiting: Vec<(usize, F)> = Vec::new();
     // SQLite goes through the customers wanted one after another, so that one customer's rows come together.
-    let together = as_of.is_none() && dialect == Dialect::Sqlite;
+    let together = reach.as_of.is_none() && reach.span.is_none() && dialect == Dialect::Sqlite;
     tx.each(sql, |row: F| {
         let Some(place) = places.get(&row.customer()) else { return };
         if together && waiting.last().is_some_and(|(last, _)| last != place) {
@@ -295,12 +345,25 @@ fn put<F: Fact>(waiting: &mut Vec<(usize, F)>, snapshots: &mut [Snapshot]) {
 pub(crate) async fn load_snapshots(tx: &mut impl Rows, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
     let dialect = tx.dialect();
     let wanted = &Wanted::new(ids);
-    let mut sql = Sql::with(dialect, wanted);
+    let reach = Reach::now(tx, wanted).await?;
+    let evaluation = "evaluation e ON e.bucket = c.bucket AND e.customer_id = c.id";
+    let mut sql = match reach.span {
+        Some(_) => Sql::new(dialect, ""),
+        None => Sql::with(dialect, wanted),
+    };
     sql.push("SELECT ").push(CUSTOMER_COLUMNS).push(", ").push(EVALUATION_COLUMNS);
-    from_wanted(&mut sql, dialect, "customer c", "id");
-    sql.push(
-        " JOIN evaluation e ON e.bucket = c.bucket AND e.customer_id = c.id WHERE c.merged_into IS NULL",
-    );
+    match reach.span {
+        Some(span) => {
+            sql.push(" FROM customer c CROSS JOIN ").push(evaluation).push(" WHERE ");
+            span.holds(&mut sql, "c", "id");
+            sql.push(" AND");
+        }
+        None => {
+            from_wanted(&mut sql, dialect, "customer c", "id");
+            sql.push(" JOIN ").push(evaluation).push(" WHERE");
+        }
+    }
+    sql.push(" c.merged_into IS NULL");
     let mut found: HashMap<Uuid, Snapshot> = HashMap::with_capacity(ids.len());
     tx.each(sql, |PersonRow { customer, evaluation }| {
         let id = customer.id;
@@ -311,15 +374,14 @@ pub(crate) async fn load_snapshots(tx: &mut impl Rows, ids: &[CustomerId]) -> Re
         found.insert(id, snapshot);
     })
     .await?;
-    load_facts(tx, ids, wanted, None, found).await
+    load_facts(tx, ids, reach, found).await
 }
 
 /// Puts what is known of customers to who they are, in the order of the ids.
 pub(crate) async fn load_facts(
     tx: &mut impl Rows,
     ids: &[CustomerId],
-    wanted: &Wanted,
-    as_of: Option<At>,
+    reach: Reach<'_>,
     mut found: HashMap<Uuid, Snapshot>,
 ) -> Result<Vec<Snapshot>> {
     let mut places = Places::with_capacity(found.len());
@@ -333,17 +395,17 @@ pub(crate) async fn load_facts(
     if all.is_empty() {
         return Ok(all);
     }
-    load::<IdentityRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<ConsentRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<SuppressionRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load_by_address(tx, as_of, &mut all).await?;
-    load::<TagRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<OrderRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<CartRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<FeedbackRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<EventRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<RunRow, _>(tx, wanted, as_of, &places, &mut all).await?;
-    load::<DeliveryRow, _>(tx, wanted, as_of, &places, &mut all).await?;
+    load::<IdentityRow, _>(tx, reach, &places, &mut all).await?;
+    load::<ConsentRow, _>(tx, reach, &places, &mut all).await?;
+    load::<SuppressionRow, _>(tx, reach, &places, &mut all).await?;
+    load_by_address(tx, reach.as_of, &mut all).await?;
+    load::<TagRow, _>(tx, reach, &places, &mut all).await?;
+    load::<OrderRow, _>(tx, reach, &places, &mut all).await?;
+    load::<CartRow, _>(tx, reach, &places, &mut all).await?;
+    load::<FeedbackRow, _>(tx, reach, &places, &mut all).await?;
+    load::<EventRow, _>(tx, reach, &places, &mut all).await?;
+    load::<RunRow, _>(tx, reach, &places, &mut all).await?;
+    load::<DeliveryRow, _>(tx, reach, &places, &mut all).await?;
     Ok(all)
 }
 

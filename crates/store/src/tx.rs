@@ -13,7 +13,7 @@ use zyklus_model::{CustomerId, bucket_of};
 
 use crate::arg::{self, Arg};
 use crate::direct::{self, Direct};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
 /// How many rows a statement of many rows carries at most. 500 rows of 25 columns stay below SQLite's 32,766
 /// and PostgreSQL's 65,535 arguments.
@@ -222,6 +222,18 @@ impl Tx {
         ))
     }
 
+    /// Runs a statement of SQLite's own once for each list of arguments, and says of each whether it touched a row.
+    pub(crate) async fn run_for_each(&mut self, text: &str, all: Vec<Vec<Arg>>) -> Result<Vec<bool>> {
+        let mut touched = Vec::with_capacity(all.len());
+        match &self.connection {
+            Connection::Writer(writer) => {
+                direct::run_for_each(writer, text, all, |rows| touched.push(rows > 0))?;
+                Ok(touched)
+            }
+            Connection::Sqlite(_) | Connection::Postgres(_) => Err(StoreError::ReadOnly),
+        }
+    }
+
     /// Inserts many rows: `head` ends before VALUES, `tail` follows the rows. One at a time into SQLite, where a
     /// statement costs next to nothing and a list of rows is gone through twice, [`CHUNK`] at a time into PostgreSQL.
     pub(crate) async fn insert(
@@ -235,7 +247,8 @@ impl Tx {
         if let Connection::Writer(writer) = &self.connection {
             let Some(first) = rows.peek() else { return Ok(0) };
             let places = ["?"].repeat(first.len()).join(", ");
-            return Ok(direct::run_for_each(writer, &format!("{head} VALUES ({places}){tail}"), rows)?);
+            direct::run_for_each(writer, &format!("{head} VALUES ({places}){tail}"), rows, |n| touched += n)?;
+            return Ok(touched);
         }
         while rows.peek().is_some() {
             let mut sql = Sql::new(self.dialect(), head);
@@ -378,7 +391,36 @@ impl Wanted {
         }
     }
 
+    /// The first and the last of them, if they come in the order of the tables.
+    pub(crate) fn span(&self) -> Option<Span> {
+        let keys = || self.buckets.iter().copied().zip(self.ids.iter().copied());
+        let span = Span { first: keys().next()?, last: keys().next_back()? };
+        keys().zip(keys().skip(1)).all(|(one, next)| one < next).then_some(span)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     pub(crate) fn into_args(self) -> (Arg, Arg) {
         (Arg::Buckets(self.buckets), Arg::Ids(self.ids))
+    }
+}
+
+/// All customers from one to another, in the order of the tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    first: (i16, Uuid),
+    last: (i16, Uuid),
+}
+
+impl Span {
+    /// The condition that a row with this alias is of one of them.
+    pub(crate) fn holds(self, sql: &mut Sql, alias: &str, id: &str) {
+        for (how, (bucket, customer)) in [(">=", self.first), ("<=", self.last)] {
+            sql.push(if how == ">=" { "(" } else { " AND (" });
+            sql.push(alias).push(".bucket, ").push(alias).push(".").push(id).push(") ").push(how);
+            sql.push(" (").bind(bucket).push(", ").bind(customer).push(")");
+        }
     }
 }

@@ -34,12 +34,25 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
         self.node(self.tree.root_id(), None)
     }
 
-    /// The value of one node.
+    /// The value of one node. What most conditions are made of is told apart first, in a small frame.
     pub(super) fn node(&self, id: NodeId, items: Option<&Items<'_>>) -> Timed {
-        let now = self.now;
         match &self.tree.node(id).op {
             Op::Literal(value) => Timed::constant(value.clone()),
-            Op::Field(field) => self.typed(id, self.fields.field(*field, now)),
+            Op::Field(field) => self.typed(id, self.fields.field(*field, self.now)),
+            Op::All(terms) => self.logic(terms, false, items),
+            Op::Any(terms) => self.logic(terms, true, items),
+            Op::Compare { .. } => self.compare(id, items).0,
+            _ => self.other(id, items),
+        }
+    }
+
+    #[inline(never)]
+    fn other(&self, id: NodeId, items: Option<&Items<'_>>) -> Timed {
+        let now = self.now;
+        match &self.tree.node(id).op {
+            Op::Literal(_) | Op::Field(_) | Op::All(_) | Op::Any(_) | Op::Compare { .. } => {
+                self.node(id, items)
+            }
             Op::Entry(map, path) => self.fields.entry(*map, path, now),
             Op::EntryAt(map, name) => {
                 let name = self.node(*name, items);
@@ -70,8 +83,6 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                 self.typed(id, self.fields.call(*function, literals, now))
             }
             Op::Call(function, arguments, None) => self.typed(id, self.call(*function, arguments, items)),
-            Op::All(terms) => self.logic(terms, false, items),
-            Op::Any(terms) => self.logic(terms, true, items),
             Op::Not(inner) => {
                 let inner = self.node(*inner, items);
                 flag(!inner.value.is_true(), inner.motion.coarse(now))
@@ -85,10 +96,6 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                     inner.motion
                 };
                 flag(!inner.value.is_absent(), motion)
-            }
-            Op::Compare { .. } => {
-                let (timed, _) = self.compare(id, items);
-                timed
             }
             Op::In { item, list, as_text } => self.contained(*item, *list, *as_text, items),
             Op::Calculate(operation, left, right) => {
@@ -212,35 +219,53 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
 
     /// A comparison and whether it turns for certain when it is due.
     pub(super) fn compare(&self, id: NodeId, items: Option<&Items<'_>>) -> (Timed, bool) {
-        let Op::Compare { how, left, right, as_text } = &self.tree.node(id).op else {
+        let Op::Compare { right, .. } = &self.tree.node(id).op else {
             return (Timed::constant(Value::Absent), false);
         };
-        let (left_id, right_id) = (*left, *right);
-        let right = self.node(right_id, items);
-        if let Some(turns) = self.falling(left_id, *how, &right) {
+        match &self.tree.node(*right).op {
+            Op::Literal(value) => self.compare_with(id, value, Motion::Constant, items),
+            _ => {
+                let right = self.node(*right, items);
+                self.compare_with(id, &right.value, right.motion, items)
+            }
+        }
+    }
+
+    /// The same once its right side is known.
+    fn compare_with(
+        &self,
+        id: NodeId,
+        right: &Value,
+        motion: Motion,
+        items: Option<&Items<'_>>,
+    ) -> (Timed, bool) {
+        let Op::Compare { how, left: left_id, right: right_id, as_text } = &self.tree.node(id).op else {
+            return (Timed::constant(Value::Absent), false);
+        };
+        if let Some(turns) = self.falling(*left_id, *how, right, motion) {
             return (turns, false);
         }
-        let left = self.node(left_id, items);
-        if let Some(turns) = self.falling(right_id, how.mirrored(), &left) {
+        let left = self.node(*left_id, items);
+        if let Some(turns) = self.falling(*right_id, how.mirrored(), &left.value, left.motion) {
             return (turns, false);
         }
         let holds = match (how, as_text) {
-            (Comparison::Equal, true) => left.value.equals_as_text(&right.value),
-            (Comparison::NotEqual, true) => !left.value.equals_as_text(&right.value),
-            _ => how.holds(&left.value, &right.value),
+            (Comparison::Equal, true) => left.value.equals_as_text(right),
+            (Comparison::NotEqual, true) => !left.value.equals_as_text(right),
+            _ => how.holds(&left.value, right),
         };
         let Turning { motion, exact } = if *as_text {
-            Turning { motion: left.motion.join(right.motion, self.now).coarse(self.now), exact: false }
+            Turning { motion: left.motion.join(motion, self.now).coarse(self.now), exact: false }
         } else {
-            turning(*how, &left, &right, self.now)
+            turning(*how, (&left.value, left.motion), (right, motion), self.now)
         };
         (flag(holds, motion), exact)
     }
 
     /// A field that only falls compared with a number: due when it comes below, not at every step on the way.
-    fn falling(&self, figure: NodeId, how: Comparison, other: &Timed) -> Option<Timed> {
+    fn falling(&self, figure: NodeId, how: Comparison, other: &Value, moves: Motion) -> Option<Timed> {
         let Op::Field(field) = self.tree.node(figure).op else { return None };
-        let limit = match other.value {
+        let limit = match *other {
             Value::Int(whole) => whole as f64,
             Value::Double(number) => number,
             _ => return None,
@@ -251,8 +276,8 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
             Comparison::Equal | Comparison::NotEqual => return None,
         };
         let figure = self.fields.falling(field, limit, or_at, self.now)?;
-        let motion = figure.motion.join(other.motion, self.now).coarse(self.now);
-        Some(flag(how.holds(&figure.value, &other.value), motion))
+        let motion = figure.motion.join(moves, self.now).coarse(self.now);
+        Some(flag(how.holds(&figure.value, other), motion))
     }
 
     fn contained(&self, item: NodeId, list: NodeId, as_text: bool, items: Option<&Items<'_>>) -> Timed {
@@ -281,12 +306,8 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                     // A count outside the list is due when it reaches the next element of it.
                     Motion::Counts { .. } if !holds && !as_text => {
                         elements.iter().fold(Motion::Constant, |motion, element| {
-                            let turn = turning(
-                                Comparison::Equal,
-                                &item,
-                                &Timed::constant(element.clone()),
-                                self.now,
-                            );
+                            let (item, element) = ((&item.value, item.motion), (element, Motion::Constant));
+                            let turn = turning(Comparison::Equal, item, element, self.now);
                             motion.join(turn.motion, self.now)
                         })
                     }

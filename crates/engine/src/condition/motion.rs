@@ -160,14 +160,12 @@ fn at_earliest(a: Option<At>, b: Option<At>) -> Motion {
 
 /// The instant of the k-th step after now; none beyond the representable years.
 fn step_at(origin: At, unit_micros: i64, now: At, k: i128) -> Option<At> {
-    let unit = i128::from(unit_micros.max(1));
-    let elapsed = i128::from(now.as_micros()) - i128::from(origin.as_micros());
-    let micros = elapsed
-        .div_euclid(unit)
-        .checked_add(k)?
-        .checked_mul(unit)?
-        .checked_add(i128::from(origin.as_micros()))?;
-    i64::try_from(micros).ok().filter(|micros| *micros <= At::MAX.as_micros()).map(At::from_micros)
+    // Instants lie so close together that their distance is no overflow; where one is, it is beyond the years.
+    let unit = unit_micros.max(1);
+    let elapsed = now.as_micros().checked_sub(origin.as_micros())?;
+    let steps = elapsed.div_euclid(unit).checked_add(i64::try_from(k).ok()?)?;
+    let micros = steps.checked_mul(unit)?.checked_add(origin.as_micros())?;
+    (micros <= At::MAX.as_micros()).then_some(At::from_micros(micros))
 }
 
 /// The six comparisons.
@@ -216,20 +214,25 @@ pub(super) struct Turning {
 }
 
 /// When `a comparison b` may turn. A count against what stands still gives the exact instant.
-pub(super) fn turning(comparison: Comparison, a: &Timed, b: &Timed, now: At) -> Turning {
+pub(super) fn turning(
+    comparison: Comparison,
+    (a, a_moves): (&Value, Motion),
+    (b, b_moves): (&Value, Motion),
+    now: At,
+) -> Turning {
     let loose = |motion: Motion| Turning { motion, exact: false };
-    match (a.motion, b.motion) {
+    match (a_moves, b_moves) {
         (Motion::Constant, Motion::Constant) => loose(Motion::Constant),
         (Motion::Counts { origin, unit_micros, by }, Motion::Constant | Motion::ChangesAt(_)) => {
-            against_still(comparison, (origin, unit_micros, by), &a.value, b, now)
+            against_still(comparison, (origin, unit_micros, by), a, (b, b_moves), now)
         }
         (Motion::Constant | Motion::ChangesAt(_), Motion::Counts { origin, unit_micros, by }) => {
-            against_still(comparison.mirrored(), (origin, unit_micros, by), &b.value, a, now)
+            against_still(comparison.mirrored(), (origin, unit_micros, by), b, (a, a_moves), now)
         }
         (
             Motion::Counts { origin, unit_micros, by },
             Motion::Counts { origin: other_origin, unit_micros: other_unit, by: other_by },
-        ) if unit_micros == other_unit && by == other_by => match (&a.value, &b.value) {
+        ) if unit_micros == other_unit && by == other_by => match (a, b) {
             // Two counts of one pace keep their distance, but for the moment between their steps.
             (Value::Int(left), Value::Int(right)) => {
                 let gap = i128::from(*left) - i128::from(*right);
@@ -238,11 +241,11 @@ pub(super) fn turning(comparison: Comparison, a: &Timed, b: &Timed, now: At) -> 
                     Comparison::holds(comparison, &Value::Int(gap.signum() as i64), &Value::Int(0))
                 };
                 let same = outcome(gap - slack) == outcome(gap) && outcome(gap) == outcome(gap + slack);
-                if same { loose(Motion::Constant) } else { loose(a.motion.join(b.motion, now)) }
+                if same { loose(Motion::Constant) } else { loose(a_moves.join(b_moves, now)) }
             }
-            _ => loose(a.motion.join(b.motion, now)),
+            _ => loose(a_moves.join(b_moves, now)),
         },
-        _ => loose(a.motion.join(b.motion, now).coarse(now)),
+        _ => loose(a_moves.join(b_moves, now).coarse(now)),
     }
 }
 
@@ -251,17 +254,17 @@ fn against_still(
     comparison: Comparison,
     count: (At, i64, i64),
     value: &Value,
-    still: &Timed,
+    (still, still_moves): (&Value, Motion),
     now: At,
 ) -> Turning {
     let (origin, unit_micros, by) = count;
     let Value::Int(value) = value else {
         let moving = Motion::Counts { origin, unit_micros, by };
-        return Turning { motion: moving.join(still.motion, now).coarse(now), exact: false };
+        return Turning { motion: moving.join(still_moves, now).coarse(now), exact: false };
     };
-    let cross = steps_to_turn(comparison, i128::from(*value), i128::from(by), &still.value)
+    let cross = steps_to_turn(comparison, i128::from(*value), i128::from(by), still)
         .and_then(|k| step_at(origin, unit_micros, now, k));
-    let stale = still.motion.next_change(now);
+    let stale = still_moves.next_change(now);
     Turning {
         motion: at_earliest(cross, stale),
         exact: cross.is_some() && stale.is_none_or(|stale| cross < Some(stale)),
@@ -299,7 +302,8 @@ fn steps_to_turn(comparison: Comparison, value: i128, by: i128, fixed: &Value) -
     };
     let reached = value >= threshold;
     if by > 0 {
-        (!reached).then(|| (threshold - value + by - 1) / by)
+        let missing = threshold - value;
+        (!reached).then(|| if by == 1 { missing } else { (missing + by - 1) / by })
     } else {
         reached.then(|| (value - threshold) / -by + 1)
     }

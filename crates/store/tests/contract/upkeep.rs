@@ -93,6 +93,17 @@ async fn pages_are_complete_and_without_repeats(bed: Bed) {
     assert_eq!(order(orders.iter().map(|o| o.customer).collect()), ids);
     assert_eq!(order(moves.iter().map(|(c, _)| *c).collect()), ids);
     assert_eq!(order(runs.iter().map(|r| r.customer).collect()), ids);
+    // However many others lie between those asked for, each is read whole, and nobody else is.
+    let mut alone = Vec::new();
+    for id in &ids {
+        alone.extend(store.snapshots(&[*id]).await.unwrap());
+    }
+    assert!(alone.iter().all(|s| s.orders.len() + s.runs.len() + s.identities.len() >= 3));
+    for step in [1, 2, 3, 50] {
+        let some: Vec<CustomerId> = ids.iter().copied().step_by(step).collect();
+        let expected: Vec<_> = alone.iter().cloned().step_by(step).collect();
+        assert_eq!(store.snapshots(&some).await.unwrap(), expected, "each of {step}");
+    }
     // Snapshots come in the order asked for, whatever it is.
     ids.reverse();
     let unknown = CustomerId::derive(&[b"nobody"]);
