@@ -1,7 +1,7 @@
 //! Writes decisions: transitions, runs, deliveries, labels and where evaluating stands, all in one transaction,
 //! each fenced against an evaluation that came in between. Never decides.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -62,7 +62,10 @@ async fn apply(tx: &mut Tx, decisions: &[Decision]) -> Result<ApplyReport> {
     // Always in the same order, so that two who apply do not wait for each other.
     let mut sorted: Vec<&Decision> = decisions.iter().collect();
     sorted.sort_by_key(|d| d.customer);
-    let mut report = ApplyReport::default();
+    // Of several for one customer the first counts: it overtakes the others.
+    sorted.dedup_by_key(|d| d.customer);
+    let overtaken = decisions.len() - sorted.len();
+    let mut report = ApplyReport { stale: overtaken as u64, ..ApplyReport::default() };
     for some in sorted.chunks(BATCH) {
         let fresh = match tx.dialect() {
             Dialect::Sqlite => mark_each(tx, some).await?,
@@ -96,14 +99,12 @@ async fn mark_all<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'d
     sql.push(" ORDER BY e.customer_id FOR UPDATE OF e");
     let rows: Vec<MarkRow> = tx.rows(sql).await?;
     let marks: HashMap<Uuid, MarkRow> = rows.into_iter().map(|row| (row.customer_id, row)).collect();
-    let mut seen = HashSet::with_capacity(decisions.len());
     let fresh: Vec<(&Decision, &MarkRow)> = decisions
         .iter()
         .filter_map(|d| Some((*d, marks.get(&d.customer.uuid())?)))
         .filter(|(d, mark)| mark.evaluated_at.map(|s| s.0) == d.evaluated_before)
         // A first evaluation has no instant to be told by: anything new overtakes it.
         .filter(|(d, mark)| d.evaluated_before.is_some() || mark.seq == d.seq)
-        .filter(|(d, _)| seen.insert(d.customer))
         .collect();
     write_marks(tx, &fresh).await?;
     Ok(fresh.into_iter().map(|(d, _)| d).collect())
@@ -142,8 +143,8 @@ fn due_after(decision: &Decision) -> At {
 }
 
 /// The same in SQLite, a row at a time, each with the fence in its condition. A statement that has triggers and can be undone
-/// by itself keeps what it changes a second time; here everything around it is undone with it. So `OR FAIL`, and no
-/// function, which could fail.
+/// by itself keeps what it changes a second time; here the job it is part of is undone with it, or the whole transaction. So
+/// `OR FAIL`, which its triggers' statements then go by, too, and no function, which could fail.
 async fn mark_each<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'d Decision>> {
     let head = "UPDATE OR FAIL evaluation SET evaluated_at = $5, \
                 marked_at = CASE WHEN marked_at < $5 THEN $5 ELSE marked_at END, \

@@ -131,7 +131,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether trying again later, unchanged, may succeed (a full disk, a lost connection).
+    /// Whether trying again later, unchanged, may succeed (a full disk, a lost connection, another process that writes).
     pub fn is_transient(&self) -> bool {
         match self {
             StoreError::Full => true,
@@ -148,6 +148,10 @@ impl StoreError {
                 }
                 _ => false,
             },
+            StoreError::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+            ),
             _ => false,
         }
     }

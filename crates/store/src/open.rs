@@ -288,10 +288,9 @@ async fn open_sqlite(path: PathBuf, options: &OpenOptions) -> Result<Backend> {
             taken => Some(taken?),
         };
         let (path, options) = (path.clone(), options.clone());
-        // Making the file and its log may have to wait for the disk.
-        let connecting = tokio::task::spawn_blocking(move || writing(&path, &options));
-        let connection = connecting.await.map_err(|_| StoreError::Closed)??;
-        Some(Writer::start(connection, lock)?)
+        // Making the file and its log may have to wait for the disk; the lock is held as long as that takes.
+        let starting = move || Writer::start(writing(&path, &options)?, lock);
+        Some(tokio::task::spawn_blocking(starting).await.map_err(|_| StoreError::Closed)??)
     };
     let readers = SqlitePoolOptions::new()
         .max_connections(options.readers.max(1))

@@ -245,8 +245,9 @@ impl Tx {
         let mut rows = rows.into_iter().peekable();
         let mut touched = 0;
         if let Connection::Writer(writer) = &self.connection {
-            let Some(first) = rows.peek() else { return Ok(0) };
-            let places = ["?"].repeat(first.len()).join(", ");
+            let Some(width) = rows.peek().map(Vec::len) else { return Ok(0) };
+            let rows = rows.inspect(|row| debug_assert_eq!(row.len(), width, "{head}"));
+            let places = ["?"].repeat(width).join(", ");
             direct::run_for_each(writer, &format!("{head} VALUES ({places}){tail}"), rows, |n| touched += n)?;
             return Ok(touched);
         }

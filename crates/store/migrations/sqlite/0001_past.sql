@@ -188,10 +188,12 @@ CREATE TABLE mark_past (
 ) WITHOUT ROWID;
 CREATE TRIGGER mark_past_keeps AFTER UPDATE OF marked_at ON evaluation
 WHEN OLD.marked_at < NEW.marked_at AND (OLD.evaluated_at IS NOT NULL OR NOT OLD.history_pending) BEGIN
-    INSERT OR IGNORE INTO mark_past (bucket, customer_id, seq, evaluated_at, due_at, live_pending, history_pending,
+    INSERT INTO mark_past (bucket, customer_id, seq, evaluated_at, due_at, live_pending, history_pending,
     marked_at, passed_at)
     VALUES (OLD.bucket, OLD.customer_id, OLD.seq, OLD.evaluated_at, OLD.due_at, OLD.live_pending,
-    OLD.history_pending, OLD.marked_at, NEW.marked_at);
+    OLD.history_pending, OLD.marked_at, NEW.marked_at)
+    -- Not OR IGNORE: the statement that fires this may say otherwise, and would be heard.
+    ON CONFLICT DO NOTHING;
 END;
 
 CREATE TABLE standing_past (

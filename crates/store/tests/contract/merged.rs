@@ -21,6 +21,7 @@ on_both![
     decision_on_both_is_stale_once_they_are_two,
     first_decision_on_both_is_stale_once_they_are_two,
     try_claimed_while_a_merge_is_undone_stays_with_its_delivery,
+    clock_set_back_around_a_merge_stops_no_decision,
 ];
 
 /// Two customers with an order each; the second is found to be the first by [`merge`].
@@ -38,6 +39,16 @@ async fn merge(store: &Store, minutes: i64) {
 
 async fn merge_of(store: &Store) -> MergeId {
     store.merges(only(store).await.customer.id).await.unwrap().remove(0).id
+}
+
+async fn clock_set_back_around_a_merge_stops_no_decision(bed: Bed) {
+    let store = &bed.store;
+    two(store).await;
+    assert_eq!(judge(store, minute(10), |_, _| {}).await.applied, 2);
+    merge(store, 20).await;
+    // What stood from minute 10 to minute 20 is kept already when the second stands there once more.
+    store.unmerge(merge_of(store).await, "operator", minute(10)).await.unwrap();
+    assert_eq!(judge(store, minute(20), |_, _| {}).await.applied, 2);
 }
 
 async fn whoever_is_forgotten_is_forgotten_by_merges_too(bed: Bed) {
