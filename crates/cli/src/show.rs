@@ -439,12 +439,12 @@ pub(crate) fn why(told: &Told, zone: &TimeZone) -> String {
             let acted = journey.last_run_acted.iter();
             let acted: Vec<String> =
                 acted.map(|(step, outcome)| acted_so(step, outcome, journey.last_run_is_ghost)).collect();
+            let acted = if acted.is_empty() { "no step done".to_owned() } else { acted.join(", ") };
             let _ = writeln!(
                 text,
-                "    its last run went from {} to {} ({end}){recorded}: {}",
+                "    its last run went from {} to {} ({end}){recorded}: {acted}",
                 when(since),
                 when(ended_at),
-                acted.join(", ")
             );
         }
     }
