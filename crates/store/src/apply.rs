@@ -110,30 +110,24 @@ async fn mark_all<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'d
     Ok(fresh.into_iter().map(|(d, _)| d).collect())
 }
 
+/// Those whose phase and segments stay, in PostgreSQL, and then the others.
 async fn write_marks(tx: &mut Tx, fresh: &[(&Decision, &MarkRow)]) -> Result<()> {
     let (standing, moved): (Vec<_>, Vec<_>) =
         fresh.iter().partition(|(d, _)| d.phase.is_none() && d.segments.is_none());
     let (current, overtaken): (Vec<_>, Vec<_>) =
         standing.into_iter().partition(|(d, mark)| d.seq == mark.seq);
     for (group, is_current) in [(current, true), (overtaken, false)] {
-        if group.is_empty() {
-            continue;
-        }
-        let instants = Arg::Ats(group.iter().map(|(d, _)| evaluated(d)).collect());
-        let due = Arg::Ats(group.iter().map(|(d, _)| due_after(d)).collect());
-        let ids: Vec<CustomerId> = group.iter().map(|(d, _)| d.customer).collect();
-        let (buckets, ids) = Wanted::new(&ids).into_args();
-        let mut sql = Sql::new(tx.dialect(), "UPDATE evaluation SET evaluated_at = v.evaluated_at");
-        sql.push(", marked_at = CASE WHEN marked_at < v.evaluated_at THEN v.evaluated_at ELSE marked_at END");
-        if is_current {
-            sql.push(", due_at = v.due_at, live_pending = FALSE, history_pending = FALSE");
-        }
-        sql.push(" FROM (SELECT ");
-        sql.push("* FROM unnest(").bind(buckets).push("::int2[], ").bind(ids).push("::uuid[], ");
-        sql.bind(instants).push("::timestamptz[], ").bind(due).push("::timestamptz[])");
-        sql.push(" AS u (bucket, id, evaluated_at, due_at)");
-        sql.push(") AS v WHERE evaluation.bucket = v.bucket AND evaluation.customer_id = v.id");
-        tx.run(sql).await?;
+        let done = ", due_at = v.column4, live_pending = FALSE, history_pending = FALSE";
+        let head = [
+            "UPDATE evaluation SET evaluated_at = v.column3, \
+             marked_at = CASE WHEN marked_at < v.column3 THEN v.column3 ELSE marked_at END",
+            if is_current { done } else { "" },
+            " FROM (",
+        ];
+        let rows =
+            group.iter().map(|(d, _)| args![bucket_of(d.customer), d.customer, evaluated(d), due_after(d)]);
+        let tail = ") AS v WHERE evaluation.bucket = v.column1 AND evaluation.customer_id = v.column2";
+        tx.insert(&head.concat(), rows.collect::<Vec<_>>(), tail).await?;
     }
     write_standings(tx, &moved).await
 }
@@ -142,9 +136,9 @@ fn due_after(decision: &Decision) -> At {
     decision.revisit_at.unwrap_or(At::MAX)
 }
 
-/// The same in SQLite, a row at a time, each with the fence in its condition. A statement that has triggers and can be undone
-/// by itself keeps what it changes a second time; here the job it is part of is undone with it, or the whole transaction. So
-/// `OR FAIL`, which its triggers' statements then go by, too, and no function, which could fail.
+/// What [`mark_all`] does, in SQLite: a row at a time, each with the fence in its condition. A statement that has triggers
+/// and can be undone by itself keeps what it changes a second time; here the job it is part of is undone with it, or the
+/// whole transaction. So `OR FAIL`, which its triggers' statements then go by, too, and no function, which could fail.
 async fn mark_each<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'d Decision>> {
     let head = "UPDATE OR FAIL evaluation SET evaluated_at = $5, \
                 marked_at = CASE WHEN marked_at < $5 THEN $5 ELSE marked_at END, \
@@ -174,6 +168,7 @@ async fn mark_each<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'
         let touched = tx.run_for_each(&text.concat(), rows).await?;
         fresh.extend(group.into_iter().zip(touched).filter(|(_, touched)| *touched).map(|(d, _)| d));
     }
+    // What follows is written where the one before was.
     fresh.sort_by_key(|decision| decision.customer);
     Ok(fresh)
 }

@@ -3,7 +3,7 @@
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgValueRef};
 use sqlx::sqlite::{SqliteArguments, SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Arguments, Decode, Encode, Postgres, Sqlite, Type};
 use uuid::Uuid;
@@ -15,7 +15,6 @@ use zyklus_model::{
 /// PostgreSQL counts from 2000-01-01.
 const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
 const PG_TIMESTAMPTZ: sqlx::postgres::types::Oid = sqlx::postgres::types::Oid(1184);
-const PG_TIMESTAMPTZ_ARRAY: sqlx::postgres::types::Oid = sqlx::postgres::types::Oid(1185);
 
 /// An instant as the databases see it.
 #[derive(Debug, Clone, Copy)]
@@ -51,12 +50,6 @@ impl Type<Postgres> for Stamp {
     }
 }
 
-impl PgHasArrayType for Stamp {
-    fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::with_oid(PG_TIMESTAMPTZ_ARRAY)
-    }
-}
-
 impl Encode<'_, Postgres> for Stamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         <i64 as Encode<'_, Postgres>>::encode_by_ref(&(self.0.as_micros() - PG_EPOCH_MICROS), buffer)
@@ -79,12 +72,10 @@ pub(crate) enum Arg {
     Text(Option<String>),
     Uuid(Option<Uuid>),
     At(Option<At>),
-    /// Many buckets at once: a JSON list in SQLite; like the next two an array in PostgreSQL.
+    /// Many buckets at once: a JSON list in SQLite; like the next an array in PostgreSQL.
     Buckets(Vec<i16>),
     /// Many ids at once: in SQLite one BLOB, 16 bytes after 16 bytes.
     Ids(Vec<Uuid>),
-    /// Many instants at once: in SQLite one BLOB of decimals, 20 digits after 20 digits.
-    Ats(Vec<At>),
 }
 
 macro_rules! from {
@@ -156,7 +147,6 @@ pub(crate) fn sqlite(args: Vec<Arg>) -> SqliteArguments {
             Arg::At(v) => add!(list, v.map(Stamp)),
             Arg::Buckets(v) => add!(list, list_text(&v)),
             Arg::Ids(v) => add!(list, v.into_iter().flat_map(Uuid::into_bytes).collect::<Vec<u8>>()),
-            Arg::Ats(v) => add!(list, packed(&v)),
         }
     }
     list
@@ -174,16 +164,6 @@ pub(crate) fn list_text(values: &[i16]) -> String {
     text
 }
 
-/// Microseconds as decimals of equal width, so that SQLite finds the n-th without counting.
-pub(crate) fn packed(instants: &[At]) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut bytes = Vec::with_capacity(instants.len() * 20);
-    for at in instants {
-        write!(bytes, "{:020}", at.as_micros()).expect("writing to a Vec");
-    }
-    bytes
-}
-
 pub(crate) fn postgres(args: Vec<Arg>) -> PgArguments {
     let mut list = PgArguments::default();
     list.reserve(args.len(), args.len() * 16);
@@ -197,7 +177,6 @@ pub(crate) fn postgres(args: Vec<Arg>) -> PgArguments {
             Arg::At(v) => add!(list, v.map(Stamp)),
             Arg::Buckets(v) => add!(list, v),
             Arg::Ids(v) => add!(list, v),
-            Arg::Ats(v) => add!(list, v.into_iter().map(Stamp).collect::<Vec<_>>()),
         }
     }
     list

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use zyklus_model::At;
 
-use crate::arg::{Arg, Stamp, list_text, packed};
+use crate::arg::{Arg, Stamp, list_text};
 use crate::column::{Doc, Word, Words, doc, word};
 use crate::error::{Result, StoreError};
 use crate::tx::{Dialect, Load, Rows, Sql};
@@ -93,7 +93,6 @@ impl ToSql for Arg {
             Arg::At(v) => v.map(At::as_micros).into(),
             Arg::Buckets(v) => list_text(v).into(),
             Arg::Ids(v) => v.iter().copied().flat_map(Uuid::into_bytes).collect::<Vec<u8>>().into(),
-            Arg::Ats(v) => packed(v).into(),
         }))
     }
 }
@@ -112,6 +111,18 @@ pub(crate) fn run<T: Direct>(
         go_through(&mut connection.prepare(text)?, args, tell)?;
     }
     Ok(connection.changes())
+}
+
+/// All rows of a statement.
+pub(crate) fn rows<T: Direct>(
+    connection: &Connection,
+    text: &str,
+    args: &[Arg],
+    keep: bool,
+) -> rusqlite::Result<Vec<T>> {
+    let mut rows = Vec::new();
+    run(connection, text, args, keep, |row| rows.push(row))?;
+    Ok(rows)
 }
 
 fn go_through<T: Direct>(

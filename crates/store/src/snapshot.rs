@@ -262,7 +262,7 @@ pub(crate) fn from_wanted(sql: &mut Sql, dialect: Dialect, table: &str, id: &str
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reach<'w> {
     wanted: &'w Wanted,
-    /// SQLite goes through all rows from the first to the last of them, if few of others lie between: that costs half of
+    /// SQLite goes through all rows from the first to the last of them, if few of others lie between: that costs less than
     /// looking up one customer after another in a dozen tables.
     span: Option<Span>,
     as_of: Option<At>,

@@ -164,13 +164,12 @@ impl Tx {
         args: Vec<Arg>,
     ) -> Result<Vec<T>> {
         let sql = sql.into_sql_str();
-        Ok(
-            on_backend!(self, args => bound, |c| sqlx::query_as_with(sql, bound).fetch_all(c).await?, |writer| {
-                let mut rows = Vec::new();
-                direct::run(writer, sql.as_str(), &args, true, |row| rows.push(row))?;
-                rows
-            }),
-        )
+        Ok(on_backend!(
+            self,
+            args => bound,
+            |c| sqlx::query_as_with(sql, bound).fetch_all(c).await?,
+            |writer| direct::rows(writer, sql.as_str(), &args, true)?
+        ))
     }
 
     /// The first row.
@@ -214,11 +213,7 @@ impl Tx {
             self,
             args => bound,
             |c| sqlx::query_as_with(AssertSqlSafe(text), bound).persistent(keep).fetch_all(c).await?,
-            |writer| {
-                let mut rows = Vec::new();
-                direct::run(writer, &text, &args, keep, |row| rows.push(row))?;
-                rows
-            }
+            |writer| direct::rows(writer, &text, &args, keep)?
         ))
     }
 

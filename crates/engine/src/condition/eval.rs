@@ -46,6 +46,7 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
         }
     }
 
+    /// The other kinds of nodes.
     #[inline(never)]
     fn other(&self, id: NodeId, items: Option<&Items<'_>>) -> Timed {
         let now = self.now;
@@ -219,28 +220,16 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
 
     /// A comparison and whether it turns for certain when it is due.
     pub(super) fn compare(&self, id: NodeId, items: Option<&Items<'_>>) -> (Timed, bool) {
-        let Op::Compare { right, .. } = &self.tree.node(id).op else {
-            return (Timed::constant(Value::Absent), false);
-        };
-        match &self.tree.node(*right).op {
-            Op::Literal(value) => self.compare_with(id, value, Motion::Constant, items),
-            _ => {
-                let right = self.node(*right, items);
-                self.compare_with(id, &right.value, right.motion, items)
-            }
-        }
-    }
-
-    /// The same once its right side is known.
-    fn compare_with(
-        &self,
-        id: NodeId,
-        right: &Value,
-        motion: Motion,
-        items: Option<&Items<'_>>,
-    ) -> (Timed, bool) {
         let Op::Compare { how, left: left_id, right: right_id, as_text } = &self.tree.node(id).op else {
             return (Timed::constant(Value::Absent), false);
+        };
+        let computed;
+        let (right, motion) = match &self.tree.node(*right_id).op {
+            Op::Literal(value) => (value, Motion::Constant),
+            _ => {
+                computed = self.node(*right_id, items);
+                (&computed.value, computed.motion)
+            }
         };
         if let Some(turns) = self.falling(*left_id, *how, right, motion) {
             return (turns, false);
