@@ -16,11 +16,9 @@ use crate::stage::write_config;
 use crate::system::{busy, memory, say};
 use crate::table::Row;
 
-/// How long it may find itself before it is watched: its first sync, its first look at the store.
-const SETTLE: Duration = Duration::from_secs(15);
-
 /// Fills a shop with customers who have bought, reads it with `zyklus sync`, and watches `zyklus run`, which looks
-/// at the shop once a minute.
+/// at the shop once a minute. What it has to do first is not what is watched, and told apart: its first look at
+/// everybody, what it learns of the shop a minute later, and everybody once more by that.
 pub(crate) async fn measure(scale: Scale) -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     write_config(folder.path())?;
@@ -35,9 +33,11 @@ pub(crate) async fn measure(scale: Scale) -> Result<Vec<Row>> {
     let log = folder.path().join("log.txt");
     let mut daemon = zyklus.spawn(&["run"], &log)?;
     daemon.ready(Duration::from_secs(60), |printed| printed.contains("running")).await?;
-    tokio::time::sleep(SETTLE).await;
-    say(&format!("{} customers: watching the daemon for {:?}", scale.idle, scale.watch));
     let process = daemon.id();
+    say(&format!("{} customers: the daemon finds itself for {:?}", scale.idle, scale.settle));
+    tokio::time::sleep(scale.settle).await;
+    let peak = memory(&process.to_string(), "VmHWM")?;
+    say(&format!("{} customers: watching the daemon for {:?}", scale.idle, scale.watch));
     let (began, before) = (Instant::now(), busy(process)?);
     let mut resident: f64 = 0.0;
     while began.elapsed() < scale.watch {
@@ -45,13 +45,18 @@ pub(crate) async fn measure(scale: Scale) -> Result<Vec<Row>> {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let share = (busy(process)? - before).as_secs_f64() / began.elapsed().as_secs_f64();
-    let peak = memory(&process.to_string(), "VmHWM")?;
     daemon.signal(Signal::TERM);
     let status = daemon.wait(SHUTDOWN).await?;
     ensure!(status.success(), "zyklus run: {status}\n{}", daemon.printed());
+    ensure!(
+        scale.small || daemon.printed().contains("learned of the shop"),
+        "it never learned:\n{}",
+        daemon.printed()
+    );
     Ok(vec![
         Row::new(format!("idle daemon, {} customers, resident", scale.idle)).at_most(resident, 80.0, "MB", 1),
-        Row::new("  its peak since the start").figure(format!("{peak:.1} MB")),
+        Row::new(format!("  in the {} s before", scale.settle.as_secs()))
+            .figure(format!("{:.1} CPU s, at most {peak:.1} MB", before.as_secs_f64())),
         Row::new(format!("  processor over {} s", scale.watch.as_secs())).below(share * 100.0, 1.0, "%", 2),
     ])
 }

@@ -44,6 +44,8 @@ pub(crate) struct Scale {
     on_postgres: u64,
     /// Customers of the idle daemon.
     idle: u64,
+    /// How long it may find itself before it is watched.
+    settle: Duration,
     /// How long the idle daemon is watched.
     watch: Duration,
 }
@@ -53,9 +55,10 @@ impl Scale {
         let small = std::env::var_os("ZYKLUS_BENCH_SMALL").is_some_and(|value| value != "0");
         if small {
             let customers = [500, 1_000, 5_000];
-            let watch = Duration::from_secs(5);
+            let (settle, watch) = (Duration::from_secs(5), Duration::from_secs(5));
             let insight = insight::Sizes { customers: 20_000, orders: 100_000, lines: 50_000 };
-            return Self { small, rounds: 1, customers, insight, on_postgres: 1_000, idle: 1_000, watch };
+            let (on_postgres, idle) = (1_000, 1_000);
+            return Self { small, rounds: 1, customers, insight, on_postgres, idle, settle, watch };
         }
         Self {
             small,
@@ -64,6 +67,7 @@ impl Scale {
             insight: insight::Sizes { customers: 1_000_000, orders: 10_000_000, lines: 5_000_000 },
             on_postgres: 100_000,
             idle: 100_000,
+            settle: Duration::from_secs(120),
             watch: Duration::from_secs(60),
         }
     }

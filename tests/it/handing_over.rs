@@ -244,6 +244,7 @@ async fn a_hanging_mail_server_does_not_keep_the_daemon_from_deciding() {
         clock: Clock::System,
         owner: "daemon".to_owned(),
         reload: None,
+        give_back: || {},
     };
     let running = tokio::spawn(daemon.run(stop.clone()));
     server.wait_for(1, SOON).await.unwrap();

@@ -16,6 +16,7 @@ use zyklus_runtime::{Clock, Project, Reload, book_for_reading, open_all, plan_fr
 use zyklus_store::{DeliveryFilter, OpenOptions, Store};
 
 use crate::args::{Args, Command, CustomerCommand, DbCommand, DeliveryCommand, Now};
+use crate::memory;
 use crate::problems::{mistakes, rendered};
 use crate::report::Form;
 use crate::told::Told;
@@ -169,6 +170,7 @@ async fn run_daemon(config: &Path) -> Done {
         clock,
         owner,
         reload: Some(reload(config)),
+        give_back: memory::give_back,
     };
     tracing::info!("running");
     daemon.run(stop).await;

@@ -11,6 +11,7 @@ pub mod demo;
 mod experiments;
 mod feedback;
 mod insight;
+mod memory;
 mod notification;
 mod playtests;
 mod plugins;
@@ -29,10 +30,6 @@ use tracing_subscriber::EnvFilter;
 use zyklus_host::Registry;
 
 use args::Args;
-
-/// Deciding makes and drops many small values; the system's allocator took a third of the time of it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The connectors built into this program.
 pub fn registry() -> Registry {

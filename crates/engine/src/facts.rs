@@ -515,6 +515,7 @@ impl Fields for View<'_> {
         found.into()
     }
 
+    #[inline]
     fn falling(&self, id: FieldId, limit: f64, or_at: bool, _now: At) -> Option<Timed> {
         let (which, per) = match id {
             FieldId::PredictionPOrder => (Falling::Chance, 1.0),

@@ -38,6 +38,9 @@ const LEARN_AGAIN: Duration = Duration::from_secs(60);
 const AFTER_LEARNING_FAILED: Duration = Duration::from_secs(3_600);
 /// How often a connector that did not open is tried again: at first, and at most after that.
 const OPEN_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// How long nothing was decided before memory is given back. Threads that waited for the disk have ended by then, and left
+/// behind what was theirs.
+const QUIET: Duration = Duration::from_secs(15);
 /// How long work under way may take after stopping was asked.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -58,6 +61,8 @@ pub struct Daemon {
     pub owner: String,
     /// How connectors from libraries are read again while it runs; `None` = never.
     pub reload: Option<Reload>,
+    /// Gives memory that is not in use back to the system; called when nothing was decided for a while.
+    pub give_back: fn(),
 }
 
 /// What the loops share.
@@ -67,6 +72,8 @@ pub(crate) struct Shared {
     dispatcher: Arc<Dispatcher>,
     /// Wakes evaluation.
     news: Arc<Notify>,
+    /// Tells that something was decided or learned.
+    worked: Arc<Notify>,
     /// What is decided by, with what is sold out by now; sent anew, it wakes those that hand over.
     book: Arc<watch::Sender<Arc<Book>>>,
     /// Whether another configuration was put in place: then this one sends nothing more, either.
@@ -121,6 +128,7 @@ impl Daemon {
             daemon: self,
             dispatcher,
             news: Arc::default(),
+            worked: Arc::default(),
             book: Arc::new(book),
             is_superseded: Arc::default(),
             tasks: TaskTracker::new(),
@@ -148,6 +156,7 @@ impl Daemon {
         tasks.spawn(keep_settling(shared.clone()));
         tasks.spawn(keep_learning(shared.clone()));
         tasks.spawn(keep_house(shared.daemon.clone(), stop.clone()));
+        tasks.spawn(keep_small(shared.clone()));
         if let Some(reload) = shared.daemon.reload.clone() {
             tasks.spawn(keep_reloading(shared, reload, loops));
         }
@@ -364,6 +373,7 @@ async fn decide(shared: &Shared) -> Result<Duration, RuntimeError> {
     decided += evaluate(&daemon.store, &book, daemon.clock.now(), &|_| {}).await?;
     shared.book.send_replace(book);
     if decided.evaluated > 0 {
+        shared.worked.notify_one();
         tracing::info!(decided = decided.evaluated, deliveries = decided.deliveries, "evaluated");
     }
     let shortest = Duration::from_millis(if decided.evaluated > 0 { 5 } else { 1_000 });
@@ -420,6 +430,7 @@ async fn keep_learning(shared: Shared) {
                     reviews = report.reviews,
                     "learned of the shop"
                 );
+                shared.worked.notify_one();
                 shared.news.notify_one();
                 LEARN_AGAIN
             }
@@ -432,6 +443,25 @@ async fn keep_learning(shared: Shared) {
                 AFTER_LEARNING_FAILED
             }
         };
+    }
+}
+
+/// Gives back the memory that deciding took once that has been quiet for a while: much was in hand, and little will be.
+async fn keep_small(shared: Shared) {
+    let Shared { daemon, worked, stop, .. } = shared;
+    let giving_back = async {
+        loop {
+            worked.notified().await;
+            while tokio::time::timeout(QUIET, worked.notified()).await.is_ok() {}
+            if let Err(error) = daemon.store.relax().await {
+                tracing::warn!(%error, "the store kept its memory");
+            }
+            (daemon.give_back)();
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = giving_back => {}
     }
 }
 

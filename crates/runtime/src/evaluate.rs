@@ -5,25 +5,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesOrdered;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use zyklus_engine::condition::Group;
 use zyklus_engine::{Book, Journey, Mode, decide};
 use zyklus_model::{At, CustomerId, Decision, Snapshot};
-use zyklus_store::{ApplyReport, AsOf, JourneyActivation, Lesson, SnapshotBatch, Store};
+use zyklus_store::{ApplyReport, AsOf, JourneyActivation, Lesson, Store};
 
 use crate::definitions::{keep, remember};
 use crate::error::RuntimeError;
 use crate::learn::{first_pairings, is_outdated, put_learned, put_learned_by, text};
 use crate::project::Project;
 
-/// How many customers are looked up at a time. They are read in one go as long as somebody takes them: SQLite's readers
-/// begin with an empty cache after every write they have not seen.
+/// How many customers are looked up at a time. Each reader reads its part of them in one go as long as somebody takes
+/// them: SQLite's begin with an empty cache after every write they have not seen.
 const PASSAGE: u32 = 16_000;
-/// How many customers are decided, and stored, at a time.
+/// How many readers there are at most; one who writes has no more than a few to wait for.
+const READERS: usize = 4;
+/// How many customers are read and decided, and stored, at a time.
 const BATCH: usize = 1_000;
-/// How many batches wait for the next stage, and are being stored: a store that has the next one at hand puts it into the
+/// How many batches wait to be stored, and are being stored: a store that has the next one at hand puts it into the
 /// same transaction, and all may go on while it writes its log into the file.
 const AHEAD: usize = 8;
 /// A decision can ask to be looked at again at once (a label it put on may open another rule); so often at most.
@@ -170,8 +173,8 @@ fn said(journey: &Journey) -> String {
     format!("{} {} {:?} {:?}", journey.definition, journey.mode.as_str(), journey.on_change, journey.backfill)
 }
 
-/// Evaluates until nobody is due at `now`. Reading, deciding and storing each go on with another batch at the same
-/// time: reading and storing keep one thread of the database busy each, deciding has the rest.
+/// Evaluates until nobody is due at `now`. Storing goes on beside reading and deciding. Who reads a customer also decides
+/// for them, while what was read is still at hand: handing it to another thread costs more than deciding by it.
 ///
 /// # Errors
 /// The store's, [`RuntimeError::Superseded`] when the book is not the one prepared last: two daemons with different
@@ -190,12 +193,15 @@ pub async fn evaluate(
         // Who asked to be looked at again at once is due a microsecond later; what is decided then is still decided
         // at the instant asked for, and never dated after it.
         let due_by = now.plus_micros(round);
-        let (to_decide, read) = mpsc::channel(AHEAD);
         let (to_store, mut decided) = mpsc::channel(AHEAD);
         let in_hand = Arc::new(InHand::new(HashSet::new()));
-        let reader = read_on(store.clone(), fence.clone(), due_by, Arc::clone(&in_hand), to_decide);
-        let reader = tokio::spawn(reader);
-        let decider = tokio::spawn(decide_on(store.clone(), Arc::clone(&book), now, read, to_store));
+        let deciding = tokio::spawn(decide_on(
+            store.clone(),
+            fence.clone(),
+            (now, due_by),
+            Arc::clone(&in_hand),
+            to_store,
+        ));
         let mut was_stored = Ok(());
         let mut storing = FuturesOrdered::new();
         let mut is_open = true;
@@ -204,7 +210,7 @@ pub async fn evaluate(
                 biased;
                 batch = decided.recv(), if is_open && storing.len() < AHEAD => {
                     match batch {
-                        Some((ids, decisions)) => storing.push_back(apply(store, &fence, ids, decisions)),
+                        Some(batch) => storing.push_back(apply(store, &fence, now, batch)),
                         None => is_open = false,
                     }
                     continue;
@@ -224,11 +230,10 @@ pub async fn evaluate(
         }
         // What was handed over is stored or not before anybody looks again.
         while storing.next().await.is_some() {}
-        // Whoever still reads or decides finds nobody to hand on to, and ends.
+        // Whoever still decides finds nobody to hand on to, and ends.
         drop(decided);
-        let was_read = reader.await.map_err(|_| RuntimeError::Panicked { what: "reading customers" })?;
-        let was_decided = decider.await.map_err(|_| RuntimeError::Panicked { what: "deciding" })?;
-        was_stored.and(was_decided).and(was_read)?;
+        let was_decided = deciding.await.map_err(|_| RuntimeError::Panicked { what: "deciding" })?;
+        was_stored.and(was_decided)?;
         match store.next_due().await? {
             Some(next) if next <= due_by.plus_micros(1) => {}
             _ => break,
@@ -237,18 +242,31 @@ pub async fn evaluate(
     Ok(report)
 }
 
-/// Stores decisions, unless what they were decided by is no longer in place.
+/// Customers who were read, and what was decided for them.
+struct Decided {
+    asked: Vec<CustomerId>,
+    decisions: Vec<Decision>,
+}
+
+/// Stores decisions, unless what they were decided by is no longer in place. Customers for whom nothing could be decided
+/// are set aside.
 async fn apply(
     store: &Store,
     fence: &Fence,
-    ids: Vec<CustomerId>,
-    decisions: Vec<Decision>,
+    now: At,
+    Decided { asked, decisions }: Decided,
 ) -> (Vec<CustomerId>, Result<ApplyReport, RuntimeError>) {
     let applied = async {
         fence.holds(store).await?;
+        if decisions.len() < asked.len() {
+            let known: HashSet<CustomerId> = decisions.iter().map(|d| d.customer).collect();
+            let aside: Vec<_> = asked.iter().copied().filter(|id| !known.contains(id)).collect();
+            store.set_aside(&aside, now.plus_seconds(SET_ASIDE)).await?;
+        }
         Ok(store.apply(decisions).await?)
-    };
-    (ids, applied.await)
+    }
+    .await;
+    (asked, applied)
 }
 
 /// What is decided by, and is to be in place as long as that takes.
@@ -283,15 +301,16 @@ impl EvaluateReport {
 /// Customers who are read, decided or stored just now: nobody reads them meanwhile.
 type InHand = watch::Sender<HashSet<CustomerId>>;
 
-/// Reads batch after batch until nobody is due; those who got new facts while they were being decided come once more
-/// at the end. Ends without a word when nobody takes what it reads.
-async fn read_on(
+/// Reads and decides batch after batch until nobody is due by then; those who got new facts meanwhile come once more at
+/// the end. Ends without a word when nobody takes what was decided.
+async fn decide_on(
     store: Store,
     fence: Fence,
-    due_by: At,
+    (now, due_by): (At, At),
     in_hand: Arc<InHand>,
-    to_decide: mpsc::Sender<SnapshotBatch>,
+    to_store: mpsc::Sender<Decided>,
 ) -> Result<(), RuntimeError> {
+    let readers = processors().min(READERS);
     // Facts that keep arriving while we decide must not hold us here.
     for _ in 0..ROUNDS {
         let mut after = None;
@@ -304,8 +323,18 @@ async fn read_on(
             let ids: Vec<CustomerId> =
                 due.iter().map(|due| due.customer).filter(|id| !busy.contains(id)).collect();
             in_hand.send_modify(|in_hand| in_hand.extend(&ids));
-            store.stream_snapshots(ids, BATCH, to_decide.clone()).await?;
-            if to_decide.is_closed() {
+            let parts = ids.chunks(ids.len().div_ceil(readers).max(BATCH)).map(|part| {
+                let book = Arc::clone(&fence.book);
+                let look = move |asked: &[CustomerId], snapshots: Vec<Snapshot>| Decided {
+                    asked: asked.to_vec(),
+                    decisions: decide_each(&book, &snapshots, now),
+                };
+                store.stream_snapshots(part.to_vec(), BATCH, look, to_store.clone())
+            });
+            for read in join_all(parts).await {
+                read?;
+            }
+            if to_store.is_closed() {
                 return Ok(());
             }
         }
@@ -315,63 +344,43 @@ async fn read_on(
         let mut busy = in_hand.subscribe();
         tokio::select! {
             _ = busy.wait_for(HashSet::is_empty) => {}
-            () = to_decide.closed() => return Ok(()),
+            () = to_store.closed() => return Ok(()),
         }
     }
     Ok(())
 }
 
-/// Decides batch after batch.
-async fn decide_on(
-    store: Store,
-    book: Arc<Book>,
-    now: At,
-    mut read: mpsc::Receiver<SnapshotBatch>,
-    to_store: mpsc::Sender<(Vec<CustomerId>, Vec<Decision>)>,
-) -> Result<(), RuntimeError> {
-    loop {
-        // When nobody stores any more, whoever reads has to hear of it too, even with nothing left to read.
-        let batch = tokio::select! {
-            batch = read.recv() => batch,
-            () = to_store.closed() => None,
-        };
-        let Some(SnapshotBatch { asked: ids, snapshots }) = batch else { return Ok(()) };
-        let decisions = decide_all(Arc::clone(&book), snapshots, now).await?;
-        if decisions.len() < ids.len() {
-            let known: HashSet<CustomerId> = decisions.iter().map(|d| d.customer).collect();
-            let aside: Vec<_> = ids.iter().copied().filter(|id| !known.contains(id)).collect();
-            store.set_aside(&aside, now.plus_seconds(SET_ASIDE)).await?;
-        }
-        if to_store.send((ids, decisions)).await.is_err() {
-            return Ok(());
-        }
-    }
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Decides for many, on as many threads as there are processors. A customer for whom deciding panics has no decision,
-/// and the others have theirs.
+/// Decides for some, one after another. A customer for whom deciding panics has no decision, and the others have theirs.
+fn decide_each(book: &Book, snapshots: &[Snapshot], now: At) -> Vec<Decision> {
+    let decided = |s: &Snapshot| {
+        // Deciding only reads: nothing is left half-changed behind a panic.
+        let decision = catch_unwind(AssertUnwindSafe(|| decide(book, s, now)));
+        if decision.is_err() {
+            tracing::error!(customer.id = %s.customer.id, "deciding for this customer failed; set aside");
+        }
+        decision.ok()
+    };
+    snapshots.iter().filter_map(decided).collect()
+}
+
+/// Decides for many, on as many threads as there are processors.
 pub(crate) async fn decide_all(
     book: Arc<Book>,
     snapshots: Vec<Snapshot>,
     now: At,
 ) -> Result<Vec<Decision>, RuntimeError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = snapshots.len().div_ceil(threads).max(64);
+    let share = snapshots.len().div_ceil(processors()).max(64);
     let snapshots = Arc::new(snapshots);
     let mut parts = Vec::new();
     for start in (0..snapshots.len()).step_by(share) {
         let (book, snapshots) = (Arc::clone(&book), Arc::clone(&snapshots));
         parts.push(tokio::task::spawn_blocking(move || {
             let end = (start + share).min(snapshots.len());
-            let decided = |s: &Snapshot| {
-                // Deciding only reads: nothing is left half-changed behind a panic.
-                let decision = catch_unwind(AssertUnwindSafe(|| decide(&book, s, now)));
-                if decision.is_err() {
-                    tracing::error!(customer.id = %s.customer.id, "deciding for this customer failed; set aside");
-                }
-                decision.ok()
-            };
-            snapshots[start..end].iter().filter_map(decided).collect::<Vec<_>>()
+            decide_each(&book, &snapshots[start..end], now)
         }));
     }
     let mut decisions = Vec::with_capacity(snapshots.len());

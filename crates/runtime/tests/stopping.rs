@@ -109,6 +109,7 @@ async fn a_page_that_came_is_stored_before_the_daemon_ends_and_none_is_waited_fo
         clock: Clock::System,
         owner: "one".to_owned(),
         reload: None,
+        give_back: || {},
     };
 
     // Somebody else is writing, so that the page has to wait.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 use zyklus_model::{At, CustomerId, Decision, Run, TagChange, bucket_of};
 
-use crate::arg::{Arg, Stamp, args};
+use crate::arg::{Arg, Stamp, args, row};
 use crate::column::columns;
 use crate::error::{Result, StoreError};
 use crate::open::Store;
@@ -174,7 +174,7 @@ async fn mark_each<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'
 }
 
 /// The arguments of one such row.
-fn mark(decision: &Decision) -> Result<Vec<Arg>> {
+fn mark(decision: &Decision) -> Result<Vec<Arg<'_>>> {
     let mut row = args![
         bucket_of(decision.customer),
         decision.customer,
@@ -209,7 +209,7 @@ async fn write_standings(tx: &mut Tx, moved: &[(&Decision, &MarkRow)]) -> Result
                  phase_moves = excluded.phase_moves, phase_live = excluded.phase_live, \
                  phase_has_live = excluded.phase_has_live";
     let segments = ", segments = excluded.segments";
-    let mut groups: BTreeMap<(bool, bool), Vec<Vec<Arg>>> = BTreeMap::new();
+    let mut groups: BTreeMap<(bool, bool), Vec<Vec<Arg<'_>>>> = BTreeMap::new();
     for (decision, _) in moved {
         let (phase, segments) = (decision.phase.as_ref(), decision.segments.as_ref());
         let now = evaluated(decision);
@@ -259,11 +259,12 @@ async fn write_transitions(tx: &mut Tx, decisions: &[&Decision]) -> Result<u64> 
         };
         past::remove(tx, "transition", &["recorded_at"], now, theirs).await?;
     }
-    let mut rows = Vec::new();
+    let mut rows = Vec::with_capacity(decisions.iter().map(|d| d.transitions.len()).sum());
     for decision in decisions {
+        let bucket = bucket_of(decision.customer);
         for t in &decision.transitions {
-            rows.push(args![
-                bucket_of(decision.customer),
+            rows.push(row![
+                bucket,
                 decision.customer,
                 t.id,
                 &t.lifecycle,

@@ -1,6 +1,8 @@
 //! Values on their way into and out of both databases: one type for every bound argument, and the mapping of
 //! instants (INTEGER microseconds in SQLite, TIMESTAMPTZ in PostgreSQL). Never builds SQL.
 
+use std::borrow::Cow;
+
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgValueRef};
@@ -63,13 +65,13 @@ impl Decode<'_, Postgres> for Stamp {
     }
 }
 
-/// One bound argument.
+/// One bound argument. A text may be somebody else's: SQLite's writer binds it as it is.
 #[derive(Debug, Clone)]
-pub(crate) enum Arg {
+pub(crate) enum Arg<'a> {
     Int(Option<i64>),
     Bool(bool),
     Float(Option<f64>),
-    Text(Option<String>),
+    Text(Option<Cow<'a, str>>),
     Uuid(Option<Uuid>),
     At(Option<At>),
     /// Many buckets at once: a JSON list in SQLite; like the next an array in PostgreSQL.
@@ -78,9 +80,25 @@ pub(crate) enum Arg {
     Ids(Vec<Uuid>),
 }
 
+impl Arg<'_> {
+    /// The same with a text of its own.
+    pub(crate) fn into_owned(self) -> Arg<'static> {
+        match self {
+            Arg::Text(v) => Arg::Text(v.map(|v| Cow::Owned(v.into_owned()))),
+            Arg::Int(v) => Arg::Int(v),
+            Arg::Bool(v) => Arg::Bool(v),
+            Arg::Float(v) => Arg::Float(v),
+            Arg::Uuid(v) => Arg::Uuid(v),
+            Arg::At(v) => Arg::At(v),
+            Arg::Buckets(v) => Arg::Buckets(v),
+            Arg::Ids(v) => Arg::Ids(v),
+        }
+    }
+}
+
 macro_rules! from {
     ($($type:ty => |$v:ident| $arg:expr),+ $(,)?) => {
-        $(impl From<$type> for Arg { fn from($v: $type) -> Self { $arg } })+
+        $(impl<'a> From<$type> for Arg<'a> { fn from($v: $type) -> Self { $arg } })+
     };
 }
 
@@ -90,11 +108,11 @@ from! {
     Option<i64> => |v| Arg::Int(v),
     bool => |v| Arg::Bool(v),
     Option<f64> => |v| Arg::Float(v),
-    &str => |v| Arg::Text(Some(v.to_owned())),
-    &String => |v| Arg::Text(Some(v.clone())),
-    String => |v| Arg::Text(Some(v)),
-    Option<String> => |v| Arg::Text(v),
-    Option<&str> => |v| Arg::Text(v.map(str::to_owned)),
+    &'a str => |v| Arg::Text(Some(Cow::Borrowed(v))),
+    &'a String => |v| Arg::Text(Some(Cow::Borrowed(v))),
+    String => |v| Arg::Text(Some(Cow::Owned(v))),
+    Option<String> => |v| Arg::Text(v.map(Cow::Owned)),
+    Option<&'a str> => |v| Arg::Text(v.map(Cow::Borrowed)),
     Uuid => |v| Arg::Uuid(Some(v)),
     Option<Uuid> => |v| Arg::Uuid(v),
     At => |v| Arg::At(Some(v)),
@@ -103,8 +121,8 @@ from! {
 
 macro_rules! from_ids {
     ($($id:ident),+) => {
-        $(impl From<$id> for Arg { fn from(v: $id) -> Self { Arg::Uuid(Some(v.uuid())) } }
-          impl From<Option<$id>> for Arg { fn from(v: Option<$id>) -> Self { Arg::Uuid(v.map($id::uuid)) } })+
+        $(impl From<$id> for Arg<'_> { fn from(v: $id) -> Self { Arg::Uuid(Some(v.uuid())) } }
+          impl From<Option<$id>> for Arg<'_> { fn from(v: Option<$id>) -> Self { Arg::Uuid(v.map($id::uuid)) } })+
     };
 }
 
@@ -127,6 +145,12 @@ macro_rules! args {
 }
 pub(crate) use args;
 
+/// The same for one of very many rows, for which nothing is put on the heap.
+macro_rules! row {
+    ($($value:expr),* $(,)?) => { [$($crate::arg::Arg::from($value)),*] };
+}
+pub(crate) use row;
+
 /// Binds one argument; encoding our own types cannot fail.
 macro_rules! add {
     ($list:expr, $value:expr) => {
@@ -134,7 +158,7 @@ macro_rules! add {
     };
 }
 
-pub(crate) fn sqlite(args: Vec<Arg>) -> SqliteArguments {
+pub(crate) fn sqlite(args: Vec<Arg<'_>>) -> SqliteArguments {
     let mut list = SqliteArguments::default();
     list.reserve(args.len(), 0);
     for arg in args {
@@ -142,7 +166,7 @@ pub(crate) fn sqlite(args: Vec<Arg>) -> SqliteArguments {
             Arg::Int(v) => add!(list, v),
             Arg::Bool(v) => add!(list, v),
             Arg::Float(v) => add!(list, v),
-            Arg::Text(v) => add!(list, v),
+            Arg::Text(v) => add!(list, v.map(Cow::into_owned)),
             Arg::Uuid(v) => add!(list, v),
             Arg::At(v) => add!(list, v.map(Stamp)),
             Arg::Buckets(v) => add!(list, list_text(&v)),
@@ -164,7 +188,7 @@ pub(crate) fn list_text(values: &[i16]) -> String {
     text
 }
 
-pub(crate) fn postgres(args: Vec<Arg>) -> PgArguments {
+pub(crate) fn postgres(args: Vec<Arg<'_>>) -> PgArguments {
     let mut list = PgArguments::default();
     list.reserve(args.len(), args.len() * 16);
     for arg in args {
@@ -172,7 +196,7 @@ pub(crate) fn postgres(args: Vec<Arg>) -> PgArguments {
             Arg::Int(v) => add!(list, v),
             Arg::Bool(v) => add!(list, v),
             Arg::Float(v) => add!(list, v),
-            Arg::Text(v) => add!(list, v),
+            Arg::Text(v) => add!(list, v.map(Cow::into_owned)),
             Arg::Uuid(v) => add!(list, v),
             Arg::At(v) => add!(list, v.map(Stamp)),
             Arg::Buckets(v) => add!(list, v),

@@ -18,7 +18,7 @@ use crate::error::{Result, StoreError};
 use crate::open::Store;
 use crate::past;
 use crate::rows::{CUSTOMER_COLUMNS, CustomerRow, EvaluationRow};
-use crate::snapshot::{Reach, from_wanted, load_facts};
+use crate::snapshot::{Names, Reach, from_wanted, load_facts};
 use crate::tx::{Dialect, Rows, Sql, Tx, Wanted};
 
 /// How many customers one set of statements reads.
@@ -357,7 +357,7 @@ async fn load(tx: &mut impl Rows, ids: &[CustomerId], at: At) -> Result<Vec<Snap
         snapshot.phase = evaluation.phase();
         found.insert(id, snapshot);
     }
-    load_facts(tx, ids, Reach::as_of(wanted, at), found).await
+    load_facts(tx, ids, Reach::as_of(wanted, at), Names::Read, found).await
 }
 
 /// Where a customer stood. What is not kept is how it stood before the first evaluation of somebody who came in with

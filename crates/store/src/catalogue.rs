@@ -152,8 +152,8 @@ named! {
 }
 
 /// A product or coupon to be written.
-struct Item {
-    row: Vec<Arg>,
+struct Item<'r> {
+    row: Vec<Arg<'r>>,
     hash: i64,
     updated_at: Option<zyklus_model::At>,
 }
@@ -162,8 +162,8 @@ struct Item {
 pub(crate) async fn write(tx: &mut Tx, ingest: &Ingest, report: &mut IngestReport) -> Result<()> {
     let system = ingest.connector.as_str();
     // `None` = gone.
-    let mut products: BTreeMap<String, Vec<Option<Item>>> = BTreeMap::new();
-    let mut coupons: BTreeMap<String, Vec<Option<Item>>> = BTreeMap::new();
+    let mut products: BTreeMap<String, Vec<Option<Item<'_>>>> = BTreeMap::new();
+    let mut coupons: BTreeMap<String, Vec<Option<Item<'_>>>> = BTreeMap::new();
     for record in &ingest.records {
         let (table, external_id, item) = match record {
             Record::Product(r) => (&mut products, &r.external_id, Some(product(r, ingest)?)),
@@ -193,7 +193,7 @@ async fn replace(
     table: &str,
     select: &str,
     head: &str,
-    items: BTreeMap<String, Vec<Option<Item>>>,
+    items: BTreeMap<String, Vec<Option<Item<'_>>>>,
 ) -> Result<u64> {
     let system = ingest.connector.as_str();
     let ids: Vec<String> = items.keys().cloned().collect();
@@ -248,7 +248,7 @@ async fn replace(
     Ok(count)
 }
 
-fn product(record: &ProductRecord, ingest: &Ingest) -> Result<Item> {
+fn product<'r>(record: &'r ProductRecord, ingest: &'r Ingest) -> Result<Item<'r>> {
     let system = ingest.connector.as_str();
     // A clock that is ahead must not make every later change look older.
     let updated_at = record.updated_at.map(|at| at.min(ingest.received_at));
@@ -272,7 +272,7 @@ fn product(record: &ProductRecord, ingest: &Ingest) -> Result<Item> {
     Ok(Item { row, hash, updated_at })
 }
 
-fn coupon(record: &CouponRecord, system: &str) -> Result<Item> {
+fn coupon<'r>(record: &'r CouponRecord, system: &'r str) -> Result<Item<'r>> {
     let hash = content_hash(record, None)?;
     let row = args![
         system,

@@ -16,6 +16,7 @@ use zyklus_model::At;
 use crate::arg::{Arg, Stamp, list_text};
 use crate::column::{Doc, Word, Words, doc, word};
 use crate::error::{Result, StoreError};
+use crate::open::ended;
 use crate::tx::{Dialect, Load, Rows, Sql};
 
 /// A statement's own arguments are numbered from one.
@@ -81,13 +82,14 @@ impl<T: DeserializeOwned> FromSql for Doc<T> {
     }
 }
 
-impl ToSql for Arg {
+impl ToSql for Arg<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Owned(match self {
             Arg::Int(v) => (*v).into(),
             Arg::Bool(v) => (*v).into(),
             Arg::Float(v) => (*v).into(),
-            Arg::Text(v) => return v.to_sql(),
+            Arg::Text(Some(v)) => return Ok(ToSqlOutput::Borrowed(ValueRef::Text(v.as_bytes()))),
+            Arg::Text(None) => Null.into(),
             Arg::Uuid(Some(v)) => return Ok(ToSqlOutput::Borrowed(ValueRef::Blob(v.as_bytes()))),
             Arg::Uuid(None) => Null.into(),
             Arg::At(v) => v.map(At::as_micros).into(),
@@ -101,7 +103,7 @@ impl ToSql for Arg {
 pub(crate) fn run<T: Direct>(
     connection: &Connection,
     text: &str,
-    args: &[Arg],
+    args: &[Arg<'_>],
     keep: bool,
     tell: impl FnMut(T),
 ) -> rusqlite::Result<u64> {
@@ -117,7 +119,7 @@ pub(crate) fn run<T: Direct>(
 pub(crate) fn rows<T: Direct>(
     connection: &Connection,
     text: &str,
-    args: &[Arg],
+    args: &[Arg<'_>],
     keep: bool,
 ) -> rusqlite::Result<Vec<T>> {
     let mut rows = Vec::new();
@@ -127,7 +129,7 @@ pub(crate) fn rows<T: Direct>(
 
 fn go_through<T: Direct>(
     statement: &mut Statement<'_>,
-    args: &[Arg],
+    args: &[Arg<'_>],
     mut tell: impl FnMut(T),
 ) -> rusqlite::Result<()> {
     let numbers = numbers(statement);
@@ -140,16 +142,16 @@ fn go_through<T: Direct>(
 }
 
 /// Runs a statement once for each list of arguments, and tells how many rows each time touched.
-pub(crate) fn run_for_each(
+pub(crate) fn run_for_each<'a>(
     connection: &Connection,
     text: &str,
-    all: impl IntoIterator<Item = Vec<Arg>>,
+    all: impl IntoIterator<Item = impl AsRef<[Arg<'a>]>>,
     mut tell: impl FnMut(u64),
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(text)?;
     let numbers = numbers(&statement);
     for args in all {
-        bind(&mut statement, &numbers, &args)?;
+        bind(&mut statement, &numbers, args.as_ref())?;
         tell(statement.raw_execute()? as u64);
     }
     Ok(())
@@ -165,7 +167,7 @@ fn numbers(statement: &Statement<'_>) -> Vec<usize> {
     (FIRST..=statement.parameter_count()).map(number).collect()
 }
 
-fn bind(statement: &mut Statement<'_>, numbers: &[usize], args: &[Arg]) -> rusqlite::Result<()> {
+fn bind(statement: &mut Statement<'_>, numbers: &[usize], args: &[Arg<'_>]) -> rusqlite::Result<()> {
     for (place, number) in (FIRST..).zip(numbers) {
         let arg = number.checked_sub(FIRST).and_then(|index| args.get(index));
         let arg = arg.ok_or(rusqlite::Error::InvalidParameterCount(args.len(), numbers.len()))?;
@@ -228,11 +230,14 @@ impl DirectReaders {
             readers.give_back(reader.connection);
             Ok(done)
         });
-        match reading.await {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Err(StoreError::Closed),
-        }
+        ended(reading.await)?
+    }
+
+    /// Closes those that wait, with what they keep of the file.
+    pub(crate) fn relax(&self) {
+        let idle =
+            self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(std::mem::take);
+        drop(idle);
     }
 
     /// Closes those that wait, and waits as long as for a lock for those in use, which are closed when they are done.

@@ -341,7 +341,7 @@ impl People {
 
     /// Writes customers, then what merges move, then names.
     pub(crate) async fn write(&mut self, tx: &mut Tx) -> Result<BTreeMap<CustomerId, (bool, bool)>> {
-        let gone: Vec<Vec<Arg>> =
+        let gone: Vec<Vec<Arg<'_>>> =
             self.forgotten.iter().map(|n| args![n.kind.as_str(), &n.value, &n.system]).collect();
         past::remove_rows(tx, "identity", "kind, value, system", gone, self.received_at).await?;
         let mut touched: Vec<&Person> = self.persons.values().filter(|p| p.is_new || p.is_touched).collect();
@@ -368,7 +368,7 @@ impl People {
         }
         let mut names: Vec<(&Name, &Held)> = self.names.iter().filter(|(_, held)| held.is_new).collect();
         names.sort_unstable_by_key(|(name, _)| *name);
-        let rows: Vec<Vec<Arg>> = names
+        let rows: Vec<Vec<Arg<'_>>> = names
             .into_iter()
             .map(|(name, held)| {
                 let who = self.settled(held.who);

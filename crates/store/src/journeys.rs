@@ -102,7 +102,7 @@ impl Store {
     pub async fn set_meta(&self, name: &str, value: &str) -> Result<()> {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.write(move |tx| {
-            let args = args![&name, &value];
+            let args = args![name.clone(), value.clone()];
             Box::pin(async move {
                 tx.execute(
                     "INSERT INTO meta (name, value) VALUES ($1, $2) \

@@ -58,5 +58,4 @@ pub use operator::OperatorWord;
 pub use outbox::{Claim, ClaimRequest, Claimed, Judgement};
 pub use report::OrderRow;
 pub use restore::Restored;
-pub use snapshot::SnapshotBatch;
 pub use upkeep::HousekeepReport;

@@ -11,6 +11,7 @@ use rusqlite::OpenFlags;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, PgPool, SqlitePool};
+use tokio::task::JoinError;
 use zyklus_model::At;
 
 use crate::arg::Stamp;
@@ -25,6 +26,8 @@ use crate::writer::Writer;
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; \
     PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -32000; \
     PRAGMA temp_store = MEMORY;";
+/// Ends what the writer keeps of the file in memory.
+const SHRINK: &str = "PRAGMA shrink_memory";
 /// How many statements it keeps prepared: more than there are texts.
 const WRITERS_STATEMENTS: usize = 400;
 
@@ -174,6 +177,24 @@ impl Store {
         }
     }
 
+    /// Gives back the memory in which parts of an SQLite file are kept, for a time in which little is asked of it. Whoever
+    /// asks next reads them anew. Of PostgreSQL nothing is kept here.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn relax(&self) -> Result<()> {
+        let Backend::Sqlite { readers, direct, writer, .. } = &self.inner.backend else { return Ok(()) };
+        direct.relax();
+        // Those in use are left alone.
+        while let Some(idle) = readers.try_acquire() {
+            idle.close().await?;
+        }
+        match writer {
+            Some(writer) => writer.write(|tx| Box::pin(tx.script(SHRINK))).await,
+            None => Ok(()),
+        }
+    }
+
     /// Whether it lies in an SQLite file.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.inner.backend, Backend::Sqlite { .. })
@@ -225,14 +246,18 @@ impl Store {
             Backend::Sqlite { writer, .. } => writer.as_ref().ok_or(StoreError::ReadOnly)?.write(work).await,
             Backend::Postgres { pool } => {
                 let pool = pool.clone();
-                match tokio::spawn(async move { write_postgres(&pool, work).await }).await {
-                    Ok(done) => done,
-                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                    Err(_) => Err(StoreError::Closed),
-                }
+                ended(tokio::spawn(async move { write_postgres(&pool, work).await }).await)?
             }
         }
     }
+}
+
+/// What a task came to: a panic goes on here, and one that was given up had its runtime end under it.
+pub(crate) fn ended<T>(task: Result<T, JoinError>) -> Result<T> {
+    task.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => StoreError::Closed,
+    })
 }
 
 async fn acquire<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> Result<sqlx::pool::PoolConnection<DB>> {

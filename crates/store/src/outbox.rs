@@ -325,13 +325,13 @@ where
 
 /// What judging changed, written together.
 #[derive(Default)]
-struct Changes {
-    rows: Vec<Vec<Arg>>,
+struct Changes<'r> {
+    rows: Vec<Vec<Arg<'r>>>,
     touched: Vec<CustomerId>,
 }
 
-impl Changes {
-    fn push(&mut self, request: &ClaimRequest, lease_until: At, delivery: &Delivery) {
+impl<'r> Changes<'r> {
+    fn push(&mut self, request: &'r ClaimRequest, lease_until: At, delivery: &Delivery) {
         let is_sent = delivery.state == DeliveryState::Sending;
         self.rows.push(args![
             bucket_of(delivery.customer),

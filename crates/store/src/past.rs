@@ -76,12 +76,12 @@ pub(crate) async fn remove_rows(
     tx: &mut Tx,
     table: &str,
     key: &str,
-    rows: impl IntoIterator<Item = Vec<Arg>>,
+    rows: impl IntoIterator<Item = Vec<Arg<'_>>>,
     now: At,
 ) -> Result<()> {
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        let some: Vec<Vec<Arg>> = rows.by_ref().take(CHUNK).collect();
+        let some: Vec<Vec<Arg<'_>>> = rows.by_ref().take(CHUNK).collect();
         let which = |sql: &mut Sql| {
             sql.push(" WHERE (").push(key).push(") IN (").values(some.iter().cloned()).push(")");
         };

@@ -152,7 +152,7 @@ impl Person {
         }
     }
 
-    pub(crate) fn row(&self, now: At) -> Result<Vec<Arg>> {
+    pub(crate) fn row(&self, now: At) -> Result<Vec<Arg<'_>>> {
         let p = &self.profile;
         let attributes =
             serde_json::to_string(&p.attributes).map_err(|e| StoreError::unreadable("attributes", e))?;

@@ -65,7 +65,7 @@ impl From<Row> for OrderRow {
 }
 
 /// ` AND` what follows a row, ` ORDER BY` the key.
-pub(crate) fn page(sql: &mut Sql, after: Option<(CustomerId, impl Into<Arg>)>, limit: u32) {
+pub(crate) fn page(sql: &mut Sql, after: Option<(CustomerId, impl Into<Arg<'static>>)>, limit: u32) {
     if let Some((customer, id)) = after {
         sql.push(" AND (bucket, customer_id, id) > (").bind(bucket_of(customer)).push(", ");
         sql.bind(customer).push(", ").bind(id).push(")");

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::executor::block_on;
 use sqlx::FromRow;
@@ -16,7 +17,7 @@ use zyklus_model::{At, ConsentState, CustomerId, Identity, Snapshot};
 use crate::as_of::from_versions;
 use crate::direct::{Direct, DirectReader};
 use crate::error::Result;
-use crate::open::Store;
+use crate::open::{Store, ended};
 use crate::rows::{
     CUSTOMER_COLUMNS, CartRow, ConsentRow, CustomerRow, DELIVERY_COLUMNS, DeliveryRow, EVALUATION_COLUMNS,
     EvaluationRow, EventRow, FeedbackRow, IdentityRow, OrderRow, RUN_COLUMNS, RunRow, SuppressionRow, TagRow,
@@ -29,51 +30,56 @@ const OTHERS: usize = 2;
 /// How many customers one set of statements reads.
 const BATCH: usize = 4_000;
 
-/// Some of many snapshots.
-#[derive(Debug)]
-pub struct SnapshotBatch {
-    /// The customers asked for.
-    pub asked: Vec<CustomerId>,
-    /// What is known of them, in the same order; those without a snapshot are left out.
-    pub snapshots: Vec<Snapshot>,
-}
-
 impl Store {
     /// Snapshots of customers, in the order of the ids; unknown ones and those merged into others are left out.
     ///
     /// # Errors
     /// The database's, and rows another program has made unreadable.
     pub async fn snapshots(&self, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
+        self.load(ids, Names::Read).await
+    }
+
+    async fn load(&self, ids: &[CustomerId], names: Names) -> Result<Vec<Snapshot>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         if let Some(direct) = self.direct() {
             let ids = ids.to_vec();
-            return direct.read(move |reader| block_on(load_all(reader, &ids))).await;
+            return direct.read(move |reader| block_on(load_all(reader, &ids, names))).await;
         }
         let mut tx = self.reader().await?;
-        let all = load_all(&mut tx, ids).await?;
+        let all = load_all(&mut tx, ids, names).await?;
         tx.commit().await?;
         Ok(all)
     }
 
-    /// The same for many, so many at a time, to whoever takes them; ends early when nobody does any more. Each batch
-    /// is of one instant of committing, and no transaction is open while nobody takes one.
+    /// The same for many, so many at a time: `look` is shown each lot on the thread that has read it, and what it makes
+    /// of it goes to whoever takes that; ends early when nobody does any more. Each lot is of one instant of committing,
+    /// and no transaction is open while nobody takes what became of one. The customers' names in other systems are left
+    /// out: nothing is decided by them.
     ///
     /// # Errors
     /// As [`Store::snapshots`].
-    pub async fn stream_snapshots(
+    pub async fn stream_snapshots<T, F>(
         &self,
         ids: Vec<CustomerId>,
         at_a_time: usize,
-        to: mpsc::Sender<SnapshotBatch>,
-    ) -> Result<()> {
+        look: F,
+        to: mpsc::Sender<T>,
+    ) -> Result<()>
+    where
+        T: Send + 'static,
+        F: Fn(&[CustomerId], Vec<Snapshot>) -> T + Send + Sync + 'static,
+    {
         if let Some(direct) = self.direct() {
-            return direct.read(move |reader| stream(reader, &ids, at_a_time, &to)).await;
+            return direct.read(move |reader| stream(reader, &ids, at_a_time, look, &to)).await;
         }
+        let look = Arc::new(look);
         for some in ids.chunks(at_a_time) {
-            let snapshots = self.snapshots(some).await?;
-            if to.send(SnapshotBatch { asked: some.to_vec(), snapshots }).await.is_err() {
+            let snapshots = self.load(some, Names::LeftOut).await?;
+            let (look, some) = (Arc::clone(&look), some.to_vec());
+            let seen = ended(tokio::task::spawn_blocking(move || look(&some, snapshots)).await)?;
+            if to.send(seen).await.is_err() {
                 break;
             }
         }
@@ -82,18 +88,19 @@ impl Store {
 }
 
 /// Keeps the reader's transaction, and with it what it has read of the file, as long as nobody has to be waited for.
-fn stream(
+fn stream<T>(
     reader: &mut DirectReader,
     ids: &[CustomerId],
     at_a_time: usize,
-    to: &mpsc::Sender<SnapshotBatch>,
+    look: impl Fn(&[CustomerId], Vec<Snapshot>) -> T,
+    to: &mpsc::Sender<T>,
 ) -> Result<()> {
     for some in ids.chunks(at_a_time) {
-        let snapshots = block_on(load_snapshots(reader, some))?;
-        match to.try_send(SnapshotBatch { asked: some.to_vec(), snapshots }) {
+        let snapshots = block_on(load_some(reader, some, Names::LeftOut))?;
+        match to.try_send(look(some, snapshots)) {
             Ok(()) => {}
-            Err(TrySendError::Full(batch)) => {
-                if reader.rest(|| to.blocking_send(batch).is_err())? {
+            Err(TrySendError::Full(seen)) => {
+                if reader.rest(|| to.blocking_send(seen).is_err())? {
                     break;
                 }
             }
@@ -103,10 +110,10 @@ fn stream(
     Ok(())
 }
 
-async fn load_all(tx: &mut impl Rows, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
+async fn load_all(tx: &mut impl Rows, ids: &[CustomerId], names: Names) -> Result<Vec<Snapshot>> {
     let mut all = Vec::with_capacity(ids.len());
     for chunk in ids.chunks(BATCH) {
-        all.extend(load_snapshots(tx, chunk).await?);
+        all.extend(load_some(tx, chunk, names).await?);
     }
     Ok(all)
 }
@@ -258,6 +265,13 @@ pub(crate) fn from_wanted(sql: &mut Sql, dialect: Dialect, table: &str, id: &str
     sql.push(alias).push(".").push(id).push(" = wanted.id");
 }
 
+/// Whether customers' names in other systems are read, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    Read,
+    LeftOut,
+}
+
 /// Which customers' rows are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reach<'w> {
@@ -308,7 +322,10 @@ async fn load<F: Fact, R: Rows>(
         Reach { span: Some(span), .. } => {
             let mut sql = Sql::new(dialect, "SELECT ");
             sql.push(F::COLUMNS).push(" FROM ").push(F::TABLE).push(" WHERE ");
-            span.holds(&mut sql, alias_of(F::TABLE), "customer_id");
+            let alias = alias_of(F::TABLE);
+            span.holds(&mut sql, alias, "customer_id");
+            // The order of the index, which SQLite goes along.
+            sql.push(" ORDER BY ").push(alias).push(".bucket, ").push(alias).push(".customer_id");
             sql
         }
         Reach { wanted, .. } => {
@@ -320,7 +337,7 @@ async fn load<F: Fact, R: Rows>(
     };
     let mut waiting: Vec<(usize, F)> = Vec::new();
     // SQLite goes through the customers wanted one after another, so that one customer's rows come together.
-    let together = reach.as_of.is_none() && reach.span.is_none() && dialect == Dialect::Sqlite;
+    let together = reach.as_of.is_none() && dialect == Dialect::Sqlite;
     tx.each(sql, |row: F| {
         let Some(place) = places.get(&row.customer()) else { return };
         if together && waiting.last().is_some_and(|(last, _)| last != place) {
@@ -343,6 +360,10 @@ fn put<F: Fact>(waiting: &mut Vec<(usize, F)>, snapshots: &mut [Snapshot]) {
 
 /// Snapshots in the order of the ids, inside whatever transaction `tx` is in.
 pub(crate) async fn load_snapshots(tx: &mut impl Rows, ids: &[CustomerId]) -> Result<Vec<Snapshot>> {
+    load_some(tx, ids, Names::Read).await
+}
+
+async fn load_some(tx: &mut impl Rows, ids: &[CustomerId], names: Names) -> Result<Vec<Snapshot>> {
     let dialect = tx.dialect();
     let wanted = &Wanted::new(ids);
     let reach = Reach::now(tx, wanted).await?;
@@ -374,7 +395,7 @@ pub(crate) async fn load_snapshots(tx: &mut impl Rows, ids: &[CustomerId]) -> Re
         found.insert(id, snapshot);
     })
     .await?;
-    load_facts(tx, ids, reach, found).await
+    load_facts(tx, ids, reach, names, found).await
 }
 
 /// Puts what is known of customers to who they are, in the order of the ids.
@@ -382,6 +403,7 @@ pub(crate) async fn load_facts(
     tx: &mut impl Rows,
     ids: &[CustomerId],
     reach: Reach<'_>,
+    names: Names,
     mut found: HashMap<Uuid, Snapshot>,
 ) -> Result<Vec<Snapshot>> {
     let mut places = Places::with_capacity(found.len());
@@ -395,7 +417,9 @@ pub(crate) async fn load_facts(
     if all.is_empty() {
         return Ok(all);
     }
-    load::<IdentityRow, _>(tx, reach, &places, &mut all).await?;
+    if names == Names::Read {
+        load::<IdentityRow, _>(tx, reach, &places, &mut all).await?;
+    }
     load::<ConsentRow, _>(tx, reach, &places, &mut all).await?;
     load::<SuppressionRow, _>(tx, reach, &places, &mut all).await?;
     load_by_address(tx, reach.as_of, &mut all).await?;

@@ -147,7 +147,7 @@ impl Tx {
     }
 
     /// Runs a statement and says how many rows it touched.
-    pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr + Send, args: Vec<Arg>) -> Result<u64> {
+    pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr + Send, args: Vec<Arg<'_>>) -> Result<u64> {
         let sql = sql.into_sql_str();
         Ok(on_backend!(
             self,
@@ -161,7 +161,7 @@ impl Tx {
     pub(crate) async fn fetch<T: Load>(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        args: Vec<Arg>,
+        args: Vec<Arg<'_>>,
     ) -> Result<Vec<T>> {
         let sql = sql.into_sql_str();
         Ok(on_backend!(
@@ -176,7 +176,7 @@ impl Tx {
     pub(crate) async fn first<T: Load>(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        args: Vec<Arg>,
+        args: Vec<Arg<'_>>,
     ) -> Result<Option<T>> {
         Ok(self.fetch(sql, args).await?.into_iter().next())
     }
@@ -218,7 +218,7 @@ impl Tx {
     }
 
     /// Runs a statement of SQLite's own once for each list of arguments, and says of each whether it touched a row.
-    pub(crate) async fn run_for_each(&mut self, text: &str, all: Vec<Vec<Arg>>) -> Result<Vec<bool>> {
+    pub(crate) async fn run_for_each(&mut self, text: &str, all: Vec<Vec<Arg<'_>>>) -> Result<Vec<bool>> {
         let mut touched = Vec::with_capacity(all.len());
         match &self.connection {
             Connection::Writer(writer) => {
@@ -231,17 +231,20 @@ impl Tx {
 
     /// Inserts many rows: `head` ends before VALUES, `tail` follows the rows. One at a time into SQLite, where a
     /// statement costs next to nothing and a list of rows is gone through twice, [`CHUNK`] at a time into PostgreSQL.
-    pub(crate) async fn insert(
+    pub(crate) async fn insert<'a, R>(
         &mut self,
         head: &str,
-        rows: impl IntoIterator<Item = Vec<Arg>>,
+        rows: impl IntoIterator<Item = R>,
         tail: &str,
-    ) -> Result<u64> {
+    ) -> Result<u64>
+    where
+        R: AsRef<[Arg<'a>]> + IntoIterator<Item = Arg<'a>>,
+    {
         let mut rows = rows.into_iter().peekable();
         let mut touched = 0;
         if let Connection::Writer(writer) = &self.connection {
-            let Some(width) = rows.peek().map(Vec::len) else { return Ok(0) };
-            let rows = rows.inspect(|row| debug_assert_eq!(row.len(), width, "{head}"));
+            let Some(width) = rows.peek().map(|row| row.as_ref().len()) else { return Ok(0) };
+            let rows = rows.inspect(|row| debug_assert_eq!(row.as_ref().len(), width, "{head}"));
             let places = ["?"].repeat(width).join(", ");
             direct::run_for_each(writer, &format!("{head} VALUES ({places}){tail}"), rows, |n| touched += n)?;
             return Ok(touched);
@@ -275,7 +278,7 @@ impl Drop for Tx {
 #[derive(Debug, Clone)]
 pub(crate) struct Sql {
     text: String,
-    args: Vec<Arg>,
+    args: Vec<Arg<'static>>,
     dialect: Dialect,
     /// Whether the prepared statement is worth keeping: texts that differ with the number of rows are not.
     keep: bool,
@@ -291,8 +294,8 @@ impl Sql {
         self
     }
 
-    pub(crate) fn bind(&mut self, value: impl Into<Arg>) -> &mut Self {
-        self.args.push(value.into());
+    pub(crate) fn bind<'v>(&mut self, value: impl Into<Arg<'v>>) -> &mut Self {
+        self.args.push(value.into().into_owned());
         match self.dialect {
             Dialect::Sqlite => self.text.push('?'),
             Dialect::Postgres => {
@@ -304,7 +307,10 @@ impl Sql {
     }
 
     /// ` VALUES (…), (…)`.
-    pub(crate) fn values(&mut self, rows: impl IntoIterator<Item = Vec<Arg>>) -> &mut Self {
+    pub(crate) fn values<'v>(
+        &mut self,
+        rows: impl IntoIterator<Item = impl IntoIterator<Item = Arg<'v>>>,
+    ) -> &mut Self {
         self.push(" VALUES ");
         let mut count = 0;
         for row in rows {
@@ -323,7 +329,7 @@ impl Sql {
     }
 
     /// `(a, b, c)`, for IN; never empty.
-    pub(crate) fn list<A: Into<Arg>>(&mut self, values: impl IntoIterator<Item = A>) -> &mut Self {
+    pub(crate) fn list<'v, A: Into<Arg<'v>>>(&mut self, values: impl IntoIterator<Item = A>) -> &mut Self {
         self.push("(");
         let mut count = 0;
         for value in values {
@@ -352,7 +358,7 @@ impl Sql {
     }
 
     /// The text, its arguments, and whether it is worth keeping prepared.
-    pub(crate) fn into_parts(self) -> (String, Vec<Arg>, bool) {
+    pub(crate) fn into_parts(self) -> (String, Vec<Arg<'static>>, bool) {
         (self.text, self.args, self.keep)
     }
 
@@ -398,7 +404,7 @@ impl Wanted {
         self.ids.len()
     }
 
-    pub(crate) fn into_args(self) -> (Arg, Arg) {
+    pub(crate) fn into_args(self) -> (Arg<'static>, Arg<'static>) {
         (Arg::Buckets(self.buckets), Arg::Ids(self.ids))
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct NodeId(pub(super) u32);
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) text: Arc<str>,
+    pub(super) hash: Arc<str>,
     pub(super) nodes: Vec<Node>,
     pub(super) reads: FieldSet,
     pub(super) references: Vec<Reference>,

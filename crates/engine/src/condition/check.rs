@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators as cel_op};
+use sha2::{Digest, Sha256};
 
 use super::Scope;
 use super::ast::{Node, NodeId, Op, Reference, Tree};
@@ -37,7 +38,8 @@ pub(super) fn check(text: &str, scope: Scope) -> Result<Tree> {
     };
     lowering.lower(&root)?;
     let Lowering { nodes, reads, references, .. } = lowering;
-    Ok(Tree { text: Arc::from(text), nodes, reads, references })
+    let hash = hex::encode(&Sha256::digest(text)[..8]);
+    Ok(Tree { text: Arc::from(text), hash: Arc::from(hash), nodes, reads, references })
 }
 
 /// Parses and checks a text that must be true or false.

@@ -7,7 +7,7 @@ use zyklus_model::At;
 use super::Fields;
 use super::ast::{NodeId, Op, TextTest, Tree};
 use super::functions::FunctionId;
-use super::motion::{Comparison, Motion, Timed, Turning, turning};
+use super::motion::{Comparison, Motion, Timed, turning};
 use super::schema::Type;
 use super::value::{Value, calculate, double, negate};
 
@@ -34,14 +34,17 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
         self.node(self.tree.root_id(), None)
     }
 
-    /// The value of one node. What most conditions are made of is told apart first, in a small frame.
+    /// The value of one node. What most conditions are made of is told apart first, in a small frame; each is written
+    /// where it is wanted, for copying it costs more than most of them.
     pub(super) fn node(&self, id: NodeId, items: Option<&Items<'_>>) -> Timed {
-        match &self.tree.node(id).op {
+        let node = self.tree.node(id);
+        match &node.op {
             Op::Literal(value) => Timed::constant(value.clone()),
+            Op::Field(field) if node.kind != Type::Bool => self.fields.field(*field, self.now),
             Op::Field(field) => self.typed(id, self.fields.field(*field, self.now)),
             Op::All(terms) => self.logic(terms, false, items),
             Op::Any(terms) => self.logic(terms, true, items),
-            Op::Compare { .. } => self.compare(id, items).0,
+            Op::Compare { .. } => self.compare(id, items, &mut false),
             _ => self.other(id, items),
         }
     }
@@ -218,10 +221,11 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
         }
     }
 
-    /// A comparison and whether it turns for certain when it is due.
-    pub(super) fn compare(&self, id: NodeId, items: Option<&Items<'_>>) -> (Timed, bool) {
+    /// A comparison; `exact` becomes whether it turns for certain when it is due.
+    pub(super) fn compare(&self, id: NodeId, items: Option<&Items<'_>>, exact: &mut bool) -> Timed {
+        *exact = false;
         let Op::Compare { how, left: left_id, right: right_id, as_text } = &self.tree.node(id).op else {
-            return (Timed::constant(Value::Absent), false);
+            return Timed::constant(Value::Absent);
         };
         let computed;
         let (right, motion) = match &self.tree.node(*right_id).op {
@@ -232,26 +236,27 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
             }
         };
         if let Some(turns) = self.falling(*left_id, *how, right, motion) {
-            return (turns, false);
+            return turns;
         }
         let left = self.node(*left_id, items);
         if let Some(turns) = self.falling(*right_id, how.mirrored(), &left.value, left.motion) {
-            return (turns, false);
+            return turns;
         }
         let holds = match (how, as_text) {
             (Comparison::Equal, true) => left.value.equals_as_text(right),
             (Comparison::NotEqual, true) => !left.value.equals_as_text(right),
             _ => how.holds(&left.value, right),
         };
-        let Turning { motion, exact } = if *as_text {
-            Turning { motion: left.motion.join(motion, self.now).coarse(self.now), exact: false }
-        } else {
-            turning(*how, (&left.value, left.motion), (right, motion), self.now)
-        };
-        (flag(holds, motion), exact)
+        if *as_text {
+            return flag(holds, left.motion.join(motion, self.now).coarse(self.now));
+        }
+        let turns = turning(*how, (&left.value, &left.motion), (right, &motion), self.now);
+        *exact = turns.exact;
+        flag(holds, turns.motion)
     }
 
     /// A field that only falls compared with a number: due when it comes below, not at every step on the way.
+    #[inline]
     fn falling(&self, figure: NodeId, how: Comparison, other: &Value, moves: Motion) -> Option<Timed> {
         let Op::Field(field) = self.tree.node(figure).op else { return None };
         let limit = match *other {
@@ -295,7 +300,7 @@ impl<'a, F: Fields + ?Sized> Evaluation<'a, F> {
                     // A count outside the list is due when it reaches the next element of it.
                     Motion::Counts { .. } if !holds && !as_text => {
                         elements.iter().fold(Motion::Constant, |motion, element| {
-                            let (item, element) = ((&item.value, item.motion), (element, Motion::Constant));
+                            let (item, element) = ((&item.value, &item.motion), (element, &Motion::Constant));
                             let turn = turning(Comparison::Equal, item, element, self.now);
                             motion.join(turn.motion, self.now)
                         })

@@ -91,9 +91,10 @@ pub(super) fn explain<F: Fields + ?Sized>(tree: &Tree, fields: &F, now: At) -> E
 
 fn part<F: Fields + ?Sized>(tree: &Tree, evaluation: &Evaluation<'_, F>, id: NodeId, now: At) -> Explained {
     let node = tree.node(id);
-    let (timed, turns) = match &node.op {
-        Op::Compare { .. } => evaluation.compare(id, None),
-        _ => (evaluation.node(id, None), false),
+    let mut turns = false;
+    let timed = match &node.op {
+        Op::Compare { .. } => evaluation.compare(id, None, &mut turns),
+        _ => evaluation.node(id, None),
     };
     let (kind, ids): (ExplainedKind, Vec<NodeId>) = match &node.op {
         Op::Literal(_) => (ExplainedKind::Literal, Vec::new()),

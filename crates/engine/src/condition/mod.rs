@@ -146,6 +146,10 @@ impl Expression {
         &self.tree.text
     }
 
+    fn hash(&self) -> &str {
+        &self.tree.hash
+    }
+
     /// The type of its value.
     pub fn kind(&self) -> Type {
         self.tree.root().kind
@@ -209,6 +213,11 @@ impl Condition {
     /// The text it was parsed from.
     pub fn text(&self) -> &str {
         self.0.text()
+    }
+
+    /// What tells it from other conditions: a hash of its text, in 16 hexadecimal digits.
+    pub fn hash(&self) -> &str {
+        self.0.hash()
     }
 
     /// The groups of fields it reads.

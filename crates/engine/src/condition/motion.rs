@@ -216,22 +216,22 @@ pub(super) struct Turning {
 /// When `a comparison b` may turn. A count against what stands still gives the exact instant.
 pub(super) fn turning(
     comparison: Comparison,
-    (a, a_moves): (&Value, Motion),
-    (b, b_moves): (&Value, Motion),
+    (a, a_moves): (&Value, &Motion),
+    (b, b_moves): (&Value, &Motion),
     now: At,
 ) -> Turning {
     let loose = |motion: Motion| Turning { motion, exact: false };
     match (a_moves, b_moves) {
         (Motion::Constant, Motion::Constant) => loose(Motion::Constant),
-        (Motion::Counts { origin, unit_micros, by }, Motion::Constant | Motion::ChangesAt(_)) => {
+        (&Motion::Counts { origin, unit_micros, by }, Motion::Constant | Motion::ChangesAt(_)) => {
             against_still(comparison, (origin, unit_micros, by), a, (b, b_moves), now)
         }
-        (Motion::Constant | Motion::ChangesAt(_), Motion::Counts { origin, unit_micros, by }) => {
+        (Motion::Constant | Motion::ChangesAt(_), &Motion::Counts { origin, unit_micros, by }) => {
             against_still(comparison.mirrored(), (origin, unit_micros, by), b, (a, a_moves), now)
         }
         (
-            Motion::Counts { origin, unit_micros, by },
-            Motion::Counts { origin: other_origin, unit_micros: other_unit, by: other_by },
+            &Motion::Counts { origin, unit_micros, by },
+            &Motion::Counts { origin: other_origin, unit_micros: other_unit, by: other_by },
         ) if unit_micros == other_unit && by == other_by => match (a, b) {
             // Two counts of one pace keep their distance, but for the moment between their steps.
             (Value::Int(left), Value::Int(right)) => {
@@ -241,11 +241,11 @@ pub(super) fn turning(
                     Comparison::holds(comparison, &Value::Int(gap.signum() as i64), &Value::Int(0))
                 };
                 let same = outcome(gap - slack) == outcome(gap) && outcome(gap) == outcome(gap + slack);
-                if same { loose(Motion::Constant) } else { loose(a_moves.join(b_moves, now)) }
+                if same { loose(Motion::Constant) } else { loose(a_moves.join(*b_moves, now)) }
             }
-            _ => loose(a_moves.join(b_moves, now)),
+            _ => loose(a_moves.join(*b_moves, now)),
         },
-        _ => loose(a_moves.join(b_moves, now).coarse(now)),
+        _ => loose(a_moves.join(*b_moves, now).coarse(now)),
     }
 }
 
@@ -254,13 +254,13 @@ fn against_still(
     comparison: Comparison,
     count: (At, i64, i64),
     value: &Value,
-    (still, still_moves): (&Value, Motion),
+    (still, still_moves): (&Value, &Motion),
     now: At,
 ) -> Turning {
     let (origin, unit_micros, by) = count;
     let Value::Int(value) = value else {
         let moving = Motion::Counts { origin, unit_micros, by };
-        return Turning { motion: moving.join(still_moves, now).coarse(now), exact: false };
+        return Turning { motion: moving.join(*still_moves, now).coarse(now), exact: false };
     };
     let cross = steps_to_turn(comparison, i128::from(*value), i128::from(by), still)
         .and_then(|k| step_at(origin, unit_micros, now, k));

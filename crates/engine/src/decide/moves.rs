@@ -110,7 +110,7 @@ impl Work<'_> {
         let is_measured_anew = self.book.is_measured_anew(before, now);
         let may_start = self.origin() == Origin::Live && !is_measured_anew;
         let arrived_live = self.arrived_live();
-        let definition = condition.text();
+        let definition = condition.hash();
         let place = self.segments.iter().position(|s| s.segment == id);
         match place {
             Some(place) if self.segments[place].definition == definition => {

@@ -53,7 +53,7 @@ impl Fresh for FreshCart {
         self.who.customer
     }
 
-    fn row(self, written_at: At) -> Result<Vec<Arg>> {
+    fn row(self, written_at: At) -> Result<Vec<Arg<'static>>> {
         let detail = json_text(&CartDetail { lines: self.cart.lines, url: self.cart.url })?;
         Ok(args![
             bucket_of(self.who.customer),
@@ -65,7 +65,7 @@ impl Fresh for FreshCart {
             self.cart.is_open,
             self.cart.updated_at,
             self.cart.total.amount_minor,
-            self.cart.total.currency.code(),
+            self.cart.total.currency.code().to_owned(),
             self.cart.total_reporting_minor,
             detail,
             self.content_hash,

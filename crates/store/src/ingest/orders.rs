@@ -60,7 +60,7 @@ impl Fresh for FreshOrder {
         self.who.customer
     }
 
-    fn row(self, written_at: At) -> Result<Vec<Arg>> {
+    fn row(self, written_at: At) -> Result<Vec<Arg<'static>>> {
         let net = self.order.net_reporting_minor();
         let Order { id, system, external_id, number, state, placed_at, total, .. } = self.order;
         let reporting = self.order.total_reporting_minor;
@@ -84,7 +84,7 @@ impl Fresh for FreshOrder {
             placed_at,
             self.updated_at,
             total.amount_minor,
-            total.currency.code(),
+            total.currency.code().to_owned(),
             reporting,
             net,
             item_count,

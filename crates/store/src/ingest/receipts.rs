@@ -248,7 +248,7 @@ impl Batch<'_> {
                 receipt.kind.as_str(),
                 receipt.at,
                 ingest.received_at,
-                detail.as_deref()
+                detail.clone()
             ]);
             self.report.changed += 1;
             let Some(delivery) = key.and_then(|key| found.get_mut(&key)) else { continue };

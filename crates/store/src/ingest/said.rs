@@ -61,7 +61,7 @@ impl Fresh for FreshFeedback {
         self.who.customer
     }
 
-    fn row(self, written_at: At) -> Result<Vec<Arg>> {
+    fn row(self, written_at: At) -> Result<Vec<Arg<'static>>> {
         let record = self.record;
         Ok(args![
             bucket_of(self.who.customer),

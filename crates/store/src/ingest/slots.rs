@@ -31,7 +31,7 @@ pub(super) trait Stored: Load {
 /// A row to be written, in the order of the table's columns.
 pub(super) trait Fresh {
     fn customer(&self) -> CustomerId;
-    fn row(self, written_at: At) -> Result<Vec<Arg>>;
+    fn row(self, written_at: At) -> Result<Vec<Arg<'static>>>;
 }
 
 impl<S: Stored, F: Fresh> Slots<S, F> {
