@@ -172,6 +172,7 @@ async fn run_daemon(config: &Path) -> Done {
         reload: Some(reload(config)),
         give_back: memory::give_back,
     };
+    memory::without_huge_pages();
     tracing::info!("running");
     daemon.run(stop).await;
     connectors.close().await;

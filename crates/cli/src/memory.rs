@@ -1,7 +1,7 @@
 //! The program's allocator. Decides nothing.
 
 /// Deciding makes and drops many small values; the system's allocator took a third of the time of it. It also serves
-/// SQLite, and goes without huge pages: the kernel would fill them up behind a daemon that has given its memory back.
+/// SQLite, and asks for no huge pages.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -15,4 +15,13 @@ unsafe extern "C" {
 /// Gives the memory back that nothing is kept in.
 pub(crate) fn give_back() {
     mi_collect(true);
+}
+
+/// Goes without huge pages, whatever the system's default: the kernel would fill them up behind a daemon that has given its
+/// memory back.
+pub(crate) fn without_huge_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages are as the system has them");
+    }
 }

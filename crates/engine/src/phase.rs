@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use zyklus_model::{At, Snapshot};
+use zyklus_model::{At, MarkKind, Snapshot};
 
 use crate::book::Book;
 use crate::condition::{Group, Verdict};
@@ -47,19 +47,37 @@ pub fn classify(
 }
 
 /// An instant of a customer's life. What the phases ask there is answered once, unless it depends on where the customer
-/// stands.
+/// stands; and an answer is taken on to the next instant if neither time nor anything it depends on has moved.
 struct Instant<'s> {
     book: &'s Book,
+    snapshot: &'s Snapshot,
     at: At,
     view: View<'s>,
     /// The answers so far, in the order of the phases.
     verdicts: Vec<Option<Verdict>>,
 }
 
+/// What follows from the orders that count, what was learned, and the time.
+const BY_ORDERS: [Group; 2] = [Group::Orders, Group::Prediction];
+
 impl<'s> Instant<'s> {
     fn new(book: &'s Book, snapshot: &'s Snapshot, at: At) -> Self {
-        let view = View::new(snapshot, at, book.decimals, None).with_book(book);
-        Instant { book, at, view, verdicts: vec![None; book.lifecycle.phases.len()] }
+        let verdicts = vec![None; book.lifecycle.phases.len()];
+        Instant { book, snapshot, at, view: view_of(book, snapshot, at), verdicts }
+    }
+
+    /// Goes on to a later instant.
+    fn go_on(&mut self, at: At) {
+        let is_bought = orders_change(self.snapshot, self.at, at);
+        let by_orders = BY_ORDERS.into_iter().collect();
+        for (phase, known) in self.book.lifecycle.phases.iter().zip(&mut self.verdicts) {
+            let stands = |verdict: &Verdict| verdict.revisit_at.is_none_or(|revisit| at < revisit);
+            if is_bought || !phase.when.reads().is_within(by_orders) || !known.as_ref().is_some_and(stands) {
+                *known = None;
+            }
+        }
+        self.at = at;
+        self.view = view_of(self.book, self.snapshot, at);
     }
 
     /// The phase that wins for somebody who stands there, and until when that is certain.
@@ -89,14 +107,28 @@ impl<'s> Instant<'s> {
     }
 }
 
+fn view_of<'s>(book: &'s Book, snapshot: &'s Snapshot, at: At) -> View<'s> {
+    View::new(snapshot, at, book.decimals, None).with_book(book)
+}
+
+/// Whether an order begins or ceases to count, or money goes back, after an instant and by another.
+fn orders_change(snapshot: &Snapshot, after: At, by: At) -> bool {
+    let is_between = |at: At| after < at && at <= by;
+    snapshot.orders.iter().any(|order| {
+        is_between(order.placed_at)
+            || order.refunds.iter().any(|refund| is_between(refund.at))
+            || order.marks.iter().any(|mark| mark.kind == MarkKind::Cancelled && is_between(mark.at))
+    })
+}
+
 /// All moves due at one instant: one after the other until nothing moves. Phases that demand each other in a
 /// circle move nobody: the customer stays where they stood, or in the first of them.
-fn settle(book: &Book, snapshot: &Snapshot, zone: &TimeZone, at: At, path: &mut Path) {
+fn settle(instant: &mut Instant<'_>, zone: &TimeZone, path: &mut Path) {
+    let at = instant.at;
     let mut visited: Vec<Arc<str>> = path.standing.iter().map(|s| Arc::clone(&s.phase)).collect();
     let mut stays = path.standing.clone();
     let mut kept_moves = path.moves.len();
     let mut circle_revisit_at = None;
-    let mut instant = Instant::new(book, snapshot, at);
     loop {
         let (phase, revisit_at) = instant.classify(zone, path.standing.as_ref());
         if path.standing.as_ref().is_some_and(|s| s.phase == phase) {
@@ -119,7 +151,7 @@ fn settle(book: &Book, snapshot: &Snapshot, zone: &TimeZone, at: At, path: &mut 
             kept_moves = path.moves.len();
         }
     }
-    path.revisit_at = earliest(path.revisit_at, next_fact(snapshot, at));
+    path.revisit_at = earliest(path.revisit_at, next_fact(instant.snapshot, at));
 }
 
 /// Steps from an instant to `until`, looking wherever something can change.
@@ -132,12 +164,12 @@ pub fn walk(
     until: At,
 ) -> Path {
     let mut path = Path { moves: Vec::new(), standing, revisit_at: None };
-    let mut at = from.min(until);
-    for instant in 0.. {
-        settle(book, snapshot, zone, at, &mut path);
+    let mut instant = Instant::new(book, snapshot, from.min(until));
+    for count in 1.. {
+        settle(&mut instant, zone, &mut path);
         match path.revisit_at {
-            Some(next) if next <= until && instant + 1 < MAX_INSTANTS => at = next,
-            Some(next) if next <= until && at < until => at = until,
+            Some(next) if next <= until && count < MAX_INSTANTS => instant.go_on(next),
+            Some(next) if next <= until && instant.at < until => instant.go_on(until),
             _ => break,
         }
     }

@@ -31,6 +31,8 @@ use crate::sync::sync_until;
 const SYNC_EVERY: Duration = Duration::from_secs(300);
 /// How long to sleep at most before looking at the store again: other daemons and commands write to it, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Deciding for so many takes memory worth giving back.
+const MANY: u64 = 1_000;
 /// How long a loop rests after the store failed it.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// How often it is asked whether it is time to learn, and how long that rests after it failed.
@@ -38,7 +40,7 @@ const LEARN_AGAIN: Duration = Duration::from_secs(60);
 const AFTER_LEARNING_FAILED: Duration = Duration::from_secs(3_600);
 /// How often a connector that did not open is tried again: at first, and at most after that.
 const OPEN_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-/// How long nothing was decided before memory is given back. Threads that waited for the disk have ended by then, and left
+/// How long not much was decided before memory is given back. Threads that waited for the disk have ended by then, and left
 /// behind what was theirs.
 const QUIET: Duration = Duration::from_secs(15);
 /// How long work under way may take after stopping was asked.
@@ -61,7 +63,7 @@ pub struct Daemon {
     pub owner: String,
     /// How connectors from libraries are read again while it runs; `None` = never.
     pub reload: Option<Reload>,
-    /// Gives memory that is not in use back to the system; called when nothing was decided for a while.
+    /// Gives memory that is not in use back to the system; called when not much was decided for a while.
     pub give_back: fn(),
 }
 
@@ -72,7 +74,7 @@ pub(crate) struct Shared {
     dispatcher: Arc<Dispatcher>,
     /// Wakes evaluation.
     news: Arc<Notify>,
-    /// Tells that something was decided or learned.
+    /// Tells that much was decided, or something learned.
     worked: Arc<Notify>,
     /// What is decided by, with what is sold out by now; sent anew, it wakes those that hand over.
     book: Arc<watch::Sender<Arc<Book>>>,
@@ -330,6 +332,10 @@ async fn keep_deciding(shared: Shared) {
         let turn = turn.await;
         let is_superseded = matches!(turn, Ok(Err(RuntimeError::Superseded)));
         shared.is_superseded.store(is_superseded, Ordering::SeqCst);
+        if !matches!(turn, Ok(Ok(_))) {
+            // However far it came.
+            shared.worked.notify_one();
+        }
         let wait = match turn {
             Ok(Ok(wait)) => wait,
             // With what was learned, at once.
@@ -372,8 +378,10 @@ async fn decide(shared: &Shared) -> Result<Duration, RuntimeError> {
     }
     decided += evaluate(&daemon.store, &book, daemon.clock.now(), &|_| {}).await?;
     shared.book.send_replace(book);
-    if decided.evaluated > 0 {
+    if decided.evaluated >= MANY {
         shared.worked.notify_one();
+    }
+    if decided.evaluated > 0 {
         tracing::info!(decided = decided.evaluated, deliveries = decided.deliveries, "evaluated");
     }
     let shortest = Duration::from_millis(if decided.evaluated > 0 { 5 } else { 1_000 });
@@ -446,7 +454,8 @@ async fn keep_learning(shared: Shared) {
     }
 }
 
-/// Gives back the memory that deciding took once that has been quiet for a while: much was in hand, and little will be.
+/// Gives back the memory that deciding took once that has been quiet for a while: much was in hand, and little will be. If
+/// it goes on just then, it only has to read anew.
 async fn keep_small(shared: Shared) {
     let Shared { daemon, worked, stop, .. } = shared;
     let giving_back = async {

@@ -137,8 +137,8 @@ fn due_after(decision: &Decision) -> At {
 }
 
 /// What [`mark_all`] does, in SQLite: a row at a time, each with the fence in its condition. A statement that has triggers
-/// and can be undone by itself keeps what it changes a second time; here the job it is part of is undone with it, or the
-/// whole transaction. So `OR FAIL`, which its triggers' statements then go by, too, and no function, which could fail.
+/// and can be undone by itself keeps what it changes a second time; here the whole transaction is undone with it. So
+/// `OR FAIL`, which its triggers' statements then go by, too, and no function, which could fail.
 async fn mark_each<'d>(tx: &mut Tx, decisions: &[&'d Decision]) -> Result<Vec<&'d Decision>> {
     let head = "UPDATE OR FAIL evaluation SET evaluated_at = $5, \
                 marked_at = CASE WHEN marked_at < $5 THEN $5 ELSE marked_at END, \

@@ -25,7 +25,7 @@ const FIRST: usize = 1;
 const BEGIN: &str = "BEGIN";
 const COMMIT: &str = "COMMIT";
 /// So many connections wait for the next reader; who comes when none does opens one.
-const IDLE: usize = 2;
+const IDLE: usize = 4;
 /// How much of the file a connection keeps, in KiB with SQLite's minus: the upper pages of the trees of a million
 /// customers.
 const CACHE_KIB: i64 = -16_000;

@@ -101,75 +101,104 @@ impl Writer {
 
 async fn serve(mut tx: Tx, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     while let Some(first) = jobs.recv().await {
-        let mut done: Vec<Box<dyn Job>> = Vec::new();
-        let began = Instant::now();
-        if let Err(error) = tx.begin_write().await {
-            tx.forget_transaction();
-            first.answer(Err(error));
-            continue;
-        }
-        let mut next = Some(first);
-        let mut broken = None;
-        while let Some(mut job) = next.take() {
-            // A lone job needs no savepoint: if it fails, the whole transaction goes.
-            let alone = done.is_empty() && jobs.is_empty();
-            match run(&mut tx, &mut *job, alone).await {
-                Ran::Done => done.push(job),
-                Ran::Undone(error) => job.answer(Err(error)),
-                Ran::Broken(error) => {
-                    job.answer(Err(error.clone()));
-                    broken = Some(error);
-                    break;
-                }
+        let mut group = vec![first];
+        let outcome = together(&mut tx, &mut group, Some(&mut jobs)).await;
+        if outcome.is_err() && group.len() > 1 {
+            // Nothing of it is left. Whose failure it was shows when each is alone.
+            for job in group {
+                let mut alone = vec![job];
+                let outcome = together(&mut tx, &mut alone, None).await;
+                answer(alone, &outcome);
             }
-            if done.len() < GROUP_JOBS && began.elapsed() < GROUP_TIME {
-                next = jobs.try_recv().ok();
+        } else {
+            answer(group, &outcome);
+        }
+    }
+}
+
+fn answer(group: Vec<Box<dyn Job>>, outcome: &Result<()>) {
+    for job in group {
+        job.answer(outcome.clone());
+    }
+}
+
+/// Runs a group in one transaction, with what arrives meanwhile; if any of it fails, nothing of it is done. There are no
+/// savepoints: for those SQLite keeps every page a second time, and hardly ever does one fail.
+async fn together(
+    tx: &mut Tx,
+    group: &mut Vec<Box<dyn Job>>,
+    mut more: Option<&mut mpsc::Receiver<Box<dyn Job>>>,
+) -> Result<()> {
+    let began = Instant::now();
+    if let Err(error) = tx.begin_write().await {
+        tx.forget_transaction();
+        return Err(error);
+    }
+    let done = async {
+        while let Some(job) = group.last_mut() {
+            let ran = AssertUnwindSafe(job.run(tx)).catch_unwind().await;
+            let panicked = |_| StoreError::Refused("a write panicked; nothing of it was stored".to_owned());
+            ran.map_err(panicked)??;
+            let is_full = group.len() >= GROUP_JOBS || began.elapsed() >= GROUP_TIME;
+            match more.as_mut().filter(|_| !is_full).and_then(|jobs| jobs.try_recv().ok()) {
+                Some(next) => group.push(next),
+                None => break,
             }
         }
-        let outcome = match broken {
-            None => tx.commit().await,
-            Some(error) => Err(error),
+        tx.commit().await
+    }
+    .await;
+    if done.is_err() && tx.roll_back().await.is_err() {
+        tx.forget_transaction();
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arg::args;
+    use crate::{OpenOptions, Store};
+
+    /// Notes something, and then does something else.
+    async fn note(store: &Store, name: &'static str, then: fn() -> Result<()>) -> Result<()> {
+        let write = store.write(move |tx| {
+            Box::pin(async move {
+                let sql = "INSERT INTO meta (name, value) VALUES ($1, $2)";
+                tx.execute(sql, args![name, "noted"]).await?;
+                then()
+            })
+        });
+        write.await
+    }
+
+    #[tokio::test]
+    async fn job_that_fails_hurts_no_other_of_its_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("a.db").display());
+        let store = Store::open(&url, OpenOptions::default()).await.unwrap();
+        store.migrate().await.unwrap();
+        let refused = || Err(StoreError::Refused("no".to_owned()));
+        // While the first is at work the others queue up, and go into the same transaction.
+        let slow = || {
+            std::thread::sleep(GROUP_TIME / 3);
+            Ok(())
         };
-        if outcome.is_err() && tx.roll_back().await.is_err() {
-            tx.forget_transaction();
+        let (first, refused, panicked, last) = tokio::join!(
+            note(&store, "first", slow),
+            note(&store, "refused", refused),
+            note(&store, "panicked", || panic!("on purpose")),
+            note(&store, "last", || Ok(())),
+        );
+        assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
+        assert!(matches!(refused, Err(StoreError::Refused(why)) if why == "no"));
+        assert!(matches!(panicked, Err(StoreError::Refused(why)) if why.contains("panicked")));
+        for (name, kept) in [("first", true), ("refused", false), ("panicked", false), ("last", true)] {
+            assert_eq!(store.get_meta(name).await.unwrap().is_some(), kept, "{name}");
         }
-        for job in done {
-            job.answer(outcome.clone());
-        }
-    }
-}
-
-enum Ran {
-    Done,
-    /// Nothing of it is left; the others of the group are untouched.
-    Undone(StoreError),
-    /// The transaction is lost with everything in it.
-    Broken(StoreError),
-}
-
-async fn run(tx: &mut Tx, job: &mut dyn Job, alone: bool) -> Ran {
-    if !alone && let Err(error) = tx.execute("SAVEPOINT job", Vec::new()).await {
-        return Ran::Broken(error);
-    }
-    let ran = AssertUnwindSafe(job.run(tx)).catch_unwind().await;
-    let error = match ran {
-        Ok(Ok(())) if alone => return Ran::Done,
-        Ok(Ok(())) => match tx.execute("RELEASE job", Vec::new()).await {
-            Ok(_) => return Ran::Done,
-            Err(error) => return Ran::Broken(error),
-        },
-        Ok(Err(error)) => error,
-        Err(_) => StoreError::Refused("a write panicked; nothing of it was stored".to_owned()),
-    };
-    if alone {
-        return Ran::Broken(error);
-    }
-    let undone = async {
-        tx.execute("ROLLBACK TO job", Vec::new()).await?;
-        tx.execute("RELEASE job", Vec::new()).await
-    };
-    match undone.await {
-        Ok(_) => Ran::Undone(error),
-        Err(_) => Ran::Broken(error),
+        // A name that is there already is the database's own refusal; alone it is no other.
+        assert!(note(&store, "last", || Ok(())).await.is_err());
+        note(&store, "more", || Ok(())).await.unwrap();
+        store.close().await;
     }
 }

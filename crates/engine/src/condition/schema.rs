@@ -140,6 +140,11 @@ impl FieldSet {
         self.0 & other.0 != 0
     }
 
+    /// Whether it has no group that the other has not.
+    pub fn is_within(self, other: FieldSet) -> bool {
+        self.0 & !other.0 == 0
+    }
+
     /// Whether it is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0

@@ -17,6 +17,7 @@ mod merged;
 mod outbox;
 mod pages;
 mod parity;
+mod reading;
 mod receipts;
 mod restoring;
 mod runs;
