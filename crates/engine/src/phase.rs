@@ -98,6 +98,7 @@ impl<'s> Instant<'s> {
                 *known = None;
             }
             let verdict = known.get_or_insert_with(|| phase.when.eval(&self.view, self.at));
+            debug_assert_eq!(verdict.value, phase.when.eval(&self.view, self.at).value, "{}", phase.id);
             revisit_at = earliest(revisit_at, verdict.revisit_at);
             if verdict.value || index == last {
                 return (Arc::clone(&phase.id), revisit_at);

@@ -232,8 +232,8 @@ impl Store {
     }
 
     /// Does `work` in one transaction. It goes on when the caller is dropped: what was begun is committed or
-    /// rolled back as a whole. On PostgreSQL `work` may run again when two transactions got in each other's
-    /// way, which is why it is `Fn`.
+    /// rolled back as a whole. `work` may run again, which is why it is `Fn`: on PostgreSQL when two
+    /// transactions got in each other's way, on SQLite when another job of its group failed.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
