@@ -22,7 +22,7 @@ use crate::project::Project;
 /// How many customers are looked up at a time. Each reader reads its part of them in one go as long as somebody takes
 /// them: SQLite's begin with an empty cache after every write they have not seen.
 const PASSAGE: u32 = 16_000;
-/// How many readers there are at most; one who writes has no more than a few to wait for.
+/// How many readers there are at most: SQLite has one writer, and more than a few would only wait for it.
 const READERS: usize = 4;
 /// How many customers are read and decided, and stored, at a time.
 const BATCH: usize = 1_000;
